@@ -1,0 +1,138 @@
+/**
+ * A delivery is one subscription at one endpoint; a port is the endpoint's way out. Together they do the last step of a
+ * sample's walk and keep its accounts:
+ *
+ *     offered ──> decimated                              counted by the group, once for all its deliveries
+ *        └──────> Port.offer ──> transmit ──> delivered
+ *                     └── congested: held, one sample per delivery; a newer one takes its place ──> dropped(conflated)
+ *
+ * offered = delivered + decimated + dropped(by reason) + (1 if a sample is held), always.
+ */
+import type { Ending } from './endings.js';
+import type { ContentFormat, Projection } from './format.js';
+import type { Sample } from './sample.js';
+import type { Terms } from './terms.js';
+
+/** The hot path reads this integer; the subscription's machine sets it. */
+export const MODE = {
+  /** The answer to the registration is not out yet: samples are held. */
+  opening: 0,
+  active: 1,
+  /** Not now (the endpoint's reliable lane is full, its peer is silent): samples are held. */
+  suspended: 2,
+  ended: 3,
+} as const;
+export type Mode = (typeof MODE)[keyof typeof MODE];
+
+/** Why a sample of the asked cadence did not reach a subscriber. Index into `Delivery.dropped`. */
+export const DROP_REASONS = [
+  /** A newer sample took its place while the endpoint was congested or suspended. */
+  'conflated',
+  /** The subscription ended with the sample still held. */
+  'ended',
+  /** It cannot be written in the subscriber's format. */
+  'no-such-format',
+  /** It does not fit one message of this binding. */
+  'too-large',
+  /** The system refused to send it. */
+  'send-failed',
+  /** The same slot of the same source came twice. */
+  'duplicate',
+  /** Its tag lies before one already delivered. */
+  'out-of-order',
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, index])) as Record<DropReason, number>;
+
+export class Delivery {
+  mode: Mode = MODE.opening;
+  /** Samples handed to the transport. */
+  delivered = 0;
+  /** Samples of the asked cadence lost since the last one delivered; told with the next notification, then 0 again. */
+  missed = 0;
+  /** By index of DROP_REASONS. */
+  readonly dropped = new Uint32Array(DROP_REASONS.length);
+  /** The newest sample that could not go yet. */
+  held: Sample | undefined;
+
+  constructor(
+    readonly port: Port,
+    readonly projection: Projection,
+    readonly format: ContentFormat,
+    readonly terms: Terms,
+  ) {}
+
+  drop(reason: DropReason): void {
+    this.dropped[DROP_INDEX[reason]]!++; // the index comes from the table that made the array
+    this.missed++;
+  }
+}
+
+export abstract class Port {
+  /** Set by the router: this port has something to flush at the end of the turn. */
+  isTouched = false;
+  /** Deliveries that hold a sample, oldest first. */
+  private readonly waiting = new Set<Delivery>();
+
+  /** Takes a sample of the delivery's cadence: it goes now, or is held as the newest. */
+  offer(delivery: Delivery, sample: Sample): void {
+    if (delivery.mode === MODE.ended) return;
+    if (delivery.mode !== MODE.active || delivery.held !== undefined || !this.attempt(delivery, sample)) this.hold(delivery, sample);
+  }
+
+  /** Lets go of what is held, in the order it began to wait, until the transport refuses. Called when it has room again. */
+  drain(): void {
+    for (const delivery of this.waiting) {
+      if (delivery.mode !== MODE.active || delivery.held === undefined) continue;
+      if (!this.attempt(delivery, delivery.held)) return;
+      delivery.held = undefined;
+      this.waiting.delete(delivery);
+    }
+  }
+
+  /** True while a delivery that may send holds a sample. */
+  get hasWaiting(): boolean {
+    for (const { mode } of this.waiting) if (mode === MODE.active) return true;
+    return false;
+  }
+
+  /** Forgets a delivery that has ended; a held sample is counted as dropped. */
+  release(delivery: Delivery): void {
+    delivery.mode = MODE.ended;
+    this.waiting.delete(delivery);
+    if (delivery.held) delivery.drop('ended');
+    delivery.held = undefined;
+  }
+
+  /** Sends what this turn has gathered; the router calls it once per turn in which something was offered. */
+  flush(): void {}
+
+  /** Tells the peer that the broker has ended this delivery, and why. Not called for what the peer ended itself. */
+  abstract end(delivery: Delivery, ending: Ending): void;
+
+  /**
+   * Gives the body to the transport. False: not now, keep it and call `drain` later. A sample that can never go is
+   * dropped here with its reason, and the answer is true.
+   */
+  protected abstract transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean;
+
+  private attempt(delivery: Delivery, sample: Sample): boolean {
+    const body = sample.body(delivery.projection, delivery.format);
+    if (body === undefined) {
+      delivery.drop('no-such-format');
+      return true;
+    }
+    const drops = delivery.missed;
+    if (!this.transmit(delivery, sample, body)) return false;
+    if (delivery.missed > drops) return true;
+    delivery.delivered++;
+    delivery.missed = 0;
+    return true;
+  }
+
+  private hold(delivery: Delivery, sample: Sample): void {
+    if (delivery.held) delivery.drop('conflated');
+    delivery.held = sample;
+    this.waiting.add(delivery);
+  }
+}

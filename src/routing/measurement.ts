@@ -1,0 +1,58 @@
+/**
+ * One PMU's measurement of one instant, in the field's terms and in engineering units, whatever protocol brought it
+ * [C37.118.2]. The implementation decodes when asked: most samples pass through the broker without anybody looking inside.
+ */
+
+export interface PhasorChannel {
+  readonly name: string;
+  readonly unit: 'V' | 'A';
+}
+
+export interface AnalogChannel {
+  readonly name: string;
+  readonly kind: 'point-on-wave' | 'rms' | 'peak' | 'user';
+}
+
+/** What a PMU says of itself in its configuration; constant until the configuration changes. */
+export interface PmuDescriptor {
+  /** Data source id, 1..65534 (not the stream's). */
+  readonly idCode: number;
+  /** The stream that carries it; equal to `idCode` for a PMU that speaks for itself. */
+  readonly streamId: number;
+  readonly stationName: string;
+  readonly nominalHz: 50 | 60;
+  /** Frames per second; below one per second a fraction, 1/10 for one frame in 10 s. */
+  readonly reportingRate: number;
+  readonly phasors: readonly PhasorChannel[];
+  readonly analogs: readonly AnalogChannel[];
+  /** Names of the digital points, 16 a word, least significant bit first. */
+  readonly digitals: readonly string[];
+  /** CFGCNT: changes when the configuration does. */
+  readonly configurationCount: number;
+}
+
+/** RMS magnitude in V or A, angle in radians against a cosine at nominal frequency locked to the UTC second. NaN: absent. */
+export interface Phasor {
+  readonly magnitude: number;
+  readonly angle: number;
+}
+
+export interface Measurement {
+  readonly descriptor: PmuDescriptor;
+  /** STAT as sent, 16 bits. */
+  readonly stat: number;
+  /** The time quality byte of FRACSEC, as sent. */
+  readonly timeQuality: number;
+  /** Hz; NaN when absent or implausible (more than 5 Hz off nominal, or no voltage at all). */
+  readonly frequencyHz: number;
+  /** Hz/s; NaN when absent. */
+  readonly rocofHzPerS: number;
+  readonly phasors: readonly Phasor[];
+  readonly analogs: readonly number[];
+  /** Digital words, 16 points each. */
+  readonly digitals: readonly number[];
+  /** A C37.118 data frame with this PMU alone, decodable with `configuration()`. */
+  frame(): Uint8Array;
+  /** The CFG-2 frame that decodes `frame()`. */
+  configuration(): Uint8Array;
+}

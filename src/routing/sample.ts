@@ -1,0 +1,61 @@
+/**
+ * A sample: one new value of one container, on its way from its source to its subscribers.
+ *
+ *     source ──> Sample ──> resource actor (latest, ring)
+ *                   └─────> router ──> groups ──> ports          body(format) is made once and shared by all of them
+ *
+ * It is the only thing the hot path carries, and no machine ever sees one.
+ */
+import type { ContentFormat, Projection } from './format.js';
+import type { Measurement } from './measurement.js';
+
+/** Bits of `Sample.quality`. 0 is a good sample. */
+export const QUALITY = {
+  /** STAT bit 13 or a time quality other than locked: the tag is not to be trusted. */
+  unsynchronised: 1,
+  /** The tag lies outside the lag/lead window around the local clock; left out of age figures. */
+  timeUnreasonable: 2,
+  /** STAT bits 15-14 are not 00, or the values are implausible. */
+  dataInvalid: 4,
+  /** STAT bit 12: placed by arrival, not by its tag. */
+  byArrival: 8,
+} as const;
+
+/** What a sample holds: a PMU's measurement, or bytes that a publisher stored as they are. */
+export type SampleContent =
+  | { readonly kind: 'measurement'; readonly measurement: Measurement }
+  | { readonly kind: 'stored'; readonly mediaType: string; readonly bytes: Uint8Array };
+
+/** Writes samples in the formats that the protocols know; `undefined` where this sample has no such form. */
+export interface SampleEncoder {
+  encode(sample: Sample, projection: Projection, format: ContentFormat): Uint8Array | undefined;
+}
+
+const PROJECTIONS = 2;
+
+export class Sample {
+  /** Of the resource; set by the router when published. 24 bits, rising: the Observe value [RFC7641-4.4]. */
+  sequence = 0;
+  private readonly bodies: (Uint8Array | undefined)[] = [];
+
+  /**
+   * @param measuredUs UTC instant of measurement, microseconds since the epoch
+   * @param arrivedUs monotonic clock when complete at our socket, microseconds
+   * @param quality bits of QUALITY
+   */
+  constructor(
+    readonly content: SampleContent,
+    readonly measuredUs: number,
+    readonly arrivedUs: number,
+    readonly quality: number,
+    private readonly encoder: SampleEncoder,
+    /** Id of its contentInstance: the time tag of a PMU frame, given or generated otherwise. */
+    readonly id: string,
+  ) {}
+
+  /** The body of this sample in one format, made at the first call and shared afterwards; `undefined` if it has no such form. */
+  body(projection: Projection, format: ContentFormat): Uint8Array | undefined {
+    const index = format.index * PROJECTIONS + (projection === 'content' ? 0 : 1);
+    return (this.bodies[index] ??= this.encoder.encode(this, projection, format));
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * What a binding is given of the broker, and all it knows of it. A binding translates; behind this interface it is decided.
+ *
+ *     datagram, frame, exchange ──> binding ──> Site.request ──────────────> Response
+ *                                     └───────> Site.connect ──> Session ──> subscribe: Delivery ──> the binding's Port
+ */
+import type { Refusal } from '../errors.js';
+import type { Delivery, Port } from './delivery.js';
+import type { Ending } from './endings.js';
+import type { BindingName, JsonObject, Request, Response } from './primitive.js';
+import type { Terms } from './terms.js';
+
+/** What travels on the reliable lane: acknowledged by the receiver, in order, never conflated. */
+export type ReliableKind = 'command' | 'alarm' | 'outcome';
+
+/** A port that has a reliable lane besides its measurements; so far only WebSocket's. */
+export interface ReliablePort extends Port {
+  /** Sends one message of the lane. `seq` rises by one per session, from 1. */
+  sendReliable(seq: number, kind: ReliableKind, body: JsonObject): void;
+  /** Ends the connection from the broker's side. */
+  close(ending: Ending): void;
+}
+
+export interface Peer {
+  readonly binding: BindingName;
+  /** Host and port, for people. */
+  readonly address: string;
+  readonly originator: string;
+  /** Applications whose device this session is: their commands go to it. */
+  readonly attach: readonly (readonly string[])[];
+}
+
+export interface Subscribed {
+  readonly delivery: Delivery;
+  /** The state at this moment; the delivery goes on from there. */
+  readonly response: Response;
+}
+
+/** One connected endpoint, an actor in the supervision tree. */
+export interface Session {
+  readonly id: string;
+  readonly request: (request: Request) => Promise<Response>;
+  /**
+   * Subscribes the endpoint to `request.to` (op retrieve). The delivery starts in mode `opening`: the binding calls `open`
+   * when its answer is on the way, so that no notification overtakes it. A Response alone is a refusal.
+   */
+  subscribe(request: Request, terms: Terms): Promise<Subscribed | Response>;
+  open(delivery: Delivery): void;
+  /** The peer, or the binding on its behalf, ends one delivery. */
+  unsubscribe(delivery: Delivery, ending: Ending): void;
+  /** The peer acknowledged the reliable lane up to and including `seq`. */
+  acknowledge(seq: number): void;
+  /** A message of the peer on the reliable lane: a device's words on its commands. A refusal is told to the peer. */
+  receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined>;
+  /** The connection is over; everything of the session ends with it. */
+  close(ending: Ending): void;
+}
+
+/** One line of `/.well-known/core` [RFC6690]. */
+export interface Link {
+  readonly path: readonly string[];
+  readonly resourceType?: string;
+  readonly interfaceDescription?: string;
+  readonly contentFormats: readonly number[];
+  readonly isObservable: boolean;
+  readonly size?: number;
+}
+
+export interface Site {
+  request(request: Request): Promise<Response>;
+  /** Refused when a path to attach names no application, or the originator may not speak for it. */
+  connect(peer: Peer, port: Port | ReliablePort): Session | Refusal;
+  /** What this originator may discover. */
+  discover(originator: string): Iterable<Link>;
+}

@@ -1,0 +1,74 @@
+/**
+ * Terms: what a subscriber asks of a stream, in whichever spelling: `rate` and `class` everywhere, the conditional
+ * attributes `c.*` of CoAP [draft-ietf-core-conditional-attributes-12], minimalTimeBetweenNotifications of ETSI.
+ */
+import { isRefusal, refuse, type Refusal } from '../errors.js';
+
+export const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'] as const;
+export type LatencyClass = (typeof LATENCY_CLASSES)[number];
+
+export interface Terms {
+  /** Samples per second; must divide the source's reporting rate. */
+  readonly rate?: number;
+  /** Smallest spacing in seconds; the fastest dividing rate whose period is not shorter is chosen. */
+  readonly minSpacingS?: number;
+  /** Largest spacing in seconds: after it the last value is sent again. */
+  readonly maxSpacingS?: number;
+  /** True: every CoAP notification confirmable. */
+  readonly isConfirmable?: boolean;
+  readonly latencyClass?: LatencyClass;
+}
+
+/** Reads the terms out of a query (CoAP, HTTP); other parameters are not looked at, other `c.*` refused. */
+export function termsOfQuery(query: URLSearchParams): Terms | Refusal {
+  for (const name of query.keys()) {
+    if (name.startsWith('c.') && !KNOWN_CONDITIONS.includes(name)) {
+      return refuse('STATUS_BAD_REQUEST', `The parameter ${name} is not offered here; offered: ${KNOWN_CONDITIONS.join(', ')}.`);
+    }
+  }
+  const texts = (name: string): string | undefined => query.get(name) ?? undefined;
+  const rate = decimal('rate', texts('rate'));
+  if (isRefusal(rate)) return rate;
+  const minSpacingS = decimal('c.pmin', texts('c.pmin'));
+  if (isRefusal(minSpacingS)) return minSpacingS;
+  const maxSpacingS = decimal('c.pmax', texts('c.pmax'));
+  if (isRefusal(maxSpacingS)) return maxSpacingS;
+  const con = texts('c.con');
+  if (con !== undefined && con !== '0' && con !== '1') {
+    return refuse('STATUS_BAD_REQUEST', `c.con is ${JSON.stringify(con)}; it must be 0 or 1.`);
+  }
+  return checkTerms({
+    ...(rate !== undefined && { rate }),
+    ...(minSpacingS !== undefined && { minSpacingS }),
+    ...(maxSpacingS !== undefined && { maxSpacingS }),
+    ...(con !== undefined && { isConfirmable: con === '1' }),
+    ...(query.has('class') && { latencyClass: query.get('class') as LatencyClass }),
+  });
+}
+
+/** The rules that hold however the terms were spelt. */
+export function checkTerms(terms: Terms): Terms | Refusal {
+  const { rate, minSpacingS, maxSpacingS, latencyClass } = terms;
+  const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
+  if (rate !== undefined && !(Number.isFinite(rate) && rate > 0)) return bad(`rate is ${rate}; it must be a positive number of samples per second.`);
+  if (rate !== undefined && minSpacingS !== undefined) return bad('rate and a smallest spacing exclude each other; give one.');
+  if (minSpacingS !== undefined && !(minSpacingS > 0)) return bad(`The smallest spacing is ${minSpacingS} s; it must be above 0.`);
+  if (maxSpacingS !== undefined && !(maxSpacingS > 0)) return bad(`The largest spacing is ${maxSpacingS} s; it must be above 0.`);
+  if (minSpacingS !== undefined && maxSpacingS !== undefined && maxSpacingS < minSpacingS) {
+    return bad(`The largest spacing ${maxSpacingS} s is below the smallest ${minSpacingS} s.`);
+  }
+  if (latencyClass !== undefined && !LATENCY_CLASSES.includes(latencyClass)) {
+    return bad(`class is ${JSON.stringify(latencyClass)}; it must be one of ${LATENCY_CLASSES.join(', ')}.`);
+  }
+  return terms;
+}
+
+const KNOWN_CONDITIONS: readonly string[] = ['c.pmin', 'c.pmax', 'c.con'];
+const DECIMAL = /^\d{1,9}(\.\d{1,9})?$/;
+
+function decimal(name: string, text: string | undefined): number | undefined | Refusal {
+  if (text === undefined) return undefined;
+  return DECIMAL.test(text)
+    ? Number(text)
+    : refuse('STATUS_BAD_REQUEST', `${name} is ${JSON.stringify(text)}; it must be a decimal number above 0, such as 0.2.`);
+}
