@@ -10,6 +10,7 @@
  */
 import type { Ending } from './endings.js';
 import type { ContentFormat, Projection } from './format.js';
+import type { Membership } from './group.js';
 import type { Sample } from './sample.js';
 import type { Terms } from './terms.js';
 
@@ -36,10 +37,6 @@ export const DROP_REASONS = [
   'too-large',
   /** The system refused to send it. */
   'send-failed',
-  /** The same slot of the same source came twice. */
-  'duplicate',
-  /** Its tag lies before one already delivered. */
-  'out-of-order',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, index])) as Record<DropReason, number>;
@@ -54,6 +51,8 @@ export class Delivery {
   readonly dropped = new Uint32Array(DROP_REASONS.length);
   /** The newest sample that could not go yet. */
   held: Sample | undefined;
+  /** Its place in the router's table; undefined before and after. */
+  membership: Membership | undefined;
 
   constructor(
     readonly port: Port,

@@ -1,0 +1,165 @@
+/**
+ * The delivery table: which subscribers of a container get which of its samples.
+ *
+ *     publish(route, sample)
+ *        ├── in order? new slot? ── no ──> refused, counted for every group
+ *        ├── group 30/s ── admits ──> offer to each delivery's port
+ *        └── group  5/s ── not this slot ──> decimated, one addition for all its subscribers
+ *     end of the turn: every touched port is flushed once
+ *
+ * Routing is data, not a process: routes outlive the actors they point at, and a crashed resource or subscription never stops
+ * a stream. Nothing here is allocated per sample or per subscriber.
+ */
+import type { Clock } from '../clock.js';
+import { slotOf, type Cadence } from './cadence.js';
+import type { Delivery, Port } from './delivery.js';
+import { accountOf, Group, type Account } from './group.js';
+import { QUALITY, type Sample } from './sample.js';
+
+/** 24 bits: the Observe value [RFC7641-4.4]. */
+const SEQUENCE_MASK = 0xff_ffff;
+/** One delivered sample in so many goes into the age histogram: the clock is read rarely enough not to be seen in a profile. */
+const AGE_SAMPLING = 16;
+
+/** A container's row. Hold it as long as you like: after `close` its generation differs and publishing says so. */
+export class Route {
+  /** Of the newest sample; its Observe value. */
+  sequence = 0;
+  latest: Sample | undefined;
+  /** Samples published, and those offered to nobody. */
+  published = 0;
+  duplicates = 0;
+  outOfOrder = 0;
+  /** Times the source's clock stepped back beyond the lag limit and its grid began anew. */
+  clockSteps = 0;
+  isOpen = true;
+  readonly groups: Group[] = [];
+  lastSlot = -Infinity;
+
+  /** @param sourceRate samples per second that the source declares; 0 for none */
+  constructor(
+    readonly path: string,
+    public sourceRate: number,
+  ) {}
+}
+
+/** Observes the age (now minus measured time) of a sampled delivery, in seconds. */
+export type AgeObserver = (latencyClass: string, ageS: number) => void;
+
+export class Router {
+  private readonly touched: Port[] = [];
+  private untilAge = AGE_SAMPLING;
+  private readonly flushTouched = (): void => {
+    for (const port of this.touched.splice(0)) {
+      port.isTouched = false;
+      port.flush();
+    }
+  };
+
+  /**
+   * @param lagUs how far a tag may lie before the last one and still be late; beyond it the source's clock has stepped
+   */
+  constructor(
+    private readonly clock: Clock,
+    private readonly lagUs: number,
+    private readonly observeAge: AgeObserver,
+  ) {}
+
+  open(path: string, sourceRate: number): Route {
+    return new Route(path, sourceRate);
+  }
+
+  /** No sample passes this route any more. Its deliveries are the caller's to end first. */
+  close(route: Route): void {
+    route.isOpen = false;
+    route.groups.length = 0;
+  }
+
+  /** Walks the deliveries of one container. */
+  publish(route: Route, sample: Sample): void {
+    route.published++;
+    const slot = this.place(route, sample);
+    if (slot === undefined) return;
+    route.sequence = (route.sequence + 1) & SEQUENCE_MASK;
+    sample.sequence = route.sequence;
+    route.latest = sample;
+    // Backwards, so that a delivery that ends while it is offered (its peer is gone) disturbs none of the others.
+    for (let g = route.groups.length - 1; g >= 0; g--) this.publishTo(route.groups[g] as Group, sample, slot);
+  }
+
+  /** Sends the latest sample again under a new sequence: a subscriber's largest spacing has passed. */
+  repeat(route: Route, delivery: Delivery): void {
+    const { latest } = route;
+    if (!latest || !delivery.membership) return;
+    route.sequence = (route.sequence + 1) & SEQUENCE_MASK;
+    latest.sequence = route.sequence;
+    delivery.membership.repeated++;
+    this.offer(delivery, latest);
+  }
+
+  /** Adds a delivery to the table; it is offered what is published from now on. */
+  subscribe(route: Route, delivery: Delivery, cadence: Cadence): void {
+    const key = `${cadence.key} ${delivery.projection} ${delivery.format.index}`;
+    let group = route.groups.find((other) => other.key === key);
+    if (!group) route.groups.push((group = new Group(route, key, cadence)));
+    group.add(delivery);
+  }
+
+  /** Takes a delivery out, wherever it stands, in constant time, and closes its account. */
+  unsubscribe(delivery: Delivery): Account {
+    delivery.port.release(delivery);
+    const account = accountOf(delivery);
+    const group = delivery.membership?.group;
+    if (group?.remove(delivery) === 0) group.route.groups.splice(group.route.groups.indexOf(group), 1);
+    return account;
+  }
+
+  private publishTo(group: Group, sample: Sample, slot: number): void {
+    group.offered++;
+    if (!group.admits(sample, slot)) {
+      group.decimated++;
+      return;
+    }
+    const { deliveries } = group;
+    for (let d = deliveries.length - 1; d >= 0; d--) this.offer(deliveries[d] as Delivery, sample);
+    if (--this.untilAge <= 0) this.sampleAge(group, sample);
+  }
+
+  /** The sample's slot, or undefined for one that nobody is offered. Sources that declare no rate have no slots. */
+  private place(route: Route, sample: Sample): number | undefined {
+    if (route.sourceRate < 1) return 0;
+    const slot = slotOf(sample.measuredUs, route.sourceRate);
+    if (slot > route.lastSlot) {
+      route.lastSlot = slot;
+      return slot;
+    }
+    if (slot === route.lastSlot) {
+      route.duplicates++;
+      for (const group of route.groups) group.duplicate++;
+      return undefined;
+    }
+    if (((route.lastSlot - slot) * 1_000_000) / route.sourceRate <= this.lagUs) {
+      route.outOfOrder++;
+      for (const group of route.groups) group.outOfOrder++;
+      return undefined;
+    }
+    route.clockSteps++;
+    route.lastSlot = slot;
+    return slot;
+  }
+
+  private offer(delivery: Delivery, sample: Sample): void {
+    const { port } = delivery;
+    port.offer(delivery, sample);
+    if (port.isTouched) return;
+    port.isTouched = true;
+    if (this.touched.push(port) === 1) this.clock.atTurnEnd(this.flushTouched);
+  }
+
+  private sampleAge({ deliveries }: Group, sample: Sample): void {
+    this.untilAge = AGE_SAMPLING;
+    const first = deliveries[0];
+    if (!first || (sample.quality & (QUALITY.unsynchronised | QUALITY.timeUnreasonable)) !== 0) return;
+    this.observeAge(first.terms.latencyClass ?? 'monitoring', (this.clock.wallUs() - sample.measuredUs) / 1e6);
+  }
+}
