@@ -1,0 +1,80 @@
+/**
+ * Where a PMU stream is to be had, as a URI; the point of contact (aPoC) of a PMU's application and the value of `--pmu`.
+ *
+ *     c37118+tcp://HOST[:4712]?idcode=N                    commanded over TCP
+ *     c37118+udp://HOST[:4713]?idcode=N                    commanded over UDP, answers to the asking port
+ *     c37118+udp://[HOST][:4713]?idcode=N&mode=spontaneous listens there; the device sends unasked, CFG-2 now and then
+ *
+ * `idcode` is the stream's, 1..65534. `name=` gives the application another id than `pmu-<IDCODE>`; a stream of several
+ * PMUs numbers it. HOST is numeric, IPv6 in brackets, or `localhost`.
+ */
+import { refuse, type Refusal } from '../../errors.js';
+import type { Address } from '../../network.js';
+
+export type SessionMode = 'tcp' | 'udp' | 'spontaneous';
+
+export interface StreamAddress {
+  readonly mode: SessionMode;
+  /** Of the device; for `spontaneous` where we listen. */
+  readonly at: Address;
+  readonly streamId: number;
+  readonly name: string | undefined;
+}
+
+/** [C37.118.2 annex E] the registered defaults. */
+const DEFAULT_PORTS = { tcp: 4712, udp: 4713 } as const;
+const LARGEST_ID = 65534;
+const LARGEST_PORT = 65535;
+const PARAMETERS: readonly string[] = ['idcode', 'name', 'mode'];
+/** Ids that need no escape in a path. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const URI = /^c37118\+(tcp|udp):\/\/(\[[^\]]*\]|[^:/?#[\]]*)(?::(\d{0,5}))?\/?(?:\?([^#]*))?$/i;
+
+/** Reads a URI of the grammar above; STATUS_BAD_REQUEST names what is wrong. */
+export function parseStreamAddress(text: string): StreamAddress | Refusal {
+  const bad = (what: string): Refusal =>
+    refuse('STATUS_BAD_REQUEST', `The PMU address ${JSON.stringify(text.slice(0, 200))} ${what}.`);
+  const parts = URI.exec(text);
+  if (!parts) return bad('is not of the form c37118+tcp://host:port?idcode=60 or c37118+udp://host:port?idcode=60');
+  const transport = parts[1]?.toLowerCase() === 'udp' ? 'udp' : 'tcp';
+  const query = new URLSearchParams(parts[4] ?? '');
+  for (const parameter of query.keys()) {
+    if (!PARAMETERS.includes(parameter)) return bad(`has a parameter ${parameter}; known: ${PARAMETERS.join(', ')}`);
+    if (query.getAll(parameter).length > 1) return bad(`gives ${parameter} twice`);
+  }
+
+  const wantedMode = query.get('mode') ?? 'commanded';
+  if (wantedMode !== 'commanded' && wantedMode !== 'spontaneous') {
+    return bad(`has mode ${wantedMode}; it must be commanded or spontaneous`);
+  }
+  if (wantedMode === 'spontaneous' && transport === 'tcp')
+    return bad('asks for mode spontaneous, which is over UDP only');
+  const mode = wantedMode === 'spontaneous' ? 'spontaneous' : transport;
+
+  const idText = query.get('idcode');
+  if (idText === null) return bad('lacks idcode, the IDCODE of the stream, as in ?idcode=60');
+  const streamId = /^\d{1,5}$/.test(idText) ? Number(idText) : 0;
+  if (streamId < 1 || streamId > LARGEST_ID) return bad(`has idcode ${idText}; it must be 1 to ${LARGEST_ID}`);
+
+  const port = parts[3] ? Number(parts[3]) : DEFAULT_PORTS[transport];
+  if (port > LARGEST_PORT || (port === 0 && mode !== 'spontaneous')) {
+    return bad(`has port ${port}; it must be 1 to ${LARGEST_PORT}`);
+  }
+  const host = numericHost(parts[2] ?? '', mode);
+  if (host === undefined)
+    return bad(`has the host ${JSON.stringify(parts[2])}; it must be a numeric address or localhost`);
+
+  const name = query.get('name') ?? undefined;
+  if (name !== undefined && !NAME.test(name))
+    return bad(`has name ${name}; letters, digits, ".", "_" and "-" make one`);
+  return { mode, at: { host, port }, streamId, name };
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
+function numericHost(host: string, mode: SessionMode): string | undefined {
+  if (host === '' && mode === 'spontaneous') return '0.0.0.0';
+  if (host.toLowerCase() === 'localhost') return '127.0.0.1';
+  if (host.startsWith('[')) return URL.canParse(`http://${host}/`) ? host.slice(1, -1) : undefined;
+  return IPV4.test(host) ? host : undefined;
+}

@@ -1,0 +1,302 @@
+/**
+ * The data consumer's side of a C37.118 session: the port that moves bytes for a source. It does what it is told, tells what
+ * happens, and decides nothing: when to connect, ask, retry or give up is for the source's machine.
+ *
+ *     machine ── connect, stopData, requestConfiguration, startData, disconnect, close ──> client ──> device
+ *     machine <── CONNECTED, CONFIGURED, UNANSWERED, OUTDATED, FLOWING, SILENT, LOST ──── client <── CFG-2
+ *     broker  <── measurement, one a PMU and frame ────────────────────────────────────── client <── data
+ *
+ * A configuration that arrives while STAT bit 10 announces a change waits: the old one holds until the first frame without
+ * the bit. A data frame of another length is never guessed at: it is dropped and the configuration called outdated.
+ */
+import type { Cancel, Clock } from '../../clock.js';
+import type { Network } from '../../network.js';
+import type { Measurement, PmuDescriptor } from '../../routing/measurement.js';
+import { QUALITY } from '../../routing/sample.js';
+import type { StreamAddress } from './address.js';
+import { COMMANDS, encodeCommand } from './command.js';
+import { decodeConfiguration, reportingRate } from './configuration.js';
+import { checkLength } from './data-frame.js';
+import { CHK_BYTES, HEAD_BYTES, readHead, typeOf, VERSION, viewOf } from './frame.js';
+import { StreamHealth, type HealthFigures } from './health.js';
+import { openLink, type Link } from './link.js';
+import { FrameMeasurement, streamOf, type PmuStream } from './measurement.js';
+import { STAT } from './stat.js';
+import { tagUs, TIME_QUALITY, usTag } from './time.js';
+
+export type ClientEvent =
+  | { readonly type: 'CONNECTED' }
+  /** A configuration holds from now on; not `isNew`: it is the one that held before. */
+  | { readonly type: 'CONFIGURED'; readonly pmus: readonly PmuDescriptor[]; readonly isNew: boolean }
+  /** The configuration asked for has not come in time. */
+  | { readonly type: 'UNANSWERED' }
+  /** The configuration does not hold any more, or soon will not. */
+  | { readonly type: 'OUTDATED' }
+  /** Data frames come: the first, or the first after SILENT. */
+  | { readonly type: 'FLOWING' }
+  /** None has come for that long; told again and again while it lasts. */
+  | { readonly type: 'SILENT'; readonly silentMs: number }
+  | { readonly type: 'LOST'; readonly why: string };
+
+export interface ClientSink {
+  event(event: ClientEvent): void;
+  /**
+   * @param index of the PMU in the configuration that holds
+   * @param measuredUs the tag, microseconds UTC
+   * @param arrivedUs monotonic clock, frame complete at our socket
+   * @param quality bits of QUALITY
+   */
+  measurement(index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number): void;
+}
+
+export interface ClientTiming {
+  /** How long a configuration is waited for. */
+  readonly answerMs: number;
+  /** No data frame for so long, and for three periods of the reporting rate, is silence. */
+  readonly silenceMs: number;
+  /** Tags older or further ahead than these are unreasonable; GSF's defaults. */
+  readonly lagMs: number;
+  readonly leadMs: number;
+}
+
+export const DEFAULT_TIMING: ClientTiming = { answerMs: 1000, silenceMs: 1000, lagMs: 10_000, leadMs: 5000 };
+const SILENT_PERIODS = 3;
+/** TIME_BASE of commands sent before the stream's is known; their time is to be ignored anyway. */
+const COMMAND_TIME_BASE = 1_000_000;
+const NO_BYTES = new Uint8Array(0);
+
+export class StreamClient {
+  private readonly health = new StreamHealth();
+  private link: Link | undefined;
+  /** Counts connects and disconnects: an attempt that ends after its time is known by its number. */
+  private attempt = 0;
+  private stream: PmuStream | undefined;
+  /** The CFG-2 frame behind `stream`. */
+  private configurationFrame: Uint8Array = NO_BYTES;
+  /** A configuration that holds once STAT bit 10 clears. */
+  private pending: Uint8Array | undefined;
+  private isChangeAnnounced = false;
+  private isFlowing = false;
+  private lastDataUs = 0;
+  private cancelAnswer: Cancel | undefined;
+  private cancelSilence: Cancel | undefined;
+
+  constructor(
+    private readonly address: StreamAddress,
+    private readonly network: Network,
+    private readonly clock: Clock,
+    private readonly sink: ClientSink,
+    private readonly timing: ClientTiming = DEFAULT_TIMING,
+  ) {}
+
+  get figures(): HealthFigures {
+    return this.health.figures();
+  }
+
+  /** Opens the link; CONNECTED or LOST follows. */
+  connect(): void {
+    this.disconnect();
+    const attempt = this.attempt;
+    const isCurrent = (): boolean => attempt === this.attempt;
+    const framing = {
+      counts: this.health.framing,
+      expectedBytes: (streamId: number) =>
+        streamId === this.address.streamId ? this.stream?.layout.frameBytes : undefined,
+      nowUs: () => this.clock.monotonicUs(),
+    };
+    const lost = (why: string): void => {
+      if (isCurrent()) this.lose(why);
+    };
+    openLink(this.address, this.network, framing, { frame: (bytes) => this.take(bytes), lost }).then(
+      (link) => {
+        if (!isCurrent()) return link.close();
+        this.link = link;
+        this.health.connects++;
+        this.sink.event({ type: 'CONNECTED' });
+      },
+      (error: unknown) => lost(`no connection: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  }
+
+  /** Asks for CFG-2; CONFIGURED or UNANSWERED follows. A spontaneous device is not asked: its configuration comes when it comes. */
+  requestConfiguration(): void {
+    if (this.address.mode === 'spontaneous') return;
+    this.command(COMMANDS.sendConfiguration2);
+    this.cancelAnswer?.();
+    this.cancelAnswer = this.clock.after(this.timing.answerMs, () => {
+      this.cancelAnswer = undefined;
+      this.health.lastError = `no configuration within ${this.timing.answerMs} ms`;
+      this.sink.event({ type: 'UNANSWERED' });
+    });
+  }
+
+  /** Asks for data; FLOWING or SILENT follows. */
+  startData(): void {
+    this.command(COMMANDS.dataOn);
+    if (this.cancelSilence) return;
+    this.lastDataUs = this.clock.monotonicUs();
+    this.watchSilence(this.silenceMs());
+  }
+
+  stopData(): void {
+    this.command(COMMANDS.dataOff);
+  }
+
+  /** Lets the link go without a word to the device. The configuration is kept for a device that answers none next time. */
+  disconnect(): void {
+    this.attempt++;
+    this.link?.close();
+    this.link = undefined;
+    this.cancelAnswer?.();
+    this.cancelSilence?.();
+    this.cancelAnswer = undefined;
+    this.cancelSilence = undefined;
+    this.pending = undefined;
+    this.isChangeAnnounced = false;
+    this.isFlowing = false;
+    this.health.restart();
+  }
+
+  /** Ends the session in order: data off, then the link. */
+  close(): void {
+    if (this.link) this.stopData();
+    this.disconnect();
+  }
+
+  private lose(why: string): void {
+    this.health.lastError = why;
+    this.disconnect();
+    this.sink.event({ type: 'LOST', why });
+  }
+
+  private command(code: number): void {
+    if (this.address.mode === 'spontaneous') return;
+    const { streamId } = this.address;
+    const tag = usTag(this.clock.wallUs(), this.stream?.layout.configuration.timeBase ?? COMMAND_TIME_BASE);
+    this.link?.send(
+      encodeCommand({ kind: 'command', version: VERSION, streamId, ...tag, timeQuality: 0, code, extension: NO_BYTES }),
+    );
+  }
+
+  private take(bytes: Uint8Array): void {
+    const type = typeOf(bytes);
+    const { streamId } = readHead(viewOf(bytes));
+    if (streamId !== this.address.streamId) this.health.foreignFrames++;
+    else if (type === 'data') this.takeData(bytes);
+    else if (type === 'configuration2') this.takeConfiguration(bytes);
+    // A header's text and a CFG-1 are not asked for; CFG-3 is not read.
+    else this.health.foreignFrames++;
+  }
+
+  private takeConfiguration(bytes: Uint8Array): void {
+    const configuration = decodeConfiguration(bytes, 'configuration2');
+    if (configuration.kind === 'malformed') {
+      this.health.lastError = `unreadable configuration: ${configuration.detail}`;
+      return;
+    }
+    this.cancelAnswer?.();
+    this.cancelAnswer = undefined;
+    if (this.isChangeAnnounced) this.pending = bytes;
+    else this.adopt(bytes);
+  }
+
+  /** @param bytes a CFG-2 that was decoded once without fault */
+  private adopt(bytes: Uint8Array): void {
+    this.pending = undefined;
+    const isNew = this.stream === undefined || !isSameConfiguration(bytes, this.configurationFrame);
+    if (isNew) {
+      const configuration = decodeConfiguration(bytes, 'configuration2');
+      if (configuration.kind === 'malformed') return;
+      this.stream = streamOf(configuration);
+      this.configurationFrame = bytes;
+      this.health.restart();
+    }
+    this.sink.event({ type: 'CONFIGURED', pmus: this.stream?.pmus.map(({ descriptor }) => descriptor) ?? [], isNew });
+  }
+
+  private takeData(bytes: Uint8Array): void {
+    if (this.pending && this.stream && checkLength(bytes, this.stream.layout)) this.adopt(this.pending);
+    if (!this.stream) {
+      this.health.unconfigured++;
+      return;
+    }
+    const wrong = checkLength(bytes, this.stream.layout);
+    if (wrong) {
+      this.health.lengthMismatches++;
+      this.health.lastError = wrong.detail;
+      this.outdate();
+      return;
+    }
+    const view = viewOf(bytes);
+    this.followChange(view, this.stream);
+    this.deliver(view, this.stream);
+  }
+
+  /** STAT bit 10 of any PMU: ask at its first sight, and change over when it clears. */
+  private followChange(view: DataView, { layout }: PmuStream): void {
+    const isAnnounced = layout.blocks.some(({ statAt }) => (view.getUint16(statAt) & STAT.configurationChange) !== 0);
+    if (isAnnounced === this.isChangeAnnounced) return;
+    this.isChangeAnnounced = isAnnounced;
+    const { pending } = this;
+    if (isAnnounced) this.outdate();
+    // One that came before the change may still have been the old one.
+    else if (pending && !isSameConfiguration(pending, this.configurationFrame)) this.adopt(pending);
+    else this.outdate();
+  }
+
+  private outdate(): void {
+    if (!this.cancelAnswer) this.sink.event({ type: 'OUTDATED' });
+  }
+
+  private deliver(view: DataView, { layout, pmus }: PmuStream): void {
+    const { configuration } = layout;
+    const head = readHead(view);
+    const arrivedUs = this.clock.monotonicUs();
+    this.lastDataUs = arrivedUs;
+    if (!this.isFlowing) {
+      this.isFlowing = true;
+      this.sink.event({ type: 'FLOWING' });
+    }
+    this.health.dataFrames++;
+    const isLeapSecond = (head.timeQuality & TIME_QUALITY.leapOccurred) !== 0;
+    const isByArrival = pmus.some(({ block }) => (view.getUint16(block.statAt) & STAT.byArrival) !== 0);
+    // What was placed by arrival may carry the same tag for ever: it is nobody's duplicate.
+    const arrival = isByArrival
+      ? 'in order'
+      : this.health.arrive(head, configuration.timeBase, reportingRate(configuration), isLeapSecond);
+    if (arrival === 'duplicate') return;
+
+    const measuredUs = tagUs(head, configuration.timeBase);
+    const delayUs = this.clock.wallUs() - measuredUs;
+    const isReasonable = delayUs <= this.timing.lagMs * 1000 && delayUs >= -this.timing.leadMs * 1000;
+    if (isReasonable) this.health.delay(delayUs);
+    else this.health.unreasonableTags++;
+    for (const [index, pmu] of pmus.entries()) {
+      const measurement = new FrameMeasurement(view, head.timeQuality, layout, pmu);
+      const quality = measurement.quality | (isReasonable ? 0 : QUALITY.timeUnreasonable);
+      this.sink.measurement(index, measurement, measuredUs, arrivedUs, quality);
+    }
+  }
+
+  private silenceMs(): number {
+    const rate = this.stream ? reportingRate(this.stream.layout.configuration) : 1;
+    return Math.max(this.timing.silenceMs, (SILENT_PERIODS * 1000) / rate);
+  }
+
+  /** One timer a silence's length, not one a frame: it looks how long ago the last frame was, and comes back. */
+  private watchSilence(delayMs: number): void {
+    this.cancelSilence = this.clock.after(delayMs, () => {
+      const silentMs = (this.clock.monotonicUs() - this.lastDataUs) / 1000;
+      const limitMs = this.silenceMs();
+      const isSilent = silentMs >= limitMs;
+      this.watchSilence(isSilent ? limitMs : limitMs - silentMs);
+      if (!isSilent) return;
+      this.isFlowing = false;
+      this.sink.event({ type: 'SILENT', silentMs });
+    });
+  }
+}
+
+/** Whether two CFG-2 frames say the same: all but the time of sending and CHK. */
+const isSameConfiguration = (one: Uint8Array, other: Uint8Array): boolean =>
+  Buffer.compare(one.subarray(HEAD_BYTES, -CHK_BYTES), other.subarray(HEAD_BYTES, -CHK_BYTES)) === 0;

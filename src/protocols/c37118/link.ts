@@ -1,0 +1,104 @@
+/**
+ * The way to a PMU stream: frames in, commands out, over TCP, over UDP, or only listening to UDP. Above it nobody needs to
+ * know which.
+ */
+import type { Address, Network, UdpSocket } from '../../network.js';
+import type { StreamAddress } from './address.js';
+import { splitDatagram, StreamFramer, type FramingCounts } from './framer.js';
+
+export interface Link {
+  send(frame: Uint8Array): void;
+  close(): void;
+}
+
+/** What a link tells; nothing any more after `close`. */
+export interface LinkEvents {
+  /** A good frame; the bytes are the receiver's. */
+  frame(bytes: Uint8Array): void;
+  /** The link has ended by itself; `why` is a clause for the operator. */
+  lost(why: string): void;
+}
+
+/** What the framing of a stream needs to know and count. */
+export interface FramingContext {
+  readonly counts: FramingCounts;
+  expectedBytes(streamId: number): number | undefined;
+  nowUs(): number;
+}
+
+/** Within it a device on any network answers; the next attempt follows the back-off. */
+const CONNECT_TIMEOUT_MS = 5000;
+
+/** Opens the link of an address. Rejects with the system's error. */
+export function openLink(
+  { mode, at }: StreamAddress,
+  network: Network,
+  framing: FramingContext,
+  events: LinkEvents,
+): Promise<Link> {
+  switch (mode) {
+    case 'tcp':
+      return openTcp(at, network, framing, events);
+    case 'udp':
+      return openUdp(at, network, framing, events);
+    case 'spontaneous':
+      return network.bindUdp(at).then((socket) => udpLink(socket, undefined, framing, events));
+  }
+}
+
+async function openTcp(at: Address, network: Network, framing: FramingContext, events: LinkEvents): Promise<Link> {
+  const connection = await network.connectTcp(at, CONNECT_TIMEOUT_MS);
+  let isOpen = true;
+  const emit = (frame: Uint8Array): void => {
+    if (isOpen) events.frame(frame);
+  };
+  const framer = new StreamFramer(framing.counts, emit, (streamId) => framing.expectedBytes(streamId));
+  connection.onBytes((bytes) => {
+    if (isOpen) framer.push(bytes, framing.nowUs());
+  });
+  connection.onClose((error) => {
+    if (!isOpen) return;
+    isOpen = false;
+    events.lost(error ? `the connection failed: ${error.message}` : 'the device closed the connection');
+  });
+  return {
+    send: (frame) => void connection.write(frame),
+    close() {
+      isOpen = false;
+      connection.close();
+    },
+  };
+}
+
+async function openUdp(at: Address, network: Network, framing: FramingContext, events: LinkEvents): Promise<Link> {
+  const socket = await network.bindUdp({ host: at.host.includes(':') ? '::' : '0.0.0.0', port: 0 });
+  return udpLink(socket, at, framing, events);
+}
+
+/** @param device where commands go; answers are taken from its host at any port. Absent: anybody is listened to. */
+function udpLink(socket: UdpSocket, device: Address | undefined, framing: FramingContext, events: LinkEvents): Link {
+  let isOpen = true;
+  const emit = (frame: Uint8Array): void => {
+    if (isOpen) events.frame(frame);
+  };
+  socket.onDatagram((datagram, from) => {
+    if (isOpen && (device === undefined || from.host === device.host)) splitDatagram(datagram, framing.counts, emit);
+  });
+  socket.onError((error) => {
+    if (!isOpen) return;
+    isOpen = false;
+    socket.close();
+    events.lost(`the socket failed: ${error.message}`);
+  });
+  return {
+    send(frame) {
+      if (device === undefined) return;
+      socket.queue(frame, device);
+      socket.flush();
+    },
+    close() {
+      isOpen = false;
+      socket.close();
+    },
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * One PMU's part of a data frame as the broker's `Measurement`. Most samples pass through with nobody looking inside, so it
+ * holds the frame's bytes and reads a value when it is asked for.
+ *
+ *     frame of stream 60 ── PMU 61's block ──> Measurement ── frame() ──────────> data frame of stream 61, that block alone
+ *                                                          └─ configuration() ─> its CFG-2
+ */
+import type { Measurement, Phasor, PmuDescriptor } from '../../routing/measurement.js';
+import { QUALITY } from '../../routing/sample.js';
+import {
+  encodeConfiguration,
+  isCurrent,
+  nominalHz,
+  reportingRate,
+  type ChannelConfiguration,
+  type Configuration,
+  type PmuConfiguration,
+} from './configuration.js';
+import {
+  layoutOf,
+  readAnalog,
+  readDigital,
+  readFrequency,
+  readPhasor,
+  readRocof,
+  type BlockLayout,
+  type StreamLayout,
+} from './data-frame.js';
+import { HEAD_BYTES, makeFrame, readHead, viewOf } from './frame.js';
+import { dataError, STAT } from './stat.js';
+import { TIME_QUALITY } from './time.js';
+import { analogOf, frequencyHz, phasorOf, rocofHzPerS } from './units.js';
+
+/** A dead PMU behind a concentrator may send STAT 0 and a wrapped FREQ that reads 65.536 Hz: further off is no grid. */
+const LARGEST_DEVIATION_HZ = 5;
+/** Below this every voltage is none: a frequency beside it was measured on nothing. Lines are kV, secondaries tens of V. */
+const NO_VOLTAGE_V = 1e-3;
+
+/** What the frames of one stream mean: made once per configuration, shared by all its measurements. */
+export interface PmuStream {
+  readonly layout: StreamLayout;
+  readonly pmus: readonly StreamPmu[];
+}
+
+export interface StreamPmu {
+  readonly descriptor: PmuDescriptor;
+  readonly block: BlockLayout;
+  /** The CFG-2 of this PMU alone. */
+  readonly configuration: Uint8Array;
+}
+
+export function streamOf(configuration: Configuration): PmuStream {
+  const layout = layoutOf(configuration);
+  const pmus = layout.blocks.map((block) => ({
+    descriptor: descriptorOf(block.pmu, configuration),
+    block,
+    configuration: encodeConfiguration(singlePmuConfiguration(configuration, block.pmu)),
+  }));
+  return { layout, pmus };
+}
+
+function descriptorOf(pmu: PmuConfiguration, configuration: Configuration): PmuDescriptor {
+  return {
+    idCode: pmu.idCode,
+    streamId: configuration.streamId,
+    stationName: shownName(pmu.stationName),
+    nominalHz: nominalHz(pmu),
+    reportingRate: reportingRate(configuration),
+    phasors: pmu.phasors.map((channel) => ({ name: shownName(channel.name), unit: isCurrent(channel) ? 'A' : 'V' })),
+    analogs: pmu.analogs.map((channel) => ({ name: shownName(channel.name), kind: analogKind(channel) })),
+    digitals: pmu.digitals.flatMap(({ names }) => names.map(shownName)),
+    configurationCount: pmu.configurationCount,
+  };
+}
+
+/** Names may hold NULs, most often as padding. */
+const shownName = (name: string): string => name.replaceAll('\0', ' ').trim();
+
+const ANALOG_KINDS = ['point-on-wave', 'rms', 'peak'] as const;
+const analogKind = ({ unit }: ChannelConfiguration): 'point-on-wave' | 'rms' | 'peak' | 'user' =>
+  ANALOG_KINDS[unit >>> 24] ?? 'user';
+
+/** A PMU that is alone in its stream keeps the stream's id, so that its frames pass as they came. */
+function singlePmuConfiguration(configuration: Configuration, pmu: PmuConfiguration): Configuration {
+  const isAlone = configuration.pmus.length === 1;
+  const streamId = isAlone ? configuration.streamId : pmu.idCode;
+  return { ...configuration, kind: 'configuration2', streamId, pmus: [pmu] };
+}
+
+/** The data frame that holds one PMU of several: the same head with the PMU's id for the stream's, its block, a new CHK. */
+export function singlePmuFrame(frame: Uint8Array, { configuration }: StreamLayout, block: BlockLayout): Uint8Array {
+  if (configuration.pmus.length === 1) return frame;
+  const head = { ...readHead(viewOf(frame)), streamId: block.pmu.idCode };
+  return makeFrame('data', head, block.end - block.statAt, (view) => {
+    new Uint8Array(view.buffer).set(frame.subarray(block.statAt, block.end), HEAD_BYTES);
+  });
+}
+
+export class FrameMeasurement implements Measurement {
+  private decodedPhasors: readonly Phasor[] | undefined;
+
+  /**
+   * @param view a checked data frame of the stream's exact length
+   * @param timeQuality of that frame
+   */
+  constructor(
+    private readonly view: DataView,
+    readonly timeQuality: number,
+    private readonly layout: StreamLayout,
+    private readonly pmu: StreamPmu,
+  ) {}
+
+  get descriptor(): PmuDescriptor {
+    return this.pmu.descriptor;
+  }
+
+  get stat(): number {
+    return this.view.getUint16(this.pmu.block.statAt);
+  }
+
+  get frequencyHz(): number {
+    return this.isPlausible ? this.sentHz : NaN;
+  }
+
+  get rocofHzPerS(): number {
+    return rocofHzPerS(readRocof(this.view, this.pmu.block), this.pmu.block.pmu);
+  }
+
+  get phasors(): readonly Phasor[] {
+    return (this.decodedPhasors ??= this.pmu.block.pmu.phasors.map((_, index) => this.phasor(index)));
+  }
+
+  get analogs(): readonly number[] {
+    const { block } = this.pmu;
+    return block.pmu.analogs.map((_, index) => analogOf(readAnalog(this.view, block, index), block.pmu));
+  }
+
+  get digitals(): readonly number[] {
+    const { block } = this.pmu;
+    return block.pmu.digitals.map((_, index) => readDigital(this.view, block, index));
+  }
+
+  /**
+   * Whether the values can come from a grid, whatever STAT says: at most 5 Hz off nominal, and a voltage where any is measured.
+   * An absent value (NaN) is not implausible.
+   */
+  get isPlausible(): boolean {
+    const { pmu } = this.pmu.block;
+    if (Math.abs(this.sentHz - nominalHz(pmu)) > LARGEST_DEVIATION_HZ) return false;
+    let hasVoltage = false;
+    for (const [index, channel] of pmu.phasors.entries()) {
+      if (isCurrent(channel)) continue;
+      if (!(this.phasor(index).magnitude < NO_VOLTAGE_V)) return true;
+      hasVoltage = true;
+    }
+    return !hasVoltage;
+  }
+
+  /** Bits of QUALITY as far as the frame tells them; whether the tag is reasonable takes a clock. */
+  get quality(): number {
+    const { stat } = this;
+    const isLocked = (stat & STAT.unsynchronised) === 0 && (this.timeQuality & TIME_QUALITY.errorMask) === 0;
+    const isValid = dataError(stat) === 'good' && this.isPlausible;
+    return (
+      (isLocked ? 0 : QUALITY.unsynchronised) |
+      (isValid ? 0 : QUALITY.dataInvalid) |
+      (stat & STAT.byArrival ? QUALITY.byArrival : 0)
+    );
+  }
+
+  frame(): Uint8Array {
+    const { buffer, byteOffset, byteLength } = this.view;
+    return singlePmuFrame(new Uint8Array(buffer, byteOffset, byteLength), this.layout, this.pmu.block);
+  }
+
+  configuration(): Uint8Array {
+    return this.pmu.configuration;
+  }
+
+  private get sentHz(): number {
+    return frequencyHz(readFrequency(this.view, this.pmu.block), this.pmu.block.pmu);
+  }
+
+  private phasor(index: number): Phasor {
+    const { block } = this.pmu;
+    // `index` runs over the PMU's own channels.
+    return phasorOf(readPhasor(this.view, block, index), block.pmu.phasors[index]!, block.pmu.format);
+  }
+}
