@@ -1,0 +1,96 @@
+/**
+ * De-duplication: what was received lately, so that nothing is executed twice [RFC7252-4.5].
+ *
+ *     first time ──> Handled in progress ──> acknowledged (empty) ──> answered
+ *     again            nothing                the same bytes again     the same bytes again
+ *
+ * Kept per peer by message id, oldest first, for an exchange's lifetime. Bounded in bytes per peer and in all; who adds pays
+ * with his own oldest entry, so that a flood from one peer never costs another his protection.
+ */
+
+/** One message received, and what it was answered with. */
+export interface Handled {
+  readonly id: number;
+  readonly expiresUs: number;
+  /** What a duplicate is answered with; none while in progress, and for a non-confirmable. */
+  reply: Uint8Array | undefined;
+}
+
+/** Map slot, entry and buffer header, about. */
+const ENTRY_BYTES = 160;
+const MOST_BYTES_PER_PEER = 4 * 1024 * 1024;
+const MOST_BYTES = 32 * 1024 * 1024;
+
+/** What all peers' entries take together. */
+export class DedupBudget {
+  bytes = 0;
+  /** Entries pushed out before their time: from then on a late duplicate would be executed. */
+  evicted = 0;
+}
+
+export class Recent {
+  private readonly handled = new Map<number, Handled>();
+  private bytes = 0;
+
+  constructor(private readonly budget: DedupBudget) {}
+
+  get size(): number {
+    return this.handled.size;
+  }
+
+  find(id: number, nowUs: number): Handled | undefined {
+    const entry = this.handled.get(id);
+    return entry && entry.expiresUs > nowUs ? entry : undefined;
+  }
+
+  remember(id: number, nowUs: number, lifetimeMs: number, reply?: Uint8Array): Handled {
+    this.expire(nowUs);
+    const stale = this.handled.get(id);
+    if (stale) this.forget(stale);
+    const entry: Handled = { id, expiresUs: nowUs + lifetimeMs * 1000, reply: undefined };
+    this.handled.set(id, entry);
+    this.charge(ENTRY_BYTES);
+    if (reply) this.answered(entry, reply);
+    while (this.handled.size > 1 && (this.bytes > MOST_BYTES_PER_PEER || this.budget.bytes > MOST_BYTES)) {
+      this.forgetOldest();
+      this.budget.evicted++;
+    }
+    return entry;
+  }
+
+  /** Keeps the answer of an entry, unless that was pushed out meanwhile. */
+  answered(entry: Handled, reply: Uint8Array): void {
+    if (this.handled.get(entry.id) !== entry) return;
+    this.charge(reply.length - (entry.reply?.length ?? 0));
+    entry.reply = reply;
+  }
+
+  /** Drops everything; the peer is forgotten. */
+  clear(): void {
+    this.budget.bytes -= this.bytes;
+    this.bytes = 0;
+    this.handled.clear();
+  }
+
+  /** Entries stand in order of arrival; a non-confirmable's shorter life may wait behind a confirmable's. */
+  private expire(nowUs: number): void {
+    for (const entry of this.handled.values()) {
+      if (entry.expiresUs > nowUs) return;
+      this.forget(entry);
+    }
+  }
+
+  private forgetOldest(): void {
+    for (const entry of this.handled.values()) return this.forget(entry);
+  }
+
+  private forget(entry: Handled): void {
+    this.handled.delete(entry.id);
+    this.charge(-ENTRY_BYTES - (entry.reply?.length ?? 0));
+  }
+
+  private charge(bytes: number): void {
+    this.bytes += bytes;
+    this.budget.bytes += bytes;
+  }
+}

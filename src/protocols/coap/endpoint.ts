@@ -1,0 +1,290 @@
+/**
+ * The message layer: one UDP socket, server and client alike [RFC7252-4].
+ *
+ *     datagram ──> decode ──> empty CON ──────> RST (ping)
+ *                    │   └──> ACK, RST ───────> the confirmable with that id, else `onReset`
+ *                    ├──────> response ───────> whoever awaits its token, else RST
+ *                    └──────> request ──> seen before? the same reply again : handler(Exchange)
+ *
+ * Everything is sent through `send`, which queues; one flush per turn of the event loop lets it leave. No state is made for a
+ * peer that has only sent garbage.
+ */
+import type { Cancel, Clock } from '../../clock.js';
+import { coapCode } from '../../errors.js';
+import type { Log } from '../../log.js';
+import { addressKey, type Address, type UdpSocket } from '../../network.js';
+import type { Random } from '../../random.js';
+import { Confirmable, type Carrier, type Outgoing, type Timers } from './confirmable.js';
+import { DedupBudget } from './dedup.js';
+import { Exchange, type Answering } from './exchange.js';
+import { CODE, compose, decode, encodeEmpty, isMalformed, isRequest, TYPE, tokenKey, type Message } from './message.js';
+import { optionName, screen } from './options.js';
+import { PARAMETERS, type Congestion, type Parameters } from './parameters.js';
+import { Peer, type PeerFigures } from './peer.js';
+
+/** Remembered peers; the longest known that nothing depends on makes room. About 1 KB each. */
+const MOST_PEERS = 16_384;
+
+export interface EndpointOptions {
+  readonly socket: UdpSocket;
+  readonly clock: Clock;
+  /** A timer wheel where there is one; the clock otherwise. */
+  readonly timers?: Timers;
+  readonly random: Random;
+  readonly log: Log;
+  readonly congestion: Congestion;
+}
+
+/** Counts since the start, read at scrape time. */
+export class EndpointFigures {
+  received = 0;
+  sent = 0;
+  /** Not CoAP version 1: ignored. */
+  foreign = 0;
+  malformed = 0;
+  duplicates = 0;
+  unknownCritical = 0;
+  /** Acknowledgements, resets and responses nobody waited for. */
+  stray = 0;
+  resetsSent = 0;
+  retransmissions = 0;
+  /** Confirmables given up after the last retransmission. */
+  givenUp = 0;
+  /** Non-confirmables that the message-id budget stopped. */
+  outOfIds = 0;
+  peersEvicted = 0;
+  /** Datagrams of new peers refused because every known one is in use. */
+  peersRefused = 0;
+}
+
+export class Endpoint implements Carrier, Answering {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly parameters: Parameters;
+  readonly figures = new EndpointFigures();
+  readonly dedup = new DedupBudget();
+  private readonly socket: UdpSocket;
+  private readonly peers = new Map<string, Peer>();
+  private readonly lifetimes = new Map<Peer, Cancel>();
+  private isTouched = false;
+  private isClosed = false;
+  private handle: (exchange: Exchange) => void = (exchange) => exchange.respond({ code: coapCode(4, 4) });
+  private wasReset: (peer: Peer, id: number) => void = () => {};
+
+  constructor({ socket, clock, timers, random, log, congestion }: EndpointOptions) {
+    this.socket = socket;
+    this.clock = clock;
+    this.timers = timers ?? clock;
+    this.random = random;
+    this.parameters = PARAMETERS[congestion];
+    socket.onDatagram((datagram, from) => this.receive(datagram, from));
+    socket.onError((error) => log.warn({ err: error }, 'coap: the socket reports an error'));
+  }
+
+  get local(): Address {
+    return this.socket.local;
+  }
+
+  /** Who answers requests. It may answer at once or later, through the exchange. */
+  onRequest(handle: (exchange: Exchange) => void): void {
+    this.handle = handle;
+  }
+
+  /** Called for a reset that answers none of our confirmables: perhaps a non-confirmable notification. */
+  onReset(wasReset: (peer: Peer, id: number) => void): void {
+    this.wasReset = wasReset;
+  }
+
+  /** The state towards an address, made at the first call. */
+  peer(address: Address): Peer {
+    const known = this.peers.get(addressKey(address));
+    if (known) return known;
+    const peer = new Peer(address, this.parameters, this.dedup, this.random);
+    peer.heardUs = this.clock.monotonicUs();
+    this.peers.set(peer.key, peer);
+    this.watch(peer);
+    return peer;
+  }
+
+  /** Queues a datagram; it leaves at the end of this turn. */
+  send(peer: Peer, datagram: Uint8Array): void {
+    this.sendTo(peer.address, datagram);
+  }
+
+  /** Sends a non-confirmable and returns its id; `undefined` if the message-id budget is spent. */
+  sendNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
+    const id = peer.ids.take(this.clock.monotonicUs());
+    if (id === undefined) {
+      this.figures.outOfIds++;
+      return undefined;
+    }
+    this.sendTo(peer.address, compose(TYPE.nonConfirmable, code, id, token, tail));
+    return id;
+  }
+
+  /** Sends a confirmable, now or when NSTART allows; its `settled` is called once. */
+  confirm(peer: Peer, outgoing: Outgoing): Confirmable {
+    const confirmable = new Confirmable(this, peer, outgoing);
+    peer.enter(confirmable);
+    return confirmable;
+  }
+
+  *peerFigures(): Iterable<PeerFigures> {
+    for (const peer of this.peers.values()) yield peer.figures(this.clock.monotonicUs());
+  }
+
+  get peerCount(): number {
+    return this.peers.size;
+  }
+
+  /** Ends every exchange and the socket. */
+  close(): void {
+    if (this.isClosed) return;
+    for (const peer of this.peers.values()) this.forget(peer);
+    this.socket.flush();
+    this.isClosed = true;
+    this.socket.close();
+  }
+
+  private sendTo(address: Address, datagram: Uint8Array): void {
+    if (this.isClosed) return;
+    this.figures.sent++;
+    this.socket.queue(datagram, address);
+    if (this.isTouched) return;
+    this.isTouched = true;
+    this.clock.atTurnEnd(this.flush);
+  }
+
+  private readonly flush = (): void => {
+    this.isTouched = false;
+    if (!this.isClosed) this.socket.flush();
+  };
+
+  private receive(datagram: Buffer, from: Address): void {
+    if (this.isClosed) return;
+    this.figures.received++;
+    const message = decode(datagram);
+    if (isMalformed(message)) return this.refuse(message, from);
+    const peer = this.peers.get(addressKey(from));
+    if (peer) peer.heardUs = this.clock.monotonicUs();
+    if (message.code === CODE.empty && message.type === TYPE.confirmable) return this.reset(message.id, from);
+    if (message.type === TYPE.reset || message.type === TYPE.acknowledgement) return this.settle(message, peer);
+    if (!isRequest(message.code)) return this.receiveResponse(message, from, peer);
+    const asking = peer ?? this.admit(from);
+    if (asking) this.receiveRequest(message, asking);
+  }
+
+  /** [RFC7252-4.2, 4.3] a reset rejects a confirmable; anything else malformed is dropped in silence. */
+  private refuse(message: Exclude<ReturnType<typeof decode>, Message>, from: Address): void {
+    if (message.kind === 'foreign') this.figures.foreign++;
+    else {
+      this.figures.malformed++;
+      if (message.type === TYPE.confirmable) this.reset(message.id, from);
+    }
+  }
+
+  private reset(id: number, to: Address): void {
+    this.figures.resetsSent++;
+    this.sendTo(to, encodeEmpty(TYPE.reset, id));
+  }
+
+  private settle(message: Message, peer: Peer | undefined): void {
+    const confirmable = peer?.outstanding.get(message.id);
+    const outcome = message.type === TYPE.reset ? 'reset' : 'acknowledged';
+    if (confirmable) confirmable.answered(outcome, message);
+    else if (peer && outcome === 'reset') this.wasReset(peer, message.id);
+    else this.figures.stray++;
+  }
+
+  private receiveRequest(message: Message, peer: Peer): void {
+    const nowUs = this.clock.monotonicUs();
+    const handled = peer.recent.find(message.id, nowUs);
+    if (handled) {
+      this.figures.duplicates++;
+      if (handled.reply) this.send(peer, handled.reply);
+      return;
+    }
+    peer.arrivals.note(message.id);
+    const { options, unknownCritical } = screen(message.options);
+    const isConfirmable = message.type === TYPE.confirmable;
+    if (unknownCritical !== undefined) {
+      this.figures.unknownCritical++;
+      // [RFC7252-5.4.1]
+      if (!isConfirmable) return this.reset(message.id, peer.address);
+    }
+    const lifetimeMs = isConfirmable ? this.parameters.exchangeLifetimeMs : this.parameters.nonLifetimeMs;
+    const entry = peer.recent.remember(message.id, nowUs, lifetimeMs);
+    const exchange = new Exchange(peer, { ...message, options }, this, entry);
+    if (unknownCritical !== undefined) {
+      const sentence = `The critical option ${unknownCritical} (${optionName(unknownCritical)}) is not understood here, or not with this length or number of times.`;
+      return exchange.respond({ code: coapCode(4, 2), payload: Buffer.from(sentence) });
+    }
+    this.handle(exchange);
+    exchange.awaitAnswer();
+  }
+
+  /** Separate and non-confirmable responses, notifications among them; an acknowledgement's goes by its id. */
+  private receiveResponse(message: Message, from: Address, peer: Peer | undefined): void {
+    const nowUs = this.clock.monotonicUs();
+    const isConfirmable = message.type === TYPE.confirmable;
+    const handled = isConfirmable ? peer?.recent.find(message.id, nowUs) : undefined;
+    if (peer && handled?.reply) {
+      this.figures.duplicates++;
+      return this.send(peer, handled.reply);
+    }
+    peer?.arrivals.note(message.id);
+    const awaited = peer?.awaited.get(tokenKey(message.token));
+    const { options, unknownCritical } = screen(message.options);
+    if (!peer || !awaited || unknownCritical !== undefined) {
+      if (unknownCritical === undefined) this.figures.stray++;
+      else this.figures.unknownCritical++;
+      // A reset tells a server that its observer is gone, whatever the type of the notification [RFC7641-3.6].
+      return this.reset(message.id, from);
+    }
+    if (isConfirmable) {
+      const acknowledgement = encodeEmpty(TYPE.acknowledgement, message.id);
+      peer.recent.remember(message.id, nowUs, this.parameters.exchangeLifetimeMs, acknowledgement);
+      this.send(peer, acknowledgement);
+    }
+    awaited.responded({ ...message, options });
+  }
+
+  /** A place for a peer heard of for the first time. */
+  private admit(from: Address): Peer | undefined {
+    if (this.peers.size >= MOST_PEERS) {
+      const idle = this.idlePeer();
+      if (!idle) {
+        this.figures.peersRefused++;
+        return undefined;
+      }
+      this.figures.peersEvicted++;
+      this.forget(idle);
+    }
+    return this.peer(from);
+  }
+
+  private idlePeer(): Peer | undefined {
+    for (const peer of this.peers.values()) if (!peer.isBusy) return peer;
+    return undefined;
+  }
+
+  /** One timer per peer looks once per lifetime whether anything is still owed or remembered. */
+  private watch(peer: Peer): void {
+    const { exchangeLifetimeMs } = this.parameters;
+    const look = (): void => {
+      const nowUs = this.clock.monotonicUs();
+      const silentMs = (nowUs - peer.heardUs) / 1000;
+      if (!peer.isBusy && silentMs >= exchangeLifetimeMs && peer.ids.used(nowUs) === 0) return this.forget(peer);
+      this.lifetimes.set(peer, this.timers.after(exchangeLifetimeMs, look));
+    };
+    this.lifetimes.set(peer, this.timers.after(exchangeLifetimeMs, look));
+  }
+
+  private forget(peer: Peer): void {
+    this.peers.delete(peer.key);
+    this.lifetimes.get(peer)?.();
+    this.lifetimes.delete(peer);
+    peer.close();
+  }
+}

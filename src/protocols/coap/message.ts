@@ -1,0 +1,105 @@
+/**
+ * One CoAP message and its bytes [RFC7252-3].
+ *
+ *      0               1               2               3
+ *     |ver|typ|  TKL  |     code      |           message id          | token | options | 0xFF payload |
+ *
+ * The decoder is strict, never throws and allocates nothing from a length it has not checked. What it refuses falls in two:
+ * `foreign` (not CoAP version 1: ignored without a word) and `malformed` (a reset if it was confirmable, else silence).
+ * Token, option values and payload are views into the datagram.
+ */
+import { decodeOptions, encodeTail, type Option } from './options.js';
+
+export const TYPE = { confirmable: 0, nonConfirmable: 1, acknowledgement: 2, reset: 3 } as const;
+export type MessageType = (typeof TYPE)[keyof typeof TYPE];
+
+/** Method and signalling codes by name; answers are made by `coapCode` of errors.ts. */
+export const CODE = { empty: 0, get: 1, post: 2, put: 3, delete: 4, continue: 0x5f } as const;
+
+export interface Message {
+  readonly type: MessageType;
+  /** Class in the upper three bits, detail in the lower five: 0x45 is 2.05. */
+  readonly code: number;
+  /** 16 bits. */
+  readonly id: number;
+  /** 0 to 8 bytes. */
+  readonly token: Uint8Array;
+  readonly options: readonly Option[];
+  readonly payload: Uint8Array;
+}
+
+export type Malformed =
+  | { readonly kind: 'foreign' }
+  | { readonly kind: 'malformed'; readonly type: MessageType; readonly id: number; readonly reason: string };
+
+export const isMalformed = (decoded: Message | Malformed): decoded is Malformed => 'kind' in decoded;
+
+export const isRequest = (code: number): boolean => code >= 0x01 && code <= 0x1f;
+export const isResponse = (code: number): boolean => code >= 0x40 && code <= 0xbf;
+export const isSuccessCode = (code: number): boolean => code >>> 5 === 2;
+
+/** `2.05`. */
+export const codeText = (code: number): string => `${code >>> 5}.${String(code & 0x1f).padStart(2, '0')}`;
+
+export const HEADER_BYTES = 4;
+const VERSION = 1;
+const LONGEST_TOKEN = 8;
+const NOTHING = new Uint8Array(0);
+
+/** Reads one datagram. */
+export function decode(datagram: Uint8Array): Message | Malformed {
+  const [first, code, high, low] = datagram;
+  if (first === undefined || code === undefined || high === undefined || low === undefined) return { kind: 'foreign' };
+  if (first >>> 6 !== VERSION) return { kind: 'foreign' };
+  const type = ((first >>> 4) & 3) as MessageType;
+  const tokenLength = first & 0x0f;
+  const id = (high << 8) | low;
+  const malformed = (reason: string): Malformed => ({ kind: 'malformed', type, id, reason });
+
+  if (code === CODE.empty) {
+    if (datagram.length > HEADER_BYTES || tokenLength > 0) return malformed('an empty message with bytes behind its id');
+    if (type === TYPE.nonConfirmable) return malformed('an empty non-confirmable message');
+    return { type, code, id, token: NOTHING, options: [], payload: NOTHING };
+  }
+  if (!isRequest(code) && !isResponse(code)) return malformed('a code of a reserved class');
+  if (type === TYPE.reset) return malformed('a reset that is not empty');
+  if (type === TYPE.acknowledgement && isRequest(code)) return malformed('an acknowledgement that carries a request');
+  if (tokenLength > LONGEST_TOKEN) return malformed('a token length of 9 to 15');
+  const tokenEnd = HEADER_BYTES + tokenLength;
+  if (tokenEnd > datagram.length) return malformed('a token that runs past the end');
+  const decoded = decodeOptions(datagram, tokenEnd);
+  if ('malformed' in decoded) return malformed(decoded.malformed);
+  if (decoded.end === datagram.length - 1) return malformed('a payload marker without payload');
+  return {
+    type,
+    code,
+    id,
+    token: datagram.subarray(HEADER_BYTES, tokenEnd),
+    options: decoded.options,
+    payload: decoded.end < datagram.length ? datagram.subarray(decoded.end + 1) : NOTHING,
+  };
+}
+
+/** The bytes of a message. Options may stand in any order; the token has at most 8 bytes. */
+export const encode = ({ type, code, id, token, options, payload }: Message): Buffer =>
+  compose(type, code, id, token, encodeTail(options, payload));
+
+/** Header and token before a tail that many datagrams share: all that a notification costs per observer. */
+export function compose(type: MessageType, code: number, id: number, token: Uint8Array, tail: Uint8Array): Buffer {
+  const tokenLength = token.length;
+  const datagram = Buffer.allocUnsafe(HEADER_BYTES + tokenLength + tail.length);
+  datagram[0] = (VERSION << 6) | (type << 4) | tokenLength;
+  datagram[1] = code;
+  datagram[2] = id >>> 8;
+  datagram[3] = id;
+  // A loop beats set() for the 1 to 8 bytes of a token.
+  for (let at = 0; at < tokenLength; at++) datagram[HEADER_BYTES + at] = token[at] ?? 0;
+  datagram.set(tail, HEADER_BYTES + tokenLength);
+  return datagram;
+}
+
+/** An empty message: an acknowledgement, a reset, or (confirmable) a ping. */
+export const encodeEmpty = (type: MessageType, id: number): Buffer => compose(type, CODE.empty, id, NOTHING, NOTHING);
+
+/** A token as a key of maps. */
+export const tokenKey = (token: Uint8Array): string => Buffer.from(token.buffer, token.byteOffset, token.length).toString('latin1');
