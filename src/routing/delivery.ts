@@ -115,6 +115,17 @@ export abstract class Port {
    */
   protected abstract transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean;
 
+  /** Hands out the held sample of one delivery, out of its turn: it goes in the place of an unacknowledged one. */
+  protected redeem(delivery: Delivery): Sample | undefined {
+    const { held } = delivery;
+    if (delivery.mode !== MODE.active || held === undefined) return undefined;
+    delivery.held = undefined;
+    this.waiting.delete(delivery);
+    delivery.delivered++;
+    delivery.missed = 0;
+    return held;
+  }
+
   private attempt(delivery: Delivery, sample: Sample): boolean {
     const body = sample.body(delivery.projection, delivery.format);
     if (body === undefined) {
