@@ -79,8 +79,9 @@ export class Confirmable {
     this.isSettled = true;
     this.cancelWait();
     for (const id of this.ids) this.peer.outstanding.delete(id);
-    this.peer.left(this);
     this.outgoing.settled(outcome, reply);
+    // Last, so that what the owner ends because of it does not get the free place.
+    this.peer.left(this);
   }
 
   private transmit(): void {

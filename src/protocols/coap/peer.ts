@@ -47,6 +47,8 @@ export class Peer {
   heardUs = 0;
   /** Owners beyond the message layer: observe relations. */
   pins = 0;
+  /** Called when a confirmable has made room. */
+  onRoom: (() => void) | undefined;
   private readonly inFlight = new Set<Confirmable>();
   private readonly queue: Confirmable[] = [];
 
@@ -90,6 +92,7 @@ export class Peer {
     if (!this.inFlight.delete(confirmable)) return;
     const next = this.hasRoom ? this.queue.shift() : undefined;
     if (next) this.launch(next);
+    this.onRoom?.();
   }
 
   figures(nowUs: number): PeerFigures {

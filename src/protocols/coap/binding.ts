@@ -1,0 +1,115 @@
+/**
+ * The CoAP server: one endpoint joined to the site.
+ *
+ *     Exchange ──> Blockwise ──> requestOf ──> Site.request ──────────> replyOf ──> respond
+ *                                    ├───────> /.well-known/core ──> links
+ *                                    └─ GET Observe 0 ──> Observers ──> relation ──> notifications
+ */
+import { isRefusal, refuse } from '../../errors.js';
+import type { Log } from '../../log.js';
+import { randomId } from '../../random.js';
+import { FORMATS } from '../../routing/format.js';
+import { answer, isSuccess, refused, type Request, type Response } from '../../routing/primitive.js';
+import type { Site } from '../../routing/site.js';
+import { termsOfQuery } from '../../routing/terms.js';
+import { blockOf, Blockwise, LARGEST_EXPONENT } from './blocks.js';
+import type { Endpoint } from './endpoint.js';
+import type { Reply } from './exchange.js';
+import { CODE, type Message } from './message.js';
+import { maxAgeOf, maxAgeOption } from './observe.js';
+import { writeLinks } from './links.js';
+import { Observers, type ObserverFigures } from './observers.js';
+import { firstOf, OPTION, option, uintOption } from './options.js';
+import type { Peer } from './peer.js';
+import { PROXYING_NOT_SUPPORTED, replyOf, requestOf } from './translate.js';
+
+const REGISTER = 0;
+const DEREGISTER = 1;
+/** Without security configured everybody is. */
+const ANONYMOUS = 'anonymous';
+
+type Respond = (reply: Reply) => void;
+
+export class CoapBinding {
+  readonly blockwise: Blockwise;
+  readonly observers: Observers;
+  private readonly idPrefix: string;
+  private requests = 0;
+
+  constructor(
+    readonly endpoint: Endpoint,
+    private readonly site: Site,
+    private readonly log: Log,
+  ) {
+    this.blockwise = new Blockwise(endpoint.clock, endpoint.timers);
+    this.observers = new Observers(endpoint, site, log);
+    this.idPrefix = randomId(endpoint.random);
+    endpoint.onRequest((exchange) =>
+      this.blockwise.serve(exchange, (message, respond) => this.receive(exchange.peer, message, respond)),
+    );
+  }
+
+  /** Peers that observe: congestion mode, RTT, message ids used and allowed, relations, paused or not. */
+  figures(): Iterable<ObserverFigures> {
+    return this.observers.figures();
+  }
+
+  /** Ends all relations and exchanges, and the socket. */
+  close(): void {
+    this.observers.closeAll('SHUTDOWN');
+    this.blockwise.close();
+    this.endpoint.close();
+  }
+
+  private receive(peer: Peer, message: Message, respond: Respond): void {
+    const { options } = message;
+    if (firstOf(options, OPTION.proxyUri) ?? firstOf(options, OPTION.proxyScheme)) {
+      return respond({ code: PROXYING_NOT_SUPPORTED, payload: Buffer.from('This server forwards for nobody.') });
+    }
+    const request = requestOf(message, ANONYMOUS, `${this.idPrefix}-${++this.requests}`);
+    if (isRefusal(request)) return respond(replyOf(refused(request), { op: 'retrieve', accept: [] }));
+    this.handle(peer, message, request, respond).catch((error: unknown) => {
+      this.log.error({ err: error, to: request.to }, 'coap: a request failed by a fault of the broker');
+      respond(replyOf(answer('STATUS_INTERNAL_SERVER_ERROR'), request));
+    });
+  }
+
+  private async handle(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
+    if (request.to[0] === '.well-known' && request.to[1] === 'core' && request.to.length === 2) {
+      return respond(replyOf(this.discover(request), request));
+    }
+    const observe = message.code === CODE.get ? uintOption(message.options, OPTION.observe) : undefined;
+    if (observe === REGISTER) return this.register(peer, message, request, respond);
+    if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
+    respond(replyOf(await this.site.request(request), request));
+  }
+
+  private async register(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
+    const terms = termsOfQuery(request.query);
+    if (isRefusal(terms)) return respond(replyOf(refused(terms), request));
+    const block = firstOf(message.options, OPTION.block2);
+    const exponent = block ? blockOf(block).exponent : LARGEST_EXPONENT;
+    const { response, relation, open } = await this.observers.register(peer, message.token, exponent, request, terms);
+    if (!relation) {
+      // What can be read but not observed is read [RFC7641-4.1].
+      const isUnobservable = response.status === 'STATUS_METHOD_NOT_ALLOWED' || response.status === 'STATUS_NOT_IMPLEMENTED';
+      return respond(replyOf(isUnobservable ? await this.site.request(request) : response, request));
+    }
+    const { maxAgeS: _bare, ...rest } = response;
+    const observing = isSuccess(response) ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(maxAgeOf(relation.delivery))] : [];
+    respond(replyOf(rest, request, observing));
+    open();
+  }
+
+  private discover(request: Request): Response {
+    if (request.op !== 'retrieve') {
+      return answer('STATUS_METHOD_NOT_ALLOWED', { detail: 'Discovery is read with GET.', allow: ['retrieve'] });
+    }
+    const { mediaType } = FORMATS.link;
+    if (request.accept.length > 0 && !request.accept.includes(mediaType)) {
+      return refused(refuse('STATUS_NOT_ACCEPTABLE', `Discovery is written as ${mediaType} (40).`));
+    }
+    const text = writeLinks(this.site.discover(request.originator), request.query);
+    return answer('STATUS_OK', { content: { kind: 'bytes', mediaType, bytes: Buffer.from(text) } });
+  }
+}

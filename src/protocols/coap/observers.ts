@@ -1,0 +1,144 @@
+/**
+ * All clients that observe, and how one becomes an observer.
+ *
+ *     GET Observe 0 ──> session of this endpoint ──> subscribe ──> ids suffice? ──> relation; answer with Observe
+ *                                                        └─ refused   └─ no ──> answer without Observe, counted
+ */
+import type { Log } from '../../log.js';
+import { isRefusal } from '../../errors.js';
+import type { Ending } from '../../routing/endings.js';
+import { refused, type Request, type Response } from '../../routing/primitive.js';
+import type { Session, Site } from '../../routing/site.js';
+import type { Terms } from '../../routing/terms.js';
+import type { Endpoint } from './endpoint.js';
+import { LastTail } from './last-tail.js';
+import { tokenKey } from './message.js';
+import { ObserverPort, rateOf, type Relation } from './observe.js';
+import type { Peer, PeerFigures } from './peer.js';
+
+/** What a registration came to: without a relation the answer bears no Observe. */
+export interface Registered {
+  readonly response: Response;
+  readonly relation?: Relation;
+  /** Lets notifications go; called when the answer is on its way. */
+  open(): void;
+}
+
+/** A row of `gridcast top`. */
+export interface ObserverFigures extends PeerFigures {
+  readonly relations: number;
+  readonly isPaused: boolean;
+}
+
+export class Observers {
+  readonly lastTail = new LastTail();
+  /** Relations that ended, by reason. */
+  readonly endings = new Map<Ending, number>();
+  /** Registrations answered without Observe because the message ids of the endpoint pair would not suffice. */
+  refusedForIds = 0;
+  private readonly ports = new Map<Peer, ObserverPort>();
+  private lastTicket = 0;
+
+  constructor(
+    readonly endpoint: Endpoint,
+    private readonly site: Site,
+    private readonly log: Log,
+  ) {
+    endpoint.onReset((peer, id) => this.ports.get(peer)?.reset(id));
+  }
+
+  /**
+   * Registers (client endpoint, token) for `request.to`; the same key again replaces [RFC7641-4.1].
+   *
+   * @param exponent of the largest block the client takes
+   */
+  async register(peer: Peer, token: Uint8Array, exponent: number, request: Request, terms: Terms): Promise<Registered> {
+    const port = this.portOf(peer);
+    const session = this.sessionOf(port, request.originator);
+    if (isRefusal(session)) {
+      this.closeIfIdle(port);
+      return { response: refused(session), open: () => {} };
+    }
+    const key = tokenKey(token);
+    const ticket = ++this.lastTicket;
+    port.registering.set(key, ticket);
+    const outcome = await session.subscribe(request, terms);
+    const isCurrent = port.registering.get(key) === ticket;
+    if (isCurrent) port.registering.delete(key);
+    const unregistered = (response: Response): Registered => {
+      if ('delivery' in outcome) session.unsubscribe(outcome.delivery, 'UNSUBSCRIBED');
+      this.closeIfIdle(port);
+      return { response, open: () => {} };
+    };
+    if (!('delivery' in outcome)) return unregistered(outcome);
+    const { delivery, response } = outcome;
+    if (!isCurrent) return unregistered(response);
+    const rate = rateOf(delivery);
+    if (!port.affords(token, rate)) {
+      this.refusedForIds++;
+      const { used, allowed } = { used: peer.ids.used(this.endpoint.clock.monotonicUs()), allowed: peer.ids.allowed };
+      this.log.warn({ peer: peer.key, rate, used, allowed }, 'coap: not registered, the message ids would not suffice');
+      return unregistered(response);
+    }
+    const relation = port.add(token, delivery, exponent);
+    return {
+      response,
+      relation,
+      open: () => session.open(delivery),
+    };
+  }
+
+  /** GET with Observe 1 [RFC7641-3.6]. Harmless where nothing is registered. */
+  deregister(peer: Peer, token: Uint8Array): void {
+    const port = this.ports.get(peer);
+    if (!port) return;
+    port.registering.delete(tokenKey(token));
+    port.remove(token, 'UNSUBSCRIBED');
+    this.closeIfIdle(port);
+  }
+
+  /** Ends a port whose last relation is gone. */
+  closeIfIdle(port: ObserverPort): void {
+    if (port.relations.size === 0 && port.registering.size === 0) this.close(port, 'UNSUBSCRIBED');
+  }
+
+  close(port: ObserverPort, ending: Ending): void {
+    if (!this.ports.delete(port.peer)) return;
+    port.close(ending);
+  }
+
+  closeAll(ending: Ending): void {
+    for (const port of [...this.ports.values()]) this.close(port, ending);
+  }
+
+  countEnding(ending: Ending): void {
+    this.endings.set(ending, (this.endings.get(ending) ?? 0) + 1);
+  }
+
+  get relationCount(): number {
+    let count = 0;
+    for (const port of this.ports.values()) count += port.relations.size;
+    return count;
+  }
+
+  *figures(): Iterable<ObserverFigures> {
+    const nowUs = this.endpoint.clock.monotonicUs();
+    for (const { peer, relations, isPaused } of this.ports.values()) {
+      yield { ...peer.figures(nowUs), relations: relations.size, isPaused };
+    }
+  }
+
+  /** The port towards a peer, made at the first registration. */
+  private portOf(peer: Peer): ObserverPort {
+    let port = this.ports.get(peer);
+    if (!port) this.ports.set(peer, (port = new ObserverPort(this, peer)));
+    return port;
+  }
+
+  private sessionOf(port: ObserverPort, originator: string): Session | ReturnType<Site['connect']> {
+    if (port.session) return port.session;
+    const session = this.site.connect({ binding: 'coap', address: port.peer.key, originator, attach: [] }, port);
+    if (!isRefusal(session)) port.session = session;
+    return session;
+  }
+}

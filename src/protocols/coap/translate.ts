@@ -1,0 +1,136 @@
+/**
+ * CoAP's spelling of the primitive: a message becomes a Request, a Response becomes a reply. Pure.
+ *
+ *     GET PUT POST DELETE        retrieve update create delete
+ *     Uri-Path, Uri-Query        to, query
+ *     Accept, Content-Format     media types [routing/format]; a number without one is refused: 4.06, 4.15
+ *     If-Match, If-None-Match    ifMatch, ifNoneMatch; ETag on GET is ifNoneMatch, answered 2.03
+ *     diagnostic payload         detail
+ */
+import { createHash } from 'node:crypto';
+import { isRefusal, refuse, STATUSES, coapCode, type Refusal } from '../../errors.js';
+import { FORMATS, formatOfCoap, formatOfMediaType } from '../../routing/format.js';
+import { isSuccess, type Operation, type Request, type Response } from '../../routing/primitive.js';
+import { bodyOfBytes, writeContent } from '../codec.js';
+import type { Reply } from './exchange.js';
+import { CODE, type Message } from './message.js';
+import { maxAgeOption } from './observe.js';
+import { firstOf, OPTION, option, uintOption, valuesOf, type Option } from './options.js';
+
+const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
+  [CODE.get, 'retrieve'],
+  [CODE.post, 'create'],
+  [CODE.put, 'update'],
+  [CODE.delete, 'delete'],
+]);
+
+/** Also what forwarding is refused with: [RFC7252-5.10.2] has a code for it that no other binding needs. */
+export const PROXYING_NOT_SUPPORTED = coapCode(5, 5);
+/** Of an ETag option, bytes. */
+const LONGEST_ETAG = 8;
+const FORBIDDEN_SEGMENT = /^\.{0,2}$|[/\0]/;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** A whole message as a request, or what is wrong with it. */
+export function requestOf({ code, options, payload }: Message, originator: string, requestId: string): Request | Refusal {
+  const op = OPERATIONS.get(code);
+  if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', 'The methods here are GET, POST, PUT and DELETE.');
+  const to = pathOf(options);
+  if (isRefusal(to)) return to;
+  const query = queryOf(options);
+  if (isRefusal(query)) return query;
+  const acceptNumber = uintOption(options, OPTION.accept);
+  const accept = acceptNumber === undefined ? undefined : formatOfCoap(acceptNumber);
+  if (acceptNumber !== undefined && !accept) {
+    return refuse('STATUS_NOT_ACCEPTABLE', `The format ${acceptNumber} of Accept is not written here; ${KNOWN_FORMATS}.`);
+  }
+  const formatNumber = uintOption(options, OPTION.contentFormat);
+  const format = formatNumber === undefined ? FORMATS.octets : formatOfCoap(formatNumber);
+  if (!format) {
+    return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `The Content-Format ${formatNumber} is not taken here; ${KNOWN_FORMATS}.`);
+  }
+  const hasBody = payload.length > 0 || formatNumber !== undefined;
+  const ifMatch = valuesOf(options, OPTION.ifMatch).map(tagText);
+  const ifNoneMatch = firstOf(options, OPTION.ifNoneMatch) ? ['*'] : op === 'retrieve' ? valuesOf(options, OPTION.etag).map(tagText) : [];
+  return {
+    op,
+    to,
+    query,
+    originator,
+    requestId,
+    binding: 'coap',
+    accept: accept ? [accept.mediaType] : [],
+    defaultFormat: FORMATS.senmlCbor,
+    ...(hasBody && { body: bodyOfBytes(format.mediaType, payload) }),
+    ...(ifMatch.length > 0 && { ifMatch }),
+    ...(ifNoneMatch.length > 0 && { ifNoneMatch }),
+  };
+}
+
+const KNOWN_FORMATS = `known: ${Object.values(FORMATS).map(({ coap, mediaType }) => `${coap} ${mediaType}`).join(', ')}`;
+
+function pathOf(options: readonly Option[]): readonly string[] | Refusal {
+  const to: string[] = [];
+  for (const value of valuesOf(options, OPTION.uriPath)) {
+    const segment = textOf(value);
+    if (segment === undefined || FORBIDDEN_SEGMENT.test(segment)) {
+      return refuse('STATUS_BAD_REQUEST', `Uri-Path has a segment ${JSON.stringify(segment ?? 'that is not UTF-8')}, which is never a name.`);
+    }
+    to.push(segment);
+  }
+  return to;
+}
+
+function queryOf(options: readonly Option[]): URLSearchParams | Refusal {
+  const query = new URLSearchParams();
+  for (const value of valuesOf(options, OPTION.uriQuery)) {
+    const argument = textOf(value);
+    if (argument === undefined) return refuse('STATUS_BAD_REQUEST', 'A Uri-Query is not UTF-8.');
+    const equals = argument.indexOf('=');
+    if (equals < 0) query.append(argument, '');
+    else query.append(argument.slice(0, equals), argument.slice(equals + 1));
+  }
+  return query;
+}
+
+function textOf(value: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(value);
+  } catch {
+    return undefined;
+  }
+}
+
+/** An entity tag is opaque: latin1 keeps its bytes. Empty: any [RFC7252-5.10.8.1]. */
+const tagText = (value: Uint8Array): string => (value.length === 0 ? '*' : Buffer.from(value).toString('latin1'));
+
+function tagBytes(etag: string): Uint8Array {
+  const bytes = Buffer.from(etag, 'latin1');
+  return bytes.length <= LONGEST_ETAG ? bytes : createHash('sha256').update(etag).digest().subarray(0, LONGEST_ETAG);
+}
+
+/** The code of an answer: STATUS_OK is spelt by what was asked [TS 102 921]. */
+export function codeOf(status: Response['status'], op: Operation): number {
+  if (status !== 'STATUS_OK') return STATUSES[status].coap;
+  return op === 'retrieve' ? coapCode(2, 5) : op === 'delete' ? coapCode(2, 2) : coapCode(2, 4);
+}
+
+/** The reply to a request; a refusal's sentence is its diagnostic payload [RFC7252-5.5.2]. */
+export function replyOf(response: Response, request: Pick<Request, 'op' | 'accept'>, extra: readonly Option[] = []): Reply {
+  const { status, etag, location, maxAgeS, retryAfterS } = response;
+  const code = codeOf(status, request.op);
+  if (!isSuccess(response)) {
+    const payload = Buffer.from(response.detail ?? STATUSES[status].sentence);
+    return { code, payload, options: retryAfterS === undefined ? [] : maxAgeOption(Math.ceil(retryAfterS)) };
+  }
+  const written = status === 'STATUS_NOT_MODIFIED' ? undefined : writeContent(response, request.accept);
+  const format = written && formatOfMediaType(written.mediaType);
+  const options = [
+    ...extra,
+    ...(etag === undefined ? [] : [option(OPTION.etag, tagBytes(etag))]),
+    ...(location ?? []).map((segment) => option(OPTION.locationPath, segment)),
+    ...(format ? [option(OPTION.contentFormat, format.coap)] : []),
+    ...(maxAgeS === undefined ? [] : maxAgeOption(Math.max(1, Math.ceil(maxAgeS)))),
+  ];
+  return { code, options, ...(written && { payload: written.bytes }) };
+}
