@@ -76,6 +76,7 @@ export class StreamClient {
   /** A configuration that holds once STAT bit 10 clears. */
   private pending: Uint8Array | undefined;
   private isChangeAnnounced = false;
+  private outdatedUs = -Infinity;
   private isFlowing = false;
   private lastDataUs = 0;
   private cancelAnswer: Cancel | undefined;
@@ -88,6 +89,11 @@ export class StreamClient {
     private readonly sink: ClientSink,
     private readonly timing: ClientTiming = DEFAULT_TIMING,
   ) {}
+
+  /** False where the device sends unasked and nothing can be asked of it. */
+  get isCommanded(): boolean {
+    return this.address.mode !== 'spontaneous';
+  }
 
   get figures(): HealthFigures {
     return this.health.figures();
@@ -120,7 +126,7 @@ export class StreamClient {
 
   /** Asks for CFG-2; CONFIGURED or UNANSWERED follows. A spontaneous device is not asked: its configuration comes when it comes. */
   requestConfiguration(): void {
-    if (this.address.mode === 'spontaneous') return;
+    if (!this.isCommanded) return;
     this.command(COMMANDS.sendConfiguration2);
     this.cancelAnswer?.();
     this.cancelAnswer = this.clock.after(this.timing.answerMs, () => {
@@ -170,7 +176,7 @@ export class StreamClient {
   }
 
   private command(code: number): void {
-    if (this.address.mode === 'spontaneous') return;
+    if (!this.isCommanded) return;
     const { streamId } = this.address;
     const tag = usTag(this.clock.wallUs(), this.stream?.layout.configuration.timeBase ?? COMMAND_TIME_BASE);
     this.link?.send(
@@ -203,6 +209,7 @@ export class StreamClient {
   /** @param bytes a CFG-2 that was decoded once without fault */
   private adopt(bytes: Uint8Array): void {
     this.pending = undefined;
+    this.isChangeAnnounced = false;
     const isNew = this.stream === undefined || !isSameConfiguration(bytes, this.configurationFrame);
     if (isNew) {
       const configuration = decodeConfiguration(bytes, 'configuration2');
@@ -244,8 +251,12 @@ export class StreamClient {
     else this.outdate();
   }
 
+  /** Told at most once an answer's time: a device that keeps answering what does not fit is not asked at its frame rate. */
   private outdate(): void {
-    if (!this.cancelAnswer) this.sink.event({ type: 'OUTDATED' });
+    const nowUs = this.clock.monotonicUs();
+    if (nowUs - this.outdatedUs < this.timing.answerMs * 1000) return;
+    this.outdatedUs = nowUs;
+    this.sink.event({ type: 'OUTDATED' });
   }
 
   private deliver(view: DataView, { layout, pmus }: PmuStream): void {

@@ -1,0 +1,93 @@
+/** The recorded sessions and golden vectors of ../shared/pmu-data; tests that need them skip where they are absent. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(process.cwd(), '../shared/pmu-data');
+export const hasRecordings = existsSync(ROOT);
+/** `describe` where the recordings are, a named skip where not. */
+export const describeRecorded: jest.Describe = hasRecordings ? describe : describe.skip;
+
+export const CAPTURES = [
+  'C37.118_1PMU_TCP',
+  'C37.118_1PMU_UDP',
+  'C37.118_2PMUsInSync_TCP',
+  'c37_1100_clean_tcp',
+] as const;
+export type Capture = (typeof CAPTURES)[number];
+
+export interface RecordedFrame {
+  readonly source: string;
+  readonly type: 'DATA' | 'CFG2' | 'CMD' | 'HDR';
+  readonly bytes: Buffer;
+}
+
+export const fromHex = (hex: string): Buffer => Buffer.from(hex, 'hex');
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+export function recordedFrames(capture: Capture): RecordedFrame[] {
+  return read(`frames/${capture}.frames.tsv`)
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [, source = '', type, hex = ''] = line.split('\t');
+      return { source, type: type as RecordedFrame['type'], bytes: fromHex(hex) };
+    });
+}
+
+// The vectors' expectations have no common shape; each test reads what it compares.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type Vector = { readonly name: string; readonly hex: string; readonly expect: any; readonly decoded?: any };
+
+export const golden = <Content>(file: string): Content => JSON.parse(read(`golden/${file}.json`)) as Content;
+
+export interface ZeekRow {
+  readonly rectangular: readonly (readonly [number, number])[];
+  readonly polar: readonly (readonly [number, number])[];
+  /** Raw FREQ. */
+  readonly deviationMHz: number;
+  readonly rocof: number;
+  readonly digitals: readonly number[];
+  readonly stat: string;
+}
+
+/** What an independent decoder printed of the data frames; sorted by text, so in no order of time. */
+export function zeekRows(session: '1PMU_TCP' | '1PMU_UDP'): ZeekRow[] {
+  const lines = read(`expected-zeek/${session}.synchrophasor_data_detail.log`).trim().split('\n');
+  const names =
+    lines
+      .find((line) => line.startsWith('#fields'))
+      ?.split('\t')
+      .slice(1) ?? [];
+  return lines
+    .filter((line) => !line.startsWith('#'))
+    .map((line) => {
+      const values = line.split('\t');
+      const column = (name: string): string => values[names.indexOf(name)] ?? '';
+      const numbers = (name: string): number[] =>
+        column(name) === '(empty)' ? [] : column(name).split(',').map(Number);
+      const pairs = (one: string, other: string): [number, number][] => {
+        const seconds = numbers(other);
+        return numbers(one).map((first, index) => [first, seconds[index] ?? NaN]);
+      };
+      return {
+        rectangular: pairs('est_rectangular_real', 'est_rectangular_imaginary'),
+        polar: pairs('est_polar_magnitude', 'est_polar_angle'),
+        deviationMHz: Number(column('freq_dev_mhz')),
+        rocof: Number(column('rocof')),
+        digitals: numbers('digital'),
+        stat: [
+          'trigger_reason',
+          'unlocked_time',
+          'pmu_time_quality',
+          'data_modified',
+          'config_change',
+          'pmu_trigger_pickup',
+          'data_sorting_type',
+          'pmu_sync_error',
+          'data_error_indicator',
+        ]
+          .map(column)
+          .join(' '),
+      };
+    });
+}
