@@ -57,6 +57,8 @@ export interface Response {
   readonly etag?: string;
   /** Decoded path segments of what was created. */
   readonly location?: readonly string[];
+  /** Its query, each `name=value`, where it has one. */
+  readonly locationQuery?: readonly string[];
   /** With 405: what the resource does take. */
   readonly allow?: readonly Operation[];
   /** With 503 and 429, seconds. */

@@ -116,19 +116,22 @@ export function codeOf(status: Response['status'], op: Operation): number {
 }
 
 /** The reply to a request; a refusal's sentence is its diagnostic payload [RFC7252-5.5.2]. */
-export function replyOf(response: Response, request: Pick<Request, 'op' | 'accept'>, extra: readonly Option[] = []): Reply {
-  const { status, etag, location, maxAgeS, retryAfterS } = response;
+export function replyOf(response: Response, request: Pick<Request, 'op' | 'accept' | 'ifNoneMatch'>, extra: readonly Option[] = []): Reply {
+  const { status, location = [], locationQuery = [], maxAgeS, retryAfterS } = response;
   const code = codeOf(status, request.op);
   if (!isSuccess(response)) {
     const payload = Buffer.from(response.detail ?? STATUSES[status].sentence);
     return { code, payload, options: retryAfterS === undefined ? [] : maxAgeOption(Math.ceil(retryAfterS)) };
   }
   const written = status === 'STATUS_NOT_MODIFIED' ? undefined : writeContent(response, request.accept);
+  // [RFC7252-5.9.1.3] 2.03 names the tag that is still good.
+  const etag = response.etag ?? (status === 'STATUS_NOT_MODIFIED' ? request.ifNoneMatch?.[0] : undefined);
   const format = written && formatOfMediaType(written.mediaType);
   const options = [
     ...extra,
     ...(etag === undefined ? [] : [option(OPTION.etag, tagBytes(etag))]),
-    ...(location ?? []).map((segment) => option(OPTION.locationPath, segment)),
+    ...location.map((segment) => option(OPTION.locationPath, segment)),
+    ...locationQuery.map((argument) => option(OPTION.locationQuery, argument)),
     ...(format ? [option(OPTION.contentFormat, format.coap)] : []),
     ...(maxAgeS === undefined ? [] : maxAgeOption(Math.max(1, Math.ceil(maxAgeS)))),
   ];
