@@ -157,7 +157,10 @@ export class Observation {
     }
     this.sequence = sequence;
     this.heardUs = nowUs;
-    this.maxAgeS = uintOption(message.options, OPTION.maxAge) ?? DEFAULT_MAX_AGE_S;
+    const maxAgeS = uintOption(message.options, OPTION.maxAge) ?? DEFAULT_MAX_AGE_S;
+    const isShorter = maxAgeS < this.maxAgeS;
+    this.maxAgeS = maxAgeS;
+    if (isShorter) this.listen();
     this.figures.received++;
     if (message.type === TYPE.confirmable) this.figures.confirmables++;
     const whole = firstOf(message.options, OPTION.block2) && this.client.collect(this.peer, this.request, message);
@@ -182,6 +185,7 @@ export class Observation {
 
   /** One timer, moved on when it finds that something came meanwhile: none per notification. */
   private listen(): void {
+    this.cancelSilence();
     const { clock, timers, random } = this.client.endpoint;
     const patienceUs = (this.maxAgeS * 1000 + REREGISTER_AFTER_MS + random.below(REREGISTER_SPREAD_MS)) * 1000;
     const leftUs = this.heardUs + patienceUs - clock.monotonicUs();

@@ -103,7 +103,9 @@ export class Observers {
   }
 
   close(port: ObserverPort, ending: Ending): void {
-    if (!this.ports.delete(port.peer)) return;
+    // The peer may have registered anew since: a late outcome of the old port must not end the new one.
+    if (this.ports.get(port.peer) !== port) return;
+    this.ports.delete(port.peer);
     port.close(ending);
   }
 
