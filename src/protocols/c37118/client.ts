@@ -10,7 +10,7 @@
  * the bit. A data frame of another length is never guessed at: it is dropped and the configuration called outdated.
  */
 import type { Cancel, Clock } from '../../clock.js';
-import type { Network } from '../../network.js';
+import type { Address, Network } from '../../network.js';
 import type { Measurement, PmuDescriptor } from '../../routing/measurement.js';
 import { QUALITY } from '../../routing/sample.js';
 import type { StreamAddress } from './address.js';
@@ -93,6 +93,11 @@ export class StreamClient {
   /** False where the device sends unasked and nothing can be asked of it. */
   get isCommanded(): boolean {
     return this.address.mode !== 'spontaneous';
+  }
+
+  /** Our end of the link that stands. */
+  get local(): Address | undefined {
+    return this.link?.local;
   }
 
   get figures(): HealthFigures {

@@ -74,9 +74,9 @@ export class StreamHealth {
       this.missingSlots += gap - 1;
       return 'in order';
     }
-    // It had been counted as missing when the one after it came.
-    this.missingSlots = Math.max(0, this.missingSlots - 1);
     this.outOfOrder++;
+    // It had been counted as missing when the one after it came; one from long ago is a replay.
+    if (gap > -REMEMBERED_SLOTS && this.missingSlots > 0) this.missingSlots--;
     return 'out of order';
   }
 

@@ -7,6 +7,7 @@ import type { StreamAddress } from './address.js';
 import { splitDatagram, StreamFramer, type FramingCounts } from './framer.js';
 
 export interface Link {
+  readonly local: Address;
   send(frame: Uint8Array): void;
   close(): void;
 }
@@ -62,6 +63,7 @@ async function openTcp(at: Address, network: Network, framing: FramingContext, e
     events.lost(error ? `the connection failed: ${error.message}` : 'the device closed the connection');
   });
   return {
+    local: connection.local,
     send: (frame) => void connection.write(frame),
     close() {
       isOpen = false;
@@ -91,6 +93,7 @@ function udpLink(socket: UdpSocket, device: Address | undefined, framing: Framin
     events.lost(`the socket failed: ${error.message}`);
   });
   return {
+    local: socket.local,
     send(frame) {
       if (device === undefined) return;
       socket.queue(frame, device);
