@@ -132,13 +132,13 @@ export class StreamClient {
   /** Asks for CFG-2; CONFIGURED or UNANSWERED follows. A spontaneous device is not asked: its configuration comes when it comes. */
   requestConfiguration(): void {
     if (!this.isCommanded) return;
-    this.command(COMMANDS.sendConfiguration2);
     this.cancelAnswer?.();
     this.cancelAnswer = this.clock.after(this.timing.answerMs, () => {
       this.cancelAnswer = undefined;
       this.health.lastError = `no configuration within ${this.timing.answerMs} ms`;
       this.sink.event({ type: 'UNANSWERED' });
     });
+    this.command(COMMANDS.sendConfiguration2);
   }
 
   /** Asks for data; FLOWING or SILENT follows. */
