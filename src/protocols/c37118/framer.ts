@@ -10,13 +10,15 @@
  * candidate must not hold up the stream: it dies when a whole good frame is found behind it, or after a second. Only a
  * data frame of exactly the length its stream's configuration makes is waited for through that second.
  *
- * Each byte is looked at a fixed number of times, whatever the bytes are: the CRC of a candidate comes from running CRCs.
+ * The work is linear in the bytes, whatever they are: the CRC of a candidate comes from running CRCs, and few candidates wait.
  */
 import { crcBetween, crcStep } from './crc.js';
 import { checkFrame, SMALLEST_FRAME, SYNC, typeOfSync } from './frame.js';
 
 /** How long an unfinished candidate is waited for: far above any device's gap inside a frame. */
 export const CANDIDATE_PATIENCE_US = 1_000_000;
+/** Unfinished candidates kept, the newest; the largest frame full of random values holds about a dozen false beginnings. */
+const LARGEST_WAITING = 256;
 /** SYNC, FRAMESIZE and IDCODE: what it takes to see a candidate. */
 const CANDIDATE_BYTES = 6;
 const FIRST_WINDOW_BYTES = 2048;
@@ -137,7 +139,9 @@ export class StreamFramer {
         this.take(candidate);
       }
     }
-    this.candidates = waiting;
+    const excess = Math.max(0, waiting.length - LARGEST_WAITING);
+    this.counts.abandoned += excess;
+    this.candidates = waiting.slice(excess);
     this.unseen = Math.max(this.unseen, from);
     this.drop(from);
   }

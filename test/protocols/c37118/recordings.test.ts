@@ -14,8 +14,10 @@ import {
   golden,
   recordedFrames,
   zeekRows,
+  type AnnexD,
   type Capture,
   type Vector,
+  type WireSample,
 } from './recordings.js';
 
 function configurationOf(bytes: Uint8Array): Configuration {
@@ -96,17 +98,15 @@ describeRecorded('recorded sessions', () => {
 
 describeRecorded('golden vectors', () => {
   test('CRC of the standard check strings', () => {
-    const { crc } = golden<{ crc: { ascii: string; crc: string }[] }>('annexD');
+    const { crc } = golden<AnnexD>('annexD');
     for (const vector of crc) expect(crcCcitt(Buffer.from(vector.ascii)).toString(16).toUpperCase()).toBe(vector.crc);
     expect(crc).toHaveLength(4);
   });
 
   test('the worked examples of annex D', () => {
-    const vectors = new Map(
-      golden<{ annexD: Vector[] }>('annexD').annexD.map((vector) => [vector.name.split(' ')[0], vector]),
-    );
+    const vectors = new Map(golden<AnnexD>('annexD').annexD.map((vector) => [vector.name.split(' ')[0], vector]));
     const bytesOf = (name: string): Buffer => fromHex(vectors.get(name)?.hex ?? '');
-    const expected = vectors.get('cfg2')?.expect;
+    const expected = vectors.get('cfg2')!.expect;
     const configuration = configurationOf(bytesOf('cfg2'));
     expect(configuration).toMatchObject({
       streamId: expected.idcode,
@@ -119,9 +119,9 @@ describeRecorded('golden vectors', () => {
     const pmu = configuration.pmus[0]!;
     const channels = [...pmu.phasors, ...pmu.analogs];
     expect([...channels.map(({ name }) => name), ...pmu.digitals.flatMap(({ names }) => names)]).toEqual(
-      expected.pmus[0].names,
+      expected.pmus[0]!.names,
     );
-    expect(channels.map(({ unit }) => unit)).toEqual([...expected.pmus[0].phu, ...expected.pmus[0].anu]);
+    expect(channels.map(({ unit }) => unit)).toEqual([...expected.pmus[0]!.phu, ...expected.pmus[0]!.anu]);
     expect([pmu.stationName, pmu.idCode, pmu.format, nominalHz(pmu), pmu.configurationCount]).toEqual([
       'Station A',
       7734,
@@ -130,7 +130,7 @@ describeRecorded('golden vectors', () => {
       22,
     ]);
 
-    const wanted = vectors.get('data')?.expect;
+    const wanted = vectors.get('data')!.expect;
     const data = dataOf(bytesOf('data'), layoutOf(configuration));
     expect(data.blocks[0]?.phasors).toEqual(wanted.phasors_raw);
     expect(tagUs(data, configuration.timeBase)).toBe(Date.UTC(2006, 5, 6, 8) * 1000 + 16817);
@@ -156,7 +156,7 @@ describeRecorded('golden vectors', () => {
 
   test('the samples off the wire, with their decoded values', () => {
     const layouts = new Map<string, Configuration>();
-    const samples = golden<(Vector & { pcap: string; type: string })[]>('wire-samples');
+    const samples = golden<WireSample[]>('wire-samples');
     for (const { pcap, type, hex, decoded } of samples) {
       const bytes = fromHex(hex);
       const key = `${pcap} ${bytes.readUInt16BE(4)}`;
@@ -165,7 +165,7 @@ describeRecorded('golden vectors', () => {
         layouts.set(key, configuration);
         expect([configuration.timeBase, configuration.dataRate]).toEqual([decoded.time_base, decoded.rate]);
         configuration.pmus.forEach((pmu, index) => {
-          const { stn, id, fmt, ph, an, dg, fnom, cfgcnt } = decoded.pmus[index];
+          const { stn, id, fmt, ph, an, dg, fnom, cfgcnt } = decoded.pmus[index]!;
           const counts = [pmu.phasors, pmu.analogs, pmu.digitals].map(({ length }) => length);
           expect([pmu.stationName, pmu.idCode, pmu.format, ...counts]).toEqual([stn, id, fmt, ph, an, dg]);
           expect([nominalHz(pmu), pmu.configurationCount]).toEqual([fnom, cfgcnt]);
@@ -177,7 +177,7 @@ describeRecorded('golden vectors', () => {
           -1,
         );
         measurementsOf(bytes, configuration).forEach((measurement, index) => {
-          const { stat, phasors_polar: phasors, freq_hz: hz, rocof, digital } = decoded.pmus[index];
+          const { stat, phasors_polar: phasors, freq_hz: hz, rocof, digital } = decoded.pmus[index]!;
           expect(measurement.stat).toBe(Number(stat));
           expectPhasors(measurement, phasors);
           expect(measurement.frequencyHz).toBeCloseTo(hz, 4);

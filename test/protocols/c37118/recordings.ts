@@ -34,9 +34,55 @@ export function recordedFrames(capture: Capture): RecordedFrame[] {
     });
 }
 
-// The vectors' expectations have no common shape; each test reads what it compares.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-export type Vector = { readonly name: string; readonly hex: string; readonly expect: any; readonly decoded?: any };
+/** A frame and what is expected of it; each vector has the fields that its type of frame has. */
+export interface Vector<Expected = unknown> {
+  readonly name: string;
+  readonly hex: string;
+  readonly expect: Expected;
+}
+
+export interface AnnexD {
+  readonly crc: readonly { readonly ascii: string; readonly crc: string }[];
+  readonly annexD: readonly Vector<{
+    readonly idcode: number;
+    readonly soc: number;
+    readonly fracsec: number;
+    readonly time_base: number;
+    readonly data_rate: number;
+    readonly pmus: readonly { readonly names: string[]; readonly phu: number[]; readonly anu: number[] }[];
+    readonly phasors_raw: [number, number][];
+    readonly phasors_scaled_polar: [number, number][];
+  }>[];
+}
+
+export interface WireSample {
+  readonly pcap: string;
+  readonly type: RecordedFrame['type'];
+  readonly hex: string;
+  readonly decoded: {
+    readonly idcode: number;
+    readonly cmd: number;
+    readonly text: string;
+    readonly time: number;
+    readonly time_base: number;
+    readonly rate: number;
+    readonly pmus: readonly {
+      readonly stn: string;
+      readonly id: number;
+      readonly fmt: number;
+      readonly ph: number;
+      readonly an: number;
+      readonly dg: number;
+      readonly fnom: number;
+      readonly cfgcnt: number;
+      readonly stat: string;
+      readonly phasors_polar: [number, number][];
+      readonly freq_hz: number;
+      readonly rocof: number;
+      readonly digital: number[];
+    }[];
+  };
+}
 
 export const golden = <Content>(file: string): Content => JSON.parse(read(`golden/${file}.json`)) as Content;
 

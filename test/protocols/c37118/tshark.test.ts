@@ -1,0 +1,101 @@
+/** An independent judge of our encoder: what we write, tshark reads with a good checksum and the values that were meant. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encode } from '../../../src/protocols/c37118/codec.js';
+import { COMMANDS } from '../../../src/protocols/c37118/command.js';
+import { frameAt, pmu, stream } from './stream.js';
+
+const hasTshark = spawnSync('tshark', ['--version']).status === 0;
+const judged = hasTshark ? describe : describe.skip;
+const PORT = 4713;
+/** DLT_RAW: packets begin with their IP header. */
+const LINK_TYPE_RAW = 101;
+
+/** A capture file with each frame as a UDP datagram to port 4713. */
+function pcapOf(frames: readonly Uint8Array[]): Buffer {
+  const header = Buffer.alloc(24);
+  header.writeUInt32LE(0xa1b2c3d4, 0);
+  header.writeUInt16LE(2, 4);
+  header.writeUInt16LE(4, 6);
+  header.writeUInt32LE(65535, 16);
+  header.writeUInt32LE(LINK_TYPE_RAW, 20);
+  const packets = frames.map((frame) => {
+    const bytes = 28 + frame.length;
+    const packet = Buffer.alloc(16 + 28);
+    packet.writeUInt32LE(bytes, 8);
+    packet.writeUInt32LE(bytes, 12);
+    // IPv4, UDP; checksums are left 0, which nobody looks at.
+    packet.set([0x45, 0, bytes >> 8, bytes & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1], 16);
+    packet.writeUInt16BE(40000, 36);
+    packet.writeUInt16BE(PORT, 38);
+    packet.writeUInt16BE(8 + frame.length, 40);
+    return Buffer.concat([packet, frame]);
+  });
+  return Buffer.concat([header, ...packets]);
+}
+
+/** tshark's words for each frame. */
+function judge(frames: readonly Uint8Array[]): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'gridcast-'));
+  try {
+    const file = join(folder, 'frames.pcap');
+    writeFileSync(file, pcapOf(frames));
+    const run = spawnSync('tshark', ['-r', file, '-d', `udp.port==${PORT},synphasor`, '-O', 'synphasor'], {
+      encoding: 'utf8',
+    });
+    return run.stdout.split(/^Frame \d+:/m).slice(1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const numbersOf = (text: string, pattern: RegExp): number[] => pattern.exec(text)?.slice(1).map(Number) ?? [];
+
+judged('tshark reads what we write', () => {
+  test('in all 16 formats', () => {
+    const streams = Array.from({ length: 16 }, (_, format) =>
+      stream([pmu(61, { format })], { streamId: 100 + format }),
+    );
+    const words = judge(
+      streams.flatMap((configuration) => [encode(configuration), frameAt(configuration, 1_700_000_000_020_000)]),
+    );
+    expect(words).toHaveLength(32);
+    words.forEach((text, index) => {
+      expect(text).toContain('[Checksum Status: Good]');
+      expect(text).not.toMatch(/malformed/i);
+      if (index % 2 === 0) {
+        expect(text).toMatch(/Configuration Frame 2/);
+        return;
+      }
+      const [hz] = numbersOf(text, /actual frequency(?: value)?: *([\d.]+)/i);
+      expect(hz).toBeCloseTo(50.012, 3);
+      expect(numbersOf(text, /Rate of change of frequency(?: value)?: *(-?[\d.]+)/)[0]).toBeCloseTo(0.01, 3);
+      const [volts, degrees] = numbersOf(text, /"VA +", +([\d.]+)V ∠ *(-?[\d.]+)°/);
+      expect(volts).toBeCloseTo(230, 1);
+      expect(degrees).toBeCloseTo((0.5 * 180) / Math.PI, 1);
+      const [amperes, lag] = numbersOf(text, /"IA +", +([\d.]+)A ∠ *(-?[\d.]+)°/);
+      expect(amperes).toBeCloseTo(5, 1);
+      expect(lag).toBeCloseTo((-0.25 * 180) / Math.PI, 0);
+    });
+  });
+
+  test('with several PMUs, as CFG-1, commands and headers', () => {
+    const configuration = stream([pmu(61), pmu(62, { format: 15 }), pmu(63, { nominalFrequency: 0, format: 9 })]);
+    const head = { version: 1, streamId: 60, soc: 1_700_000_000, fraction: 0, timeQuality: 0 };
+    const words = judge([
+      encode(configuration),
+      frameAt(configuration, 1_700_000_000_020_000, { stat: 0x8000 }),
+      encode({ ...configuration, kind: 'configuration1' }),
+      encode({ kind: 'command', ...head, code: COMMANDS.dataOn, extension: new Uint8Array(0) }),
+      encode({ kind: 'header', ...head, text: 'a substation' }),
+    ]);
+    for (const text of words) expect(text).toContain('[Checksum Status: Good]');
+    expect(words[0]).toContain('3 PMU(s) included');
+    expect(words[1]?.match(/Data error: PMU in test mode/g)).toHaveLength(3);
+    expect(words[2]).toMatch(/Configuration Frame 1/);
+    expect(words[3]).toMatch(/data transmission on/i);
+    expect(words[4]).toContain(Buffer.from('a substation').toString('hex'));
+  });
+});
