@@ -53,14 +53,15 @@ export function readValue(mediaType: string, bytes: Uint8Array): Parsed | Refusa
         ? secureJson.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
         : decodeCbor(bytes, { rejectDuplicateMapKeys: true });
   } catch (error) {
-    const why = error instanceof Error ? error.message : 'unreadable';
-    return refuse('STATUS_BAD_REQUEST', `The body is not well-formed ${type}: ${why}.`);
+    return refuse('STATUS_BAD_REQUEST', `The body is not well-formed ${type}: ${reasonOf(error)}.`);
   }
   const plain = plainValue(value, 0);
   return plain === undefined
     ? refuse('STATUS_BAD_REQUEST', `The body nests deeper than ${MAX_DEPTH} levels or holds what JSON has no form for.`)
     : { parsed: plain };
 }
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : 'unreadable');
 
 function plainValue(value: unknown, depth: number): Json | undefined {
   if (depth > MAX_DEPTH) return undefined;
@@ -104,6 +105,15 @@ export function writeDocument(document: JsonObject, accept: readonly string[]): 
     if (type === CBOR_TYPE) return { mediaType: CBOR_TYPE, bytes: encodeCbor(document, { ignoreUndefinedProperties: true }) };
   }
   return { mediaType: JSON_TYPE, bytes: Buffer.from(JSON.stringify(document)) };
+}
+
+/** Reads CBOR whose maps have labels that are not text (SenML); every map becomes a Map. Errors are values. */
+export function readCborMaps(bytes: Uint8Array): unknown {
+  try {
+    return decodeCbor(bytes, { useMaps: true, rejectDuplicateMapKeys: true });
+  } catch (error) {
+    return refuse('STATUS_BAD_REQUEST', `The body is not well-formed ${CBOR_TYPE}: ${reasonOf(error)}.`);
+  }
 }
 
 export const writeCbor = (value: unknown): Uint8Array => encodeCbor(value);

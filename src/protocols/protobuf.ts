@@ -1,0 +1,35 @@
+/**
+ * Protobuf messages by the schemas in proto/, read once at start; nothing on the wire chooses a schema. The one import site
+ * of protobufjs.
+ */
+import { fileURLToPath } from 'node:url';
+import protobuf from 'protobufjs';
+import { refuse, type Refusal } from '../errors.js';
+
+/** Writes and reads one type of message. Field names are those of the schema in camel case. */
+export interface MessageCodec<Message extends object> {
+  /** Absent fields take the schema's default. */
+  encode(message: Message): Uint8Array;
+  /** Refused with 400 what is not this message. 64-bit integers are numbers, exact up to 2^53; absent fields have their defaults. */
+  decode(bytes: Uint8Array): Message | Refusal;
+}
+
+/** Resolves from src/protocols and from dist/protocols alike. */
+const SCHEMAS = new URL('../../proto/', import.meta.url);
+const PLAIN = { longs: Number, enums: String, defaults: true, arrays: true } as const;
+
+/** @param schema file name in proto/ @param type full name, `gridcast.v1.Sample` */
+export function messageCodec<Message extends object>(schema: string, type: string): MessageCodec<Message> {
+  const messageType = protobuf.loadSync(fileURLToPath(new URL(schema, SCHEMAS))).lookupType(type);
+  return {
+    encode: (message) => messageType.encode(message).finish(),
+    decode(bytes) {
+      try {
+        return messageType.toObject(messageType.decode(bytes), PLAIN) as Message;
+      } catch (error) {
+        const why = error instanceof Error ? error.message : 'unreadable';
+        return refuse('STATUS_BAD_REQUEST', `The bytes are not a ${type} message: ${why}.`);
+      }
+    },
+  };
+}
