@@ -1,0 +1,90 @@
+/**
+ * A node: one resource of the tree as data. What a client wrote is in `attributes`, which is replaced whole and never edited, so
+ * a reader sees one state or the next; what the SCL knows (times, references, counters) is derived when somebody reads.
+ */
+import { etagOf } from './revision.js';
+import type { History } from './history.js';
+import type { TypeName, TypeRow } from './types.js';
+import type { Json } from './values.js';
+
+/** Who acts. The broker itself may exceed the limits that are set for everybody else. */
+export type Creator = { readonly kind: 'internal' } | { readonly kind: 'originator'; readonly id: string };
+export const INTERNAL: Creator = { kind: 'internal' };
+
+const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
+
+export class ResourceNode<T> {
+  /** What was written or set at writing, by name; absent optional ones are not there. */
+  attributes: ReadonlyMap<string, Json> = NO_ATTRIBUTES;
+  /** Of a contentInstances alone: its instances. Publishing is `history.append(record)` and nothing else. */
+  history: History<T> | undefined;
+  private ownModifiedUs: number;
+  // Made with the first child: most nodes of a large tree are leaves or empty collections.
+  private below: Map<string, ResourceNode<T>> | undefined;
+
+  constructor(
+    readonly row: TypeRow,
+    /** The last segment of its path: id, appId or sclId, or a collection's own name. */
+    readonly id: string,
+    readonly parent: ResourceNode<T> | undefined,
+    readonly creator: Creator,
+    /** Microseconds since the epoch. */
+    readonly createdUs: number,
+    private ownRevision: number,
+  ) {
+    this.ownModifiedUs = createdUs;
+  }
+
+  get type(): TypeName {
+    return this.row.name;
+  }
+
+  get revision(): number {
+    return Math.max(this.ownRevision, this.history?.revision ?? 0);
+  }
+
+  /** Strong entity tag without quotes, at most 8 characters. */
+  get etag(): string {
+    return etagOf(this.revision);
+  }
+
+  /** lastModifiedTime, microseconds since the epoch. */
+  get modifiedUs(): number {
+    return Math.max(this.ownModifiedUs, this.history?.changedUs ?? 0);
+  }
+
+  /** Decoded segments from the root. */
+  get path(): readonly string[] {
+    return this.parent ? [...this.parent.path, this.id] : [this.id];
+  }
+
+  /** The path as references have it: from the root, percent-encoded where a segment needs it. */
+  get reference(): string {
+    return referenceOf(this.path);
+  }
+
+  get children(): Iterable<ResourceNode<T>> {
+    return this.below?.values() ?? [];
+  }
+
+  child(id: string): ResourceNode<T> | undefined {
+    return this.below?.get(id);
+  }
+
+  /** Only `ResourceTree` changes what stands below a node. */
+  adopt(child: ResourceNode<T>): void {
+    (this.below ??= new Map()).set(child.id, child);
+  }
+
+  disown(child: ResourceNode<T>): void {
+    this.below?.delete(child.id);
+    if (this.below?.size === 0) this.below = undefined;
+  }
+
+  touch(nowUs: number, revision: number): void {
+    this.ownModifiedUs = nowUs;
+    this.ownRevision = revision;
+  }
+}
+
+export const referenceOf = (path: readonly string[]): string => `/${path.map(encodeURIComponent).join('/')}`;

@@ -1,0 +1,57 @@
+/**
+ * Revisions: one rising number for all changes of a tree. A resource's revision is its entity tag, so a tag is never given
+ * twice: not within a clock tick (as lastModifiedTime would be), not to a resource deleted and created anew.
+ */
+import { refuse, type Refusal } from '../errors.js';
+
+/** A CoAP ETag has at most 8 bytes [RFC7252-5.10.6]: 8 digits to the base 36. */
+const ETAG_RADIX = 36;
+const ETAG_COUNT = ETAG_RADIX ** 8;
+
+export class Revisions {
+  /** @param last where counting goes on; drawn at random at a start without memory, so that tags of the last run are stale */
+  constructor(private last = 0) {}
+
+  next(): number {
+    return ++this.last;
+  }
+}
+
+export const etagOf = (revision: number): string => (revision % ETAG_COUNT).toString(ETAG_RADIX);
+
+export interface Conditions {
+  /** Entity tags without quotes; `*` for any. */
+  readonly ifMatch?: readonly string[];
+  readonly ifNoneMatch?: readonly string[];
+}
+
+/**
+ * Whether a conditional request goes on [RFC9110-13.1, RFC7252-5.10.8].
+ *
+ * @param etag of what stands there; `undefined` when nothing does
+ * @returns 304 for a read of what the asker holds, 412 for any other condition that fails, `undefined` to go on
+ */
+export function checkConditions(
+  etag: string | undefined,
+  conditions: Conditions,
+  access: 'read' | 'write',
+): Refusal | undefined {
+  const names = (tags: readonly string[]): boolean =>
+    etag !== undefined && tags.some((tag) => tag === '*' || tag === etag);
+  const { ifMatch, ifNoneMatch } = conditions;
+  if (ifMatch && !names(ifMatch)) {
+    return refuse(
+      'STATUS_PRECONDITION_FAILED',
+      `If-Match names ${ifMatch.join(', ')}; ${etag ? `the resource is at ${etag}` : 'there is no such resource'}.`,
+    );
+  }
+  if (ifNoneMatch && names(ifNoneMatch)) {
+    return access === 'read'
+      ? refuse('STATUS_NOT_MODIFIED', `The resource is still at ${etag}.`)
+      : refuse(
+          'STATUS_PRECONDITION_FAILED',
+          `If-None-Match names ${ifNoneMatch.join(', ')}, and the resource is at ${etag}.`,
+        );
+  }
+  return undefined;
+}

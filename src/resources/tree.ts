@@ -1,0 +1,219 @@
+/**
+ * The resource tree [TS 102 690, TS 102 921] of one SCL as data: create, update, delete, resolve. Nothing here waits, reads a clock
+ * or does I/O: the moment and the asker come with each call, and what changed is returned.
+ *
+ *     path ──> resolve ──> Target ──> checkVerb ──> create | update | remove ──> what changed
+ *                             └─────> represent (representation.ts)
+ *
+ * Rights, events, expiry by timer and storage belong to those who call.
+ */
+import { isRefusal, refuse, type Refusal } from '../errors.js';
+import { randomId, type Random } from '../random.js';
+import { checkId, isWritable, readBody, readRoot, type Draft } from './document.js';
+import { History, type Retention } from './history.js';
+import type { InstanceContent } from './instance.js';
+import { INTERNAL, ResourceNode, type Creator } from './node.js';
+import { Revisions } from './revision.js';
+import { resolve, type AttributeTarget, type Target } from './target.js';
+import { TYPES, type TypeRow } from './types.js';
+import { isObject, shown, type Json, type JsonObject } from './values.js';
+
+/** When, and by whom. */
+export interface Act {
+  /** Microseconds since the epoch. */
+  readonly nowUs: number;
+  readonly creator: Creator;
+}
+
+export interface Written<T> {
+  readonly node: ResourceNode<T>;
+  /** The SCL set or clamped a value: the representation belongs into the answer [resources reference 2.2]. */
+  readonly isAltered: boolean;
+}
+
+/** A contentInstance as its creator described it; who knows what a value is makes it a record and appends it. */
+export interface InstanceDraft {
+  /** Given, or generated: then `isAltered`. */
+  readonly id: string;
+  readonly content: InstanceContent;
+  readonly attributes: ReadonlyMap<string, Json> | undefined;
+  readonly isAltered: boolean;
+}
+
+export interface TreeOptions {
+  /** Id of the sclBase, the first segment of every path. */
+  readonly sclBaseId?: string;
+  readonly random: Random;
+  readonly nowUs: number;
+}
+
+/** Entity tags start anywhere below this: a start without memory gives none that an earlier run gave. */
+const REVISION_STARTS = 2 ** 40;
+
+export class ResourceTree<T> {
+  readonly root: ResourceNode<T>;
+  private readonly revisions: Revisions;
+  private readonly random: Random;
+
+  constructor({ sclBaseId = 'm2m', random, nowUs }: TreeOptions) {
+    this.random = random;
+    // In two halves: `below` takes at most 48 bits, and a seeded one has 32.
+    this.revisions = new Revisions(random.below(REVISION_STARTS / 2 ** 20) * 2 ** 20 + random.below(2 ** 20));
+    this.root = this.plant(TYPES.sclBase, sclBaseId, undefined, { nowUs, creator: INTERNAL }, new Map());
+  }
+
+  /** What a path points at. @param to decoded segments from the root */
+  resolve(to: readonly string[], nowUs: number): Target<T> {
+    return resolve(this.root, to, nowUs);
+  }
+
+  /**
+   * Creates a resource in a collection, with the collections that belong to it. Contents are not created here: see `draftInstance`.
+   *
+   * @returns 400 for a document or id that breaks a rule, 409 for an id that is taken
+   */
+  create(collection: ResourceNode<T>, document: JsonObject, act: Act): Written<T> | Refusal {
+    const read = this.read(collection, document, act);
+    if (isRefusal(read)) return read;
+    const { row, draft } = read;
+    const id = draft.id ?? this.newId(collection);
+    const taken = collection.child(id);
+    if (taken)
+      return refuse(
+        'STATUS_CONFLICT',
+        `There is a ${taken.type} ${JSON.stringify(id)} in ${collection.reference} already.`,
+      );
+    const node = this.plant(row, id, collection, act, draft.attributes);
+    collection.touch(act.nowUs, this.revisions.next());
+    return { node, isAltered: draft.isAltered || draft.id === undefined };
+  }
+
+  /** Replaces the whole writable part of a resource [resources reference 1.2]. */
+  update(node: ResourceNode<T>, document: JsonObject, act: Act): Written<T> | Refusal {
+    const root = readRoot([node.row], document);
+    return isRefusal(root) ? root : this.rewrite(node, root.body, act);
+  }
+
+  /** Replaces one attribute: `{"searchStrings":{...}}` written to `.../searchStrings` [TS 102 921 10.39]. */
+  updateAttribute({ node, name, rest }: AttributeTarget<T>, document: JsonObject, act: Act): Written<T> | Refusal {
+    if (rest.length > 0)
+      return refuse(
+        'STATUS_BAD_REQUEST',
+        `A part of ${name} cannot be written alone; write ${node.reference}/${name}.`,
+      );
+    const keys = Object.keys(document);
+    if (keys.length !== 1 || document[name] === undefined) {
+      return refuse('STATUS_BAD_REQUEST', `The document has ${shown(keys)} at its root; it must have ${name} alone.`);
+    }
+    const body: Record<string, Json> = { [name]: document[name] };
+    for (const [other, value] of node.attributes) {
+      const row = node.row.attributes.get(other);
+      if (other !== name && row && isWritable(row, 'update')) body[other] = value;
+    }
+    return this.rewrite(node, body, act);
+  }
+
+  /** Removes a resource and everything below it. @returns all of them, parents before children */
+  remove(node: ResourceNode<T>, nowUs: number): readonly ResourceNode<T>[] {
+    if (!node.parent) throw new Error('the sclBase is never removed'); // its row has no DELETE
+    node.parent.disown(node);
+    node.parent.touch(nowUs, this.revisions.next());
+    return [...withDescendants(node)];
+  }
+
+  /**
+   * Reads `{"contentInstance":{...}}` for a contentInstances; nothing is stored.
+   *
+   * @returns 400 for a document or id that breaks a rule; whether the id is taken, `History.append` tells
+   */
+  draftInstance(contentInstances: ResourceNode<T>, document: JsonObject, act: Act): InstanceDraft | Refusal {
+    const read = this.read(contentInstances, document, act);
+    if (isRefusal(read)) return read;
+    const { id, attributes, isAltered } = read.draft;
+    const { content, ...others } = Object.fromEntries(attributes);
+    return {
+      id: id ?? randomId(this.random),
+      content: storedContent(content),
+      attributes: Object.keys(others).length > 0 ? new Map(Object.entries(others) as [string, Json][]) : undefined,
+      isAltered: isAltered || id === undefined,
+    };
+  }
+
+  /** All resources, parents before children. */
+  [Symbol.iterator](): Iterator<ResourceNode<T>> {
+    return withDescendants(this.root);
+  }
+
+  private read(
+    collection: ResourceNode<T>,
+    document: JsonObject,
+    act: Act,
+  ): { readonly row: TypeRow; readonly draft: Draft } | Refusal {
+    const root = readRoot(
+      collection.row.creates.map((name) => TYPES[name]),
+      document,
+    );
+    if (isRefusal(root)) return root;
+    const draft = readBody(root.row, root.body, 'create', { ...act, collection });
+    if (isRefusal(draft)) return draft;
+    const refusal = draft.id === undefined ? undefined : checkId(draft.id, collection);
+    return refusal ?? { row: root.row, draft };
+  }
+
+  private rewrite(node: ResourceNode<T>, body: JsonObject, act: Act): Written<T> | Refusal {
+    const draft = readBody(node.row, body, 'update', {
+      ...act,
+      collection: node.parent ?? node,
+      current: node.attributes,
+    });
+    if (isRefusal(draft)) return draft;
+    node.attributes = draft.attributes;
+    node.touch(act.nowUs, this.revisions.next());
+    node.child('contentInstances')?.history?.retain(retentionOf(node), act.nowUs);
+    return { node, isAltered: draft.isAltered };
+  }
+
+  private newId(collection: ResourceNode<T>): string {
+    let id = randomId(this.random);
+    while (collection.child(id)) id = randomId(this.random);
+    return id;
+  }
+
+  private plant(
+    row: TypeRow,
+    id: string,
+    parent: ResourceNode<T> | undefined,
+    act: Act,
+    attributes: ReadonlyMap<string, Json>,
+  ): ResourceNode<T> {
+    const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next());
+    node.attributes = attributes;
+    if (parent && row.creates.includes('contentInstance'))
+      node.history = new History(this.revisions, retentionOf(parent));
+    for (const name of row.collections) this.plant(TYPES[name], name, node, act, new Map());
+    parent?.adopt(node);
+    return node;
+  }
+}
+
+function* withDescendants<T>(node: ResourceNode<T>): Generator<ResourceNode<T>> {
+  yield node;
+  for (const child of node.children) yield* withDescendants(child);
+}
+
+/** An attribute that is not there does not limit. */
+function retentionOf<T>({ attributes }: ResourceNode<T>): Retention {
+  const limit = (name: string): number => {
+    const value = attributes.get(name);
+    return typeof value === 'number' ? value : Infinity;
+  };
+  return { count: limit('maxNrOfInstances'), bytes: limit('maxByteSize'), ageS: limit('maxInstanceAge') };
+}
+
+/** The bytes that a checked `content` attribute stands for. */
+function storedContent(content: Json | undefined): InstanceContent {
+  const { contentType, textContent, binaryContent } = isObject(content) ? content : {};
+  const bytes =
+    typeof binaryContent === 'string' ? Buffer.from(binaryContent, 'base64') : Buffer.from(String(textContent));
+  return { mediaType: String(contentType), bytes };
+}
