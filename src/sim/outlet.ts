@@ -149,7 +149,11 @@ async function openUdp(at: SocketUri, streams: readonly OutletStream[], context:
   const clients = new Map<string, Client>();
   socket.onDatagram((datagram, from) => {
     const peer = addressKey(from);
-    const client = clients.get(peer) ?? new Client(streams, counts, (frame) => (socket.queue(frame, from), true));
+    const queue = (frame: Uint8Array): boolean => {
+      socket.queue(frame, from);
+      return true;
+    };
+    const client = clients.get(peer) ?? new Client(streams, counts, queue);
     const framing = noFramingCounts();
     splitDatagram(datagram, framing, (frame) => {
       clients.delete(peer);

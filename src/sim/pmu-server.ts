@@ -130,7 +130,9 @@ export async function startPmuServer(
   const open = { ...context, counts: counters };
   const outlet = await (
     way.kind === 'listen' ? openCommanded(way.uri, [asked], open) : openSpontaneous(way.uri, asked, open)
-  ).catch((error: unknown) => refuseFor(`${way.uri.scheme}://${way.uri.host}:${way.uri.port}`, error));
+  ).catch((error: unknown) =>
+    refuseFor('STATUS_CONFLICT', `${way.uri.scheme}://${way.uri.host}:${way.uri.port}`, error),
+  );
   if (isRefusal(outlet)) return outlet;
 
   const leaving: { readonly frame: Uint8Array; readonly dueUs: number }[] = [];

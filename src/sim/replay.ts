@@ -110,7 +110,7 @@ export async function startReplay(options: ReplayOptions, context: DiskContext):
       .filter(({ streamId }) => streamIds.includes(streamId))
       .map((recording) => deviceOf(recording, clock, player.start));
     const outlet = await openCommanded(at, devices, { ...context, counts: counters }).catch((error: unknown) =>
-      refuseFor(`${at.scheme}://${at.host}:${at.port}`, error),
+      refuseFor('STATUS_CONFLICT', `${at.scheme}://${at.host}:${at.port}`, error),
     );
     if (isRefusal(outlet)) {
       await close();
@@ -131,7 +131,7 @@ async function readRecordings(
   { file, listeners }: ReplayOptions,
   reading: Promise<Uint8Array>,
 ): Promise<readonly Recording[] | Refusal> {
-  const bytes = await reading.catch((error: unknown) => refuseFor(file, error));
+  const bytes = await reading.catch((error: unknown) => refuseFor('STATUS_NOT_FOUND', file, error));
   if (isRefusal(bytes)) return bytes;
   const captured = readCapture(bytes);
   if (isRefusal(captured)) return captured;

@@ -1,7 +1,7 @@
 /** What every simulator takes and gives, whatever it simulates. */
 import type { Clock } from '../clock.js';
 import type { Disk } from '../disk.js';
-import { refuse, type Refusal } from '../errors.js';
+import { refuse, type Refusal, type Status } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Network } from '../network.js';
 import type { Random } from '../random.js';
@@ -27,7 +27,8 @@ export interface Simulator<Counts> {
   close(): Promise<void>;
 }
 
-/** A port in use or a file that can not be read is the user's to mend: the system's own words, and whose they are. */
-export function refuseFor(what: string, error: unknown): Refusal {
-  return refuse('STATUS_CONFLICT', `${what}: ${error instanceof Error ? error.message : String(error)}.`);
+/** A port in use, a file that is not there: the user's to mend, in the system's own words. */
+export function refuseFor(status: Status, what: string, error: unknown): Refusal {
+  const why = typeof error === 'object' && error !== null && 'message' in error ? error.message : error;
+  return refuse(status, `${what}: ${String(why)}.`);
 }
