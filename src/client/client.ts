@@ -1,0 +1,110 @@
+/**
+ * What a client can do, the same over HTTP, CoAP and WebSocket.
+ *
+ *     open(uri) ──> request(...)  one exchange ─────────────────> ClientResponse, or a GridcastError
+ *               └─> observe(to)   for await (const notification of ...)      break or abort ends the subscription
+ *
+ * `to` is a path below the broker's root, query included, or a whole URI; only its path and query count.
+ */
+import type { Clock } from '../clock.js';
+import type { Status } from '../errors.js';
+import type { BindingName, Json, JsonObject } from '../routing/primitive.js';
+import type { LatencyClass } from '../routing/terms.js';
+
+export interface ClientRequest {
+  readonly op: 'create' | 'retrieve' | 'update' | 'delete';
+  readonly to: string;
+  /** Media type wanted; default: the binding's. */
+  readonly accept?: string;
+  /** A representation, or bytes of any media type. */
+  readonly body?: JsonObject | RequestBody;
+  readonly signal?: AbortSignal;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface RequestBody {
+  readonly mediaType: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A success; refusals are thrown. */
+export interface ClientResponse {
+  readonly status: Status;
+  /** Absent together with a body. */
+  readonly mediaType?: string;
+  readonly bytes: Uint8Array;
+  /** Path of what was created. */
+  readonly location?: string;
+}
+
+export interface ObserveTerms {
+  /** Samples per second; must divide the source's reporting rate. Default: the container's. */
+  readonly rate?: number;
+  /** Media type wanted; default: the binding's. */
+  readonly accept?: string;
+  readonly class?: LatencyClass;
+  /** Ends the subscription; the iteration then throws the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** One sample. The first is the first of its cadence after subscribing; `request` reads what is there now. */
+export interface Notification {
+  /** Instant of measurement, UTC microseconds since the epoch; absent where neither the notification nor its content tells. */
+  readonly timeUs?: number;
+  readonly mediaType: string;
+  readonly body: Uint8Array;
+  /**
+   * Samples of the asked cadence lost since the one before: told by the broker over HTTP and WebSocket; over CoAP messages
+   * that did not arrive. Samples that this iteration was too slow to take are added.
+   */
+  readonly missed: number;
+  /** Rising per resource (CoAP) or per subscription (WebSocket). */
+  readonly sequence?: number;
+}
+
+export interface Client {
+  readonly binding: BindingName;
+  request(request: ClientRequest): Promise<ClientResponse>;
+  /** Subscribes at the first step of the iteration. Throws a GridcastError when refused, or ended from the other side. */
+  observe(to: string, terms?: ObserveTerms): AsyncIterableIterator<Notification>;
+  /** Ends what is open. */
+  close(): Promise<void>;
+}
+
+/** How to open a client, beyond where. */
+export interface ClientOptions {
+  /** Who asks; default `anonymous`. */
+  readonly originator?: string;
+  readonly token?: string;
+  readonly clock?: Clock;
+  /** For opening a connection. Default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+export const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** The bytes of a request's body, a representation written as JSON. */
+export function bytesOf(body: JsonObject | RequestBody): RequestBody {
+  return isRequestBody(body) ? body : { mediaType: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
+}
+
+const isRequestBody = (body: JsonObject | RequestBody): body is RequestBody => (body as RequestBody).bytes instanceof Uint8Array;
+
+export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+
+/** The JSON of a body; `undefined` if it is none. */
+export function jsonOf(bytes: Uint8Array): Json | undefined {
+  try {
+    return JSON.parse(textOf(bytes)) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A member of a JSON object, one after the other: `member(json, 'notify', 'time')`. */
+export const member = (json: Json | undefined, ...names: readonly string[]): Json | undefined =>
+  names.reduce<Json | undefined>(
+    (value, name) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject)[name] : undefined),
+    json,
+  );

@@ -1,0 +1,102 @@
+/**
+ * Observing over plain HTTP, as ETSI has it: a channel to be notified on, a subscription that names it, and a poll that the
+ * broker holds until there is something to tell [TS 102 921 10.37].
+ *
+ *     POST notificationChannels ──> contactURI, longPollingURI
+ *     POST .../subscriptions (contact = contactURI)
+ *     GET longPollingURI ──> 200 notify | 202 nothing yet      again and again
+ *     DELETE both
+ *
+ * A channel of its own for each observation: a slow one delays no other.
+ */
+import { parseTime } from '../clock.js';
+import { STATUSES, type Status } from '../errors.js';
+import type { Json, JsonObject } from '../routing/primitive.js';
+import { jsonOf, member, type Client, type Notification, type ObserveTerms } from './client.js';
+import { GridcastError } from './error.js';
+import { pathAndQuery, type Target } from './target.js';
+
+/** The first segment of every path: the broker's sclBase. */
+const SCL_BASE = '/m2m';
+/** The broker holds a poll for 60 s at most; an answer later than that comes from nobody. */
+const POLL_PATIENCE_MS = 90_000;
+/** For each DELETE at the end: nobody waits long for a broker that is gone. */
+const FAREWELL_MS = 2_000;
+/** Asked for where the caller leaves it open: what any HTTP client can read. */
+const DEFAULT_ACCEPT = 'application/senml+json';
+
+/** Yields what the channel brings; the subscription and the channel are deleted when the iteration ends. */
+export async function* pollNotifications(
+  client: Client,
+  target: Target,
+  terms: ObserveTerms,
+): AsyncGenerator<Notification, void, undefined> {
+  const { signal } = terms;
+  const created: string[] = [];
+  const create = async (to: string, body: JsonObject): Promise<Json | undefined> => {
+    const response = await client.request({ op: 'create', to, body, ...(signal && { signal }) });
+    if (response.location !== undefined) created.unshift(response.location);
+    return jsonOf(response.bytes);
+  };
+  try {
+    const channel = await create(`${SCL_BASE}/notificationChannels`, { notificationChannel: { channelType: 'LONG_POLLING' } });
+    const contact = text(channel, 'notificationChannel', 'contactURI');
+    const poll = text(channel, 'notificationChannel', 'channelData', 'longPollingURI');
+    await create(...subscriptionTo(target, contact, terms));
+    for (;;) {
+      const response = await client.request({ op: 'retrieve', to: poll, timeoutMs: POLL_PATIENCE_MS, ...(signal && { signal }) });
+      if (response.status === 'STATUS_OK') yield notificationOf(jsonOf(response.bytes));
+    }
+  } finally {
+    // The broker ends them by itself when nobody polls any more; that they are gone already is no fault either.
+    for (const to of created) await client.request({ op: 'delete', to, timeoutMs: FAREWELL_MS }).catch(() => undefined);
+  }
+}
+
+/** What is subscribed to: the collection, and which attribute of it [TS 102 690 9.2.3.8]. */
+function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [to: string, body: JsonObject] {
+  const [container, accessor] = split(target.path);
+  const [rate, latencyClass] = [terms.rate ?? target.query.get('rate'), terms.class ?? target.query.get('class')];
+  return [
+    pathAndQuery({ path: `${container}/subscriptions`, query: new URLSearchParams() }),
+    {
+      subscription: {
+        contact,
+        accept: terms.accept ?? DEFAULT_ACCEPT,
+        ...(rate !== null && { rate: Number(rate) }),
+        ...(latencyClass !== null && { latencyClass }),
+        ...(accessor !== '' && { filterCriteria: { attributeAccessor: accessor } }),
+      },
+    },
+  ];
+}
+
+/** `.../contentInstances/latest/content` is the attribute `latest/content` of `.../contentInstances`. */
+function split(path: string): [resource: string, accessor: string] {
+  const match = /^(.*\/contentInstances)\/(.+)$/.exec(path);
+  return match ? [match[1] ?? path, match[2] ?? ''] : [path.replace(/\/$/, ''), ''];
+}
+
+function notificationOf(document: Json | undefined): Notification {
+  const status = text(document, 'notify', 'statusCode');
+  if (status !== 'STATUS_OK') {
+    const reason = member(document, 'notify', 'reason');
+    const known = Object.hasOwn(STATUSES, status) ? (status as Status) : undefined;
+    throw new GridcastError('refused', typeof reason === 'string' ? reason : `The subscription has ended: ${status}.`, known);
+  }
+  const representation = member(document, 'notify', 'representation');
+  const inText = member(representation, 'textContent');
+  const timeUs = parseTime(String(member(document, 'notify', 'time')));
+  return {
+    mediaType: text(representation, 'contentType'),
+    body: typeof inText === 'string' ? Buffer.from(inText) : Buffer.from(text(representation, 'binaryContent'), 'base64'),
+    missed: Number(member(document, 'notify', 'missed') ?? 0),
+    ...(timeUs !== undefined && { timeUs }),
+  };
+}
+
+function text(json: Json | undefined, ...names: readonly string[]): string {
+  const value = member(json, ...names);
+  if (typeof value === 'string') return value;
+  throw new GridcastError('protocol', `The broker’s answer has no text in ${names.join('.')}.`);
+}
