@@ -167,8 +167,24 @@ export function dissect(pcap: Buffer, serverPort: number): readonly Row[] {
 }
 
 function rowOf(line: string, serverPort: number): Row {
-  const [atS, from, to, type, code, mid, token = '', payloadBytes, observe, format = '', maxAge = '', etag = '', path = '', query = '', malformed, hex = ''] =
-    line.split('|');
+  const [
+    atS,
+    from,
+    to,
+    type,
+    code,
+    mid,
+    token = '',
+    payloadBytes,
+    observe,
+    format = '',
+    maxAge = '',
+    etag = '',
+    path = '',
+    query = '',
+    malformed,
+    hex = '',
+  ] = line.split('|');
   const kind = TYPES[Number(type)];
   if (type === '' || kind === undefined) throw new Error(`tshark sees no CoAP in ${line}`);
   const isFromServer = Number(from) === serverPort;

@@ -22,7 +22,13 @@ afterEach(() => open.splice(0).forEach((thing) => thing.close()));
 
 async function endpointOn(): Promise<Endpoint> {
   const socket = await systemNetwork.bindUdp(LOOPBACK);
-  const endpoint = new Endpoint({ socket, clock: systemClock, random: systemRandom, log: silentLog, congestion: 'standard' });
+  const endpoint = new Endpoint({
+    socket,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    congestion: 'standard',
+  });
   open.push(endpoint);
   return endpoint;
 }
@@ -45,7 +51,11 @@ describe('node-coap as client', () => {
   test('reads, writes and deletes', async () => {
     const { port } = await serving();
     const agent = newAgent();
-    const ask = async (method: 'GET' | 'PUT' | 'DELETE', pathname: string, body = ''): Promise<{ code: string; text: string }> => {
+    const ask = async (
+      method: 'GET' | 'PUT' | 'DELETE',
+      pathname: string,
+      body = '',
+    ): Promise<{ code: string; text: string }> => {
       const request = coap.request({ host: '127.0.0.1', port, method, pathname, agent });
       if (body.length > 1024) request.setOption('Block1', Buffer.of(6));
       request.end(body);
@@ -124,20 +134,40 @@ describeWith({ 'coap-client-notls': hasLibcoap }, 'libcoap as server, under our 
   test('creates by a body in blocks and gives it back in blocks', async () => {
     const client = new CoapClient(await endpointOn());
     const body = Buffer.from(Array.from({ length: 5000 }, (_, n) => 97 + (n % 26)));
-    const put = await client.request(at, { code: CODE.put, path: ['example_data'], contentFormat: 0, payload: body }, { blockExponent: 4 });
+    const put = await client.request(
+      at,
+      { code: CODE.put, path: ['example_data'], contentFormat: 0, payload: body },
+      { blockExponent: 4 },
+    );
     expect(isFailure(put) ? put.failure : put.code >>> 5).toBe(2);
     const get = await client.request(at, { code: CODE.get, path: ['example_data'] }, { blockExponent: 5 });
     expect(isFailure(get) ? get.failure : Buffer.from(get.payload)).toEqual(body);
   });
 });
 
-const canCapture = hasTshark && process.getuid?.() === 0 && spawnSync('tshark', ['-D']).stdout.toString().includes('lo');
+const canCapture =
+  hasTshark && process.getuid?.() === 0 && spawnSync('tshark', ['-D']).stdout.toString().includes('lo');
 
 describeWith({ 'tshark as root': canCapture, 'coap-client-notls': hasLibcoap }, 'captured live on the loopback', () => {
   test('a stream is NON 2.05 with rising Observe, a CON a second, acknowledged, nothing malformed', async () => {
     const { port } = await serving();
-    const fields = ['udp.srcport', 'coap.type', 'coap.code', 'coap.mid', 'coap.opt.observe', '_ws.malformed'].flatMap((field) => ['-e', field]);
-    const capture = spawn('tshark', ['-l', '-i', 'lo', '-f', `udp port ${port}`, '-d', `udp.port==${port},coap`, '-T', 'fields', '-E', 'separator=|', ...fields]);
+    const fields = ['udp.srcport', 'coap.type', 'coap.code', 'coap.mid', 'coap.opt.observe', '_ws.malformed'].flatMap(
+      (field) => ['-e', field],
+    );
+    const capture = spawn('tshark', [
+      '-l',
+      '-i',
+      'lo',
+      '-f',
+      `udp port ${port}`,
+      '-d',
+      `udp.port==${port},coap`,
+      '-T',
+      'fields',
+      '-E',
+      'separator=|',
+      ...fields,
+    ]);
     let text = '';
     capture.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
     // It says that it captures before it does; a message seen is the proof.
@@ -146,9 +176,13 @@ describeWith({ 'tshark as root': canCapture, 'coap-client-notls': hasLibcoap }, 
     }
     text = '';
     await libcoap('-N', '-s', '3', `coap://127.0.0.1:${port}/obs-non`);
-    while (!text.split('\n').some((line) => line.startsWith(`${port}|1|69|`) && line.endsWith('||'))) await once(capture.stdout, 'data');
+    while (!text.split('\n').some((line) => line.startsWith(`${port}|1|69|`) && line.endsWith('||')))
+      await once(capture.stdout, 'data');
     capture.kill();
-    const rows = text.split('\n').filter((line) => line !== '').map((line) => line.split('|'));
+    const rows = text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => line.split('|'));
     const sent = rows.filter(([from, , code, , observe]) => from === String(port) && code === '69' && observe !== '');
     const confirmed = sent.filter(([, type]) => type === '0').map(([, , , mid]) => mid);
     const observed = sent.map(([, , , , observe]) => Number(observe));
@@ -157,7 +191,8 @@ describeWith({ 'tshark as root': canCapture, 'coap-client-notls': hasLibcoap }, 
     expect(confirmed.length).toBeLessThanOrEqual(4);
     expect(sent.filter(([, type]) => type === '1')).toHaveLength(sent.length - confirmed.length);
     expect(observed).toEqual([...new Set(observed)].sort((a, b) => a - b));
-    for (const mid of confirmed) expect(rows.some(([from, type, , id]) => from !== String(port) && type === '2' && id === mid)).toBe(true);
+    for (const mid of confirmed)
+      expect(rows.some(([from, type, , id]) => from !== String(port) && type === '2' && id === mid)).toBe(true);
     expect(rows.filter((row) => row[5] !== '')).toEqual([]);
   });
 });

@@ -18,7 +18,13 @@ function serving(answer: () => Reply = () => ({ code: CHANGED })): {
   wire: Lockstep;
   bodies: Buffer[];
   blockwise: Blockwise;
-  asks: (code: number, path: string, options: Parameters<typeof message>[4], payload?: Buffer, from?: typeof CLIENT) => Promise<Message>;
+  asks: (
+    code: number,
+    path: string,
+    options: Parameters<typeof message>[4],
+    payload?: Buffer,
+    from?: typeof CLIENT,
+  ) => Promise<Message>;
 } {
   const wire = new Lockstep();
   const blockwise = new Blockwise(wire.clock, wire.clock);
@@ -43,7 +49,8 @@ function serving(answer: () => Reply = () => ({ code: CHANGED })): {
   };
 }
 
-const block1 = (number: number, isMore: boolean, exponent: number) => blockOption(OPTION.block1, { number, isMore, exponent });
+const block1 = (number: number, isMore: boolean, exponent: number) =>
+  blockOption(OPTION.block1, { number, isMore, exponent });
 const block2 = (number: number, exponent: number) => blockOption(OPTION.block2, { number, isMore: false, exponent });
 const block2Of = (reply: Message) => blockOf(firstOf(reply.options, OPTION.block2) ?? new Uint8Array(0));
 
@@ -57,7 +64,11 @@ describe('a body in blocks', () => {
     }
     const last = await asks(CODE.put, 'large', [block1(2, false, 3)], body.subarray(256));
     expect(last.code).toBe(CHANGED);
-    expect(blockOf(firstOf(last.options, OPTION.block1) ?? new Uint8Array(0))).toEqual({ number: 2, isMore: false, exponent: 3 });
+    expect(blockOf(firstOf(last.options, OPTION.block1) ?? new Uint8Array(0))).toEqual({
+      number: 2,
+      isMore: false,
+      exponent: 3,
+    });
     expect(bodies).toEqual([body]);
     await wire.closes();
   });
@@ -105,7 +116,8 @@ describe('a body in blocks', () => {
     const { wire, asks } = serving();
     const announced = await asks(CODE.put, 'large', [block1(0, true, 6), option(OPTION.size1, 10_000_000)], text(1024));
     expect([announced.code, uintOption(announced.options, OPTION.size1)]).toEqual([TOO_LARGE, LARGEST_BODY_BYTES]);
-    for (let n = 0; n < 64; n++) expect((await asks(CODE.put, 'large', [block1(n, true, 6)], text(1024))).code).toBe(CODE.continue);
+    for (let n = 0; n < 64; n++)
+      expect((await asks(CODE.put, 'large', [block1(n, true, 6)], text(1024))).code).toBe(CODE.continue);
     expect((await asks(CODE.put, 'large', [block1(64, false, 6)], text(1))).code).toBe(TOO_LARGE);
     await wire.closes();
   });
@@ -119,7 +131,8 @@ describe('a body in blocks', () => {
 
   test('a fifth unfinished one of an endpoint is put off with 5.03 and Max-Age; all are forgotten with age', async () => {
     const { wire, blockwise, asks } = serving();
-    for (let n = 0; n < 4; n++) expect((await asks(CODE.put, `part${n}`, [block1(0, true, 0)], text(16))).code).toBe(CODE.continue);
+    for (let n = 0; n < 4; n++)
+      expect((await asks(CODE.put, `part${n}`, [block1(0, true, 0)], text(16))).code).toBe(CODE.continue);
     const refusal = await asks(CODE.put, 'part4', [block1(0, true, 0)], text(16));
     expect([refusal.code, uintOption(refusal.options, OPTION.maxAge)]).toEqual([UNAVAILABLE, 10]);
     expect(blockwise.open.assemblies).toBe(4);
@@ -131,13 +144,18 @@ describe('a body in blocks', () => {
 describe('an answer in blocks', () => {
   test('comes from one frozen representation, with one ETag, at the size the client asks', async () => {
     let version = 0;
-    const { wire, bodies, asks } = serving(() => ({ code: CONTENT, payload: Buffer.concat([Buffer.from(`v${version++} `), text(200)]) }));
+    const { wire, bodies, asks } = serving(() => ({
+      code: CONTENT,
+      payload: Buffer.concat([Buffer.from(`v${version++} `), text(200)]),
+    }));
     const first = await asks(CODE.get, 'large', [block2(0, 2)]);
     const parts = [first];
     while (block2Of(parts.at(-1) ?? first).isMore) parts.push(await asks(CODE.get, 'large', [block2(parts.length, 2)]));
     expect(parts).toHaveLength(4);
     expect(Buffer.concat(parts.map(({ payload }) => payload)).toString()).toBe(`v0 ${text(200).toString()}`);
-    expect(new Set(parts.map(({ options }) => Buffer.from(firstOf(options, OPTION.etag) ?? []).toString('hex'))).size).toBe(1);
+    expect(
+      new Set(parts.map(({ options }) => Buffer.from(firstOf(options, OPTION.etag) ?? []).toString('hex'))).size,
+    ).toBe(1);
     expect(bodies).toHaveLength(1);
     await wire.closes();
   });

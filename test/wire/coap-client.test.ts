@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { blockOf, blockOption } from '../../src/protocols/coap/blocks.js';
-import { CoapClient, isFailure, type CoapFailure, type CoapRequest, type CoapResponse } from '../../src/protocols/coap/client.js';
+import {
+  CoapClient,
+  isFailure,
+  type CoapFailure,
+  type CoapRequest,
+  type CoapResponse,
+} from '../../src/protocols/coap/client.js';
 import { CODE, TYPE, type Message } from '../../src/protocols/coap/message.js';
 import { isNewer, Observation, type Notification } from '../../src/protocols/coap/observation.js';
 import { firstOf, OPTION, option, uintOption } from '../../src/protocols/coap/options.js';
@@ -14,7 +20,11 @@ const hex = (token: Uint8Array): string => Buffer.from(token).toString('hex');
 const observe = (value: number) => option(OPTION.observe, value);
 
 /** A client whose server is the script. */
-function asking(): { wire: Lockstep; client: CoapClient; ask: (request: CoapRequest, patience?: object) => Promise<CoapResponse | CoapFailure> } {
+function asking(): {
+  wire: Lockstep;
+  client: CoapClient;
+  ask: (request: CoapRequest, patience?: object) => Promise<CoapResponse | CoapFailure>;
+} {
   const wire = new Lockstep();
   const client = new CoapClient(wire.endpoint);
   return {
@@ -28,7 +38,8 @@ function asking(): { wire: Lockstep; client: CoapClient; ask: (request: CoapRequ
   };
 }
 
-const textOf = (result: CoapResponse | CoapFailure): string => (isFailure(result) ? result.failure : Buffer.from(result.payload).toString());
+const textOf = (result: CoapResponse | CoapFailure): string =>
+  isFailure(result) ? result.failure : Buffer.from(result.payload).toString();
 
 describe('a request', () => {
   test('is answered in its acknowledgement', async () => {
@@ -115,7 +126,9 @@ describe('a request', () => {
     expect(sent.map(({ length }) => length)).toEqual([1024, 256, 256, 256, 208]);
     expect(tokens.size).toBe(5);
     const rest = wire.expects({ type: CON, code: CODE.put });
-    expect([rest.payload.length, blockOf(firstOf(rest.options, OPTION.block2) ?? new Uint8Array(0)).number]).toEqual([0, 1]);
+    expect([rest.payload.length, blockOf(firstOf(rest.options, OPTION.block2) ?? new Uint8Array(0)).number]).toEqual([
+      0, 1,
+    ]);
     const last = blockOption(OPTION.block2, { number: 1, isMore: false, exponent: 4 });
     await wire.sends(message(ACK, 0x44, rest.id, hex(rest.token), [last], 'b'));
     expect(textOf(await result)).toBe(`${'a'.repeat(256)}b`);
@@ -128,9 +141,13 @@ describe('a request', () => {
     await wire.settles();
     const block = (number: number, isMore: boolean) => blockOption(OPTION.block2, { number, isMore, exponent: 0 });
     const first = wire.expects({ type: CON });
-    await wire.sends(message(ACK, CONTENT, first.id, hex(first.token), [option(OPTION.etag, 'v1'), block(0, true)], 'x'.repeat(16)));
+    await wire.sends(
+      message(ACK, CONTENT, first.id, hex(first.token), [option(OPTION.etag, 'v1'), block(0, true)], 'x'.repeat(16)),
+    );
     const second = wire.expects({ type: CON });
-    await wire.sends(message(ACK, CONTENT, second.id, hex(second.token), [option(OPTION.etag, 'v2'), block(1, false)], 'y'));
+    await wire.sends(
+      message(ACK, CONTENT, second.id, hex(second.token), [option(OPTION.etag, 'v2'), block(1, false)], 'y'),
+    );
     expect(await result).toEqual({ failure: 'changed' });
     await wire.closes();
   });
@@ -138,7 +155,9 @@ describe('a request', () => {
 
 test('publishing sends a NON that asks for silence, and waits for nothing', async () => {
   const { wire, client } = asking();
-  expect(client.publish(SERVER, { code: CODE.post, path: ['test'], contentFormat: 112, payload: Buffer.from('x') })).toBe(true);
+  expect(
+    client.publish(SERVER, { code: CODE.post, path: ['test'], contentFormat: 112, payload: Buffer.from('x') }),
+  ).toBe(true);
   await wire.settles();
   const sent = wire.expects({ type: NON, code: CODE.post, token: '', payload: 'x' });
   expect(uintOption(sent.options, OPTION.noResponse)).toBe(26);
@@ -163,7 +182,9 @@ async function observing(): Promise<{
   });
   await wire.settles();
   const { id, token } = wire.expects({ type: CON, code: CODE.get });
-  await wire.sends(message(ACK, CONTENT, id, hex(token), [observe(10), option(OPTION.maxAge, 1)], String(wire.clock.wallUs())));
+  await wire.sends(
+    message(ACK, CONTENT, id, hex(token), [observe(10), option(OPTION.maxAge, 1)], String(wire.clock.wallUs())),
+  );
   return { wire, observation, token: hex(token), got, endings };
 }
 
@@ -171,7 +192,16 @@ describe('an observation', () => {
   test('shows newer notifications, drops older ones, acknowledges what is confirmable', async () => {
     const { wire, observation, token, got, endings } = await observing();
     const notify = (type: 0 | 1, id: number, sequence: number): Promise<void> =>
-      wire.sends(message(type, CONTENT, id, token, [observe(sequence), option(OPTION.maxAge, 1)], String(wire.clock.wallUs() - 2_000)));
+      wire.sends(
+        message(
+          type,
+          CONTENT,
+          id,
+          token,
+          [observe(sequence), option(OPTION.maxAge, 1)],
+          String(wire.clock.wallUs() - 2_000),
+        ),
+      );
     await notify(NON, 1, 11);
     await notify(NON, 3, 13);
     await notify(NON, 2, 12);
@@ -229,7 +259,10 @@ describe('an observation', () => {
   test('that the server does not register ends as not-observed', async () => {
     const { wire, client } = asking();
     const endings: string[] = [];
-    new Observation(client, SERVER, GET, { notified: () => {}, ended: (ending, response) => void endings.push(ending, textOf(response ?? { failure: 'closed' })) });
+    new Observation(client, SERVER, GET, {
+      notified: () => {},
+      ended: (ending, response) => void endings.push(ending, textOf(response ?? { failure: 'closed' })),
+    });
     await wire.settles();
     const { id, token } = wire.expects({ type: CON });
     await wire.sends(message(ACK, CONTENT, id, hex(token), [], 'just this'));
@@ -261,4 +294,3 @@ test('of two sequence values within 128 s exactly one is newer, unless equal or 
   );
   expect([isNewer(2 ** 24 - 1, 0, 0), isNewer(0, 2 ** 24 - 1, 0), isNewer(5, 5, 0)]).toEqual([true, false, false]);
 });
-

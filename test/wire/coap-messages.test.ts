@@ -87,7 +87,9 @@ describe('the message layer', () => {
     const [first = 0, second = 0, third = 0, fourth = 0] = sentAtS;
     expect(first).toBeGreaterThanOrEqual(1.9);
     expect(first).toBeLessThanOrEqual(3);
-    expect([(second - first) / first, (third - second) / first, (fourth - third) / first].map(Math.round)).toEqual([2, 4, 8]);
+    expect([(second - first) / first, (third - second) / first, (fourth - third) / first].map(Math.round)).toEqual([
+      2, 4, 8,
+    ]);
     expect(wire.endpoint.figures.givenUp).toBe(1);
     await wire.closes();
   });
@@ -141,7 +143,8 @@ describe('the message layer', () => {
     const { wire } = serving();
     await wire.sends(Buffer.from('4901123400', 'hex'));
     wire.expects({ type: RST, id: 0x1234, to: CLIENT });
-    for (const hex of ['5901123400', '6901123400', '7001123401', '80011234', 'ff', '']) await wire.sends(Buffer.from(hex, 'hex'));
+    for (const hex of ['5901123400', '6901123400', '7001123401', '80011234', 'ff', ''])
+      await wire.sends(Buffer.from(hex, 'hex'));
     wire.silent();
     expect(wire.endpoint.peerCount).toBe(0);
     expect(wire.endpoint.figures).toMatchObject({ malformed: 4, foreign: 3 });

@@ -92,11 +92,14 @@ export class CoapBinding {
     const { response, relation, open } = await this.observers.register(peer, message.token, exponent, request, terms);
     if (!relation) {
       // What can be read but not observed is read [RFC7641-4.1].
-      const isUnobservable = response.status === 'STATUS_METHOD_NOT_ALLOWED' || response.status === 'STATUS_NOT_IMPLEMENTED';
+      const isUnobservable =
+        response.status === 'STATUS_METHOD_NOT_ALLOWED' || response.status === 'STATUS_NOT_IMPLEMENTED';
       return respond(replyOf(isUnobservable ? await this.site.request(request) : response, request));
     }
     const { maxAgeS: _bare, ...rest } = response;
-    const observing = isSuccess(response) ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(maxAgeOf(relation.delivery))] : [];
+    const observing = isSuccess(response)
+      ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(maxAgeOf(relation.delivery))]
+      : [];
     respond(replyOf(rest, request, observing));
     open();
   }

@@ -81,13 +81,18 @@ export class Blockwise {
     const in1 = blockIn(request, OPTION.block1);
     const in2 = blockIn(request, OPTION.block2);
     if (in1?.exponent === RESERVED_EXPONENT || in2?.exponent === RESERVED_EXPONENT) {
-      return exchange.respond(fault(coapCode(4, 0), 'A block size exponent of 7 is reserved; 0 to 6 are 16 to 1024 bytes.'));
+      return exchange.respond(
+        fault(coapCode(4, 0), 'A block size exponent of 7 is reserved; 0 to 6 are 16 to 1024 bytes.'),
+      );
     }
     const frozenKey = keyOf(exchange, [OPTION.contentFormat]);
     if (in2 && in2.number > 0 && !in1) {
       const kept = this.frozen.get(frozenKey);
       if (kept) return exchange.respond(cut(kept, in2));
-      if (request.code !== CODE.get) return exchange.respond(fault(coapCode(4, 8), 'The answer that this block belongs to is not kept any more; start again.'));
+      if (request.code !== CODE.get)
+        return exchange.respond(
+          fault(coapCode(4, 8), 'The answer that this block belongs to is not kept any more; start again.'),
+        );
     }
     const payload = in1 ? this.assemble(exchange, in1) : request.payload;
     if (!payload) return;
@@ -96,13 +101,20 @@ export class Blockwise {
       const { code, options = [], payload: whole = NOTHING } = reply;
       // [RFC7959-2.9.1] the answer to the last block names that block.
       const echo = in1 ? [blockOption(OPTION.block1, { ...in1, isMore: false })] : [];
-      const respond = (answer: Reply): void => exchange.respond({ ...answer, options: [...(answer.options ?? []), ...echo] });
+      const respond = (answer: Reply): void =>
+        exchange.respond({ ...answer, options: [...(answer.options ?? []), ...echo] });
       const isWhole = whole.length <= blockBytes(wanted.exponent) && !in2;
-      if (isWhole || !isSuccessCode(code)) return respond({ code, options, payload: whole.subarray(0, LARGEST_PAYLOAD_BYTES) });
+      if (isWhole || !isSuccessCode(code))
+        return respond({ code, options, payload: whole.subarray(0, LARGEST_PAYLOAD_BYTES) });
       const tagged = firstOf(options, OPTION.etag) ? options : [...options, option(OPTION.etag, tagOf(whole))];
       const asksSize = uintOption(request.options, OPTION.size2) !== undefined;
-      const representation = { code, options: asksSize ? [...tagged, option(OPTION.size2, whole.length)] : tagged, payload: whole };
-      if (whole.length > blockBytes(wanted.exponent)) this.frozen.putAnyway(frozenKey, exchange.peer.key, representation, whole.length);
+      const representation = {
+        code,
+        options: asksSize ? [...tagged, option(OPTION.size2, whole.length)] : tagged,
+        payload: whole,
+      };
+      if (whole.length > blockBytes(wanted.exponent))
+        this.frozen.putAnyway(frozenKey, exchange.peer.key, representation, whole.length);
       respond(cut(representation, wanted));
     });
   }
@@ -166,7 +178,10 @@ export function cut({ code, options, payload }: Required<Reply>, block: Block): 
   const size = blockBytes(block.exponent);
   const offset = block.number * size;
   if (offset > 0 && offset >= payload.length) {
-    return fault(coapCode(4, 0), `Block ${block.number} of ${size} bytes lies beyond the ${payload.length} bytes of the representation.`);
+    return fault(
+      coapCode(4, 0),
+      `Block ${block.number} of ${size} bytes lies beyond the ${payload.length} bytes of the representation.`,
+    );
   }
   const isMore = offset + size < payload.length;
   return {

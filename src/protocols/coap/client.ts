@@ -87,7 +87,12 @@ export class CoapClient {
    * The rest of a response whose first block is here: all of it, or why not.
    * The blocks are asked for by the same request without its payload and without Observe [RFC7959-2.6].
    */
-  async collect(peer: Peer, request: CoapRequest, first: CoapResponse, signal?: AbortSignal): Promise<CoapResponse | CoapFailure> {
+  async collect(
+    peer: Peer,
+    request: CoapRequest,
+    first: CoapResponse,
+    signal?: AbortSignal,
+  ): Promise<CoapResponse | CoapFailure> {
     let block = blockOption2(first);
     if (!block?.isMore) return first;
     const etag = firstOf(first.options, OPTION.etag);
@@ -100,7 +105,8 @@ export class CoapClient {
       const part = await this.ask(peer, rest, [blockOption(OPTION.block2, next)], signal);
       if (isFailure(part)) return part;
       block = blockOption2(part);
-      if (part.code !== first.code || !block || !sameTag(etag, firstOf(part.options, OPTION.etag))) return { failure: 'changed' };
+      if (part.code !== first.code || !block || !sameTag(etag, firstOf(part.options, OPTION.etag)))
+        return { failure: 'changed' };
       parts.push(part.payload);
       bytes += part.payload.length;
     }
@@ -116,7 +122,8 @@ export class CoapClient {
   ): Promise<Message | CoapFailure> {
     const payload = request.payload ?? NOTHING;
     let exponent = blockExponent ?? LARGEST_EXPONENT;
-    const wanted = blockExponent === undefined ? [] : [blockOption(OPTION.block2, { number: 0, isMore: false, exponent })];
+    const wanted =
+      blockExponent === undefined ? [] : [blockOption(OPTION.block2, { number: 0, isMore: false, exponent })];
     if (payload.length <= blockBytes(exponent)) return this.ask(peer, request, wanted, signal);
     let sent = 0;
     for (;;) {
@@ -135,7 +142,12 @@ export class CoapClient {
   }
 
   /** One exchange: a request and its response, piggybacked or separate. */
-  private ask(peer: Peer, request: CoapRequest, extra: readonly Option[], signal?: AbortSignal): Promise<Message | CoapFailure> {
+  private ask(
+    peer: Peer,
+    request: CoapRequest,
+    extra: readonly Option[],
+    signal?: AbortSignal,
+  ): Promise<Message | CoapFailure> {
     const { endpoint } = this;
     const token = endpoint.random.bytes(TOKEN_BYTES);
     const key = tokenKey(token);
@@ -147,7 +159,8 @@ export class CoapClient {
         confirmable?.settle('acknowledged');
         resolve(result);
       };
-      const abort = (): void => finish(signal?.reason === TIMED_OUT ? { failure: 'timed-out' } : { failure: 'aborted' });
+      const abort = (): void =>
+        finish(signal?.reason === TIMED_OUT ? { failure: 'timed-out' } : { failure: 'aborted' });
       if (signal?.aborted) return abort();
       signal?.addEventListener('abort', abort);
       peer.awaited.set(key, { responded: finish });
@@ -216,4 +229,3 @@ const sameTag = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean 
 /** What a sentence of a refusal is read from: the diagnostic payload of an error response [RFC7252-5.5.2]. */
 export const diagnosticOf = ({ code, payload }: CoapResponse): string | undefined =>
   code >= coapCode(4, 0) ? Buffer.from(payload).toString('utf8') : undefined;
-

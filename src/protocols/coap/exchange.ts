@@ -50,7 +50,8 @@ export class Exchange {
     this.state = 'answered';
     this.cancelAcknowledgement();
     if (isUnwanted(request, code)) {
-      if (request.type === TYPE.confirmable && !isAcknowledged) this.reply(encodeEmpty(TYPE.acknowledgement, request.id));
+      if (request.type === TYPE.confirmable && !isAcknowledged)
+        this.reply(encodeEmpty(TYPE.acknowledgement, request.id));
       return;
     }
     const tail = encodeTail(options, payload);

@@ -29,7 +29,9 @@ export class LastTail {
       option(OPTION.observe, sample.sequence),
       option(OPTION.contentFormat, delivery.format.coap),
       ...maxAgeOption(maxAgeS),
-      ...(isLong ? [option(OPTION.etag, tagOf(body)), blockOption(OPTION.block2, { number: 0, isMore: true, exponent })] : []),
+      ...(isLong
+        ? [option(OPTION.etag, tagOf(body)), blockOption(OPTION.block2, { number: 0, isMore: true, exponent })]
+        : []),
     ];
     return (this.tail = encodeTail(options, isLong ? body.subarray(0, size) : body));
   }

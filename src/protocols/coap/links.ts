@@ -11,7 +11,8 @@ import type { Link } from '../../routing/site.js';
 export function writeLinks(links: Iterable<Link>, query: URLSearchParams): string {
   const filters = [...query.entries()];
   const lines: string[] = [];
-  for (const link of links) if (filters.every(([name, pattern]) => matches(link, name, pattern))) lines.push(lineOf(link));
+  for (const link of links)
+    if (filters.every(([name, pattern]) => matches(link, name, pattern))) lines.push(lineOf(link));
   return lines.join(',');
 }
 
@@ -19,7 +20,11 @@ function lineOf({ path, resourceType, interfaceDescription, contentFormats, isOb
   const attributes = [
     resourceType === undefined ? '' : `;rt="${resourceType}"`,
     interfaceDescription === undefined ? '' : `;if="${interfaceDescription}"`,
-    contentFormats.length === 0 ? '' : contentFormats.length === 1 ? `;ct=${contentFormats[0]}` : `;ct="${contentFormats.join(' ')}"`,
+    contentFormats.length === 0
+      ? ''
+      : contentFormats.length === 1
+        ? `;ct=${contentFormats[0]}`
+        : `;ct="${contentFormats.join(' ')}"`,
     size === undefined ? '' : `;sz=${size}`,
     isObservable ? ';obs' : '',
   ];
@@ -33,7 +38,10 @@ function matches(link: Link, name: string, pattern: string): boolean {
   return values.some((value) => value.startsWith(prefix));
 }
 
-function valuesOf({ path, resourceType, interfaceDescription, contentFormats, isObservable, size }: Link, name: string): readonly string[] {
+function valuesOf(
+  { path, resourceType, interfaceDescription, contentFormats, isObservable, size }: Link,
+  name: string,
+): readonly string[] {
   switch (name) {
     case 'href':
       return [pathText(path)];

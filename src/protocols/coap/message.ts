@@ -57,7 +57,8 @@ export function decode(datagram: Uint8Array): Message | Malformed {
   const malformed = (reason: string): Malformed => ({ kind: 'malformed', type, id, reason });
 
   if (code === CODE.empty) {
-    if (datagram.length > HEADER_BYTES || tokenLength > 0) return malformed('an empty message with bytes behind its id');
+    if (datagram.length > HEADER_BYTES || tokenLength > 0)
+      return malformed('an empty message with bytes behind its id');
     if (type === TYPE.nonConfirmable) return malformed('an empty non-confirmable message');
     return { type, code, id, token: NOTHING, options: [], payload: NOTHING };
   }
@@ -102,4 +103,5 @@ export function compose(type: MessageType, code: number, id: number, token: Uint
 export const encodeEmpty = (type: MessageType, id: number): Buffer => compose(type, CODE.empty, id, NOTHING, NOTHING);
 
 /** A token as a key of maps. */
-export const tokenKey = (token: Uint8Array): string => Buffer.from(token.buffer, token.byteOffset, token.length).toString('latin1');
+export const tokenKey = (token: Uint8Array): string =>
+  Buffer.from(token.buffer, token.byteOffset, token.length).toString('latin1');

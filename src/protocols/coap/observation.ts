@@ -10,7 +10,15 @@
  */
 import type { Cancel } from '../../clock.js';
 import type { Address } from '../../network.js';
-import { isFailure, optionsOf, understood, type CoapClient, type CoapRequest, type CoapResponse, type FailureReason } from './client.js';
+import {
+  isFailure,
+  optionsOf,
+  understood,
+  type CoapClient,
+  type CoapRequest,
+  type CoapResponse,
+  type FailureReason,
+} from './client.js';
 import type { Confirmable } from './confirmable.js';
 import { CODE, isSuccessCode, tokenKey, TYPE, type Message } from './message.js';
 import { encodeTail, firstOf, OPTION, option, uintOf, uintOption } from './options.js';

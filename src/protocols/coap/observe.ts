@@ -102,7 +102,14 @@ export class ObserverPort extends Port {
     do this.lastOrdinal = (this.lastOrdinal % 0xffff) + 1;
     while (this.byOrdinal.has(this.lastOrdinal));
     // A copy: the token is a view into the datagram that registered.
-    const relation = new Relation(token.slice(), this.lastOrdinal, delivery, maxAgeOf(delivery), rateOf(delivery), exponent);
+    const relation = new Relation(
+      token.slice(),
+      this.lastOrdinal,
+      delivery,
+      maxAgeOf(delivery),
+      rateOf(delivery),
+      exponent,
+    );
     this.relations.set(tokenKey(token), relation);
     this.byDelivery.set(delivery, relation);
     this.byOrdinal.set(relation.ordinal, relation);
@@ -131,7 +138,12 @@ export class ObserverPort extends Port {
     const row = ENDINGS[ending];
     if ('status' in row) {
       const tail = encodeTail([], Buffer.from(row.sentence));
-      this.observers.endpoint.confirm(this.peer, { code: STATUSES[row.status].coap, token: relation.token, tail, settled: () => {} });
+      this.observers.endpoint.confirm(this.peer, {
+        code: STATUSES[row.status].coap,
+        token: relation.token,
+        tail,
+        settled: () => {},
+      });
     }
     this.observers.closeIfIdle(this);
   }

@@ -45,7 +45,12 @@ interface OptionRule {
   readonly isRepeatable: boolean;
 }
 
-const once = (name: string, shortest: number, longest: number): OptionRule => ({ name, shortest, longest, isRepeatable: false });
+const once = (name: string, shortest: number, longest: number): OptionRule => ({
+  name,
+  shortest,
+  longest,
+  isRepeatable: false,
+});
 const repeatable = (name: string, shortest: number, longest: number): OptionRule => ({
   name,
   shortest,
@@ -150,7 +155,8 @@ const HIGHEST_NUMBER = 65535;
 export const PAYLOAD_MARKER = 0xff;
 
 /** Options and where they ended (the payload marker or the end of the datagram), or what was wrong with them. */
-export type DecodedOptions = { readonly options: readonly Option[]; readonly end: number } | { readonly malformed: string };
+export type DecodedOptions =
+  { readonly options: readonly Option[]; readonly end: number } | { readonly malformed: string };
 
 /** Reads options from `offset`. Values are views into `datagram`. Linear in its length; every length is checked before the read. */
 export function decodeOptions(datagram: Uint8Array, offset: number): DecodedOptions {
@@ -180,7 +186,8 @@ export function decodeOptions(datagram: Uint8Array, offset: number): DecodedOpti
 }
 
 const extraBytes = (value: number): number => (value < ONE_BYTE_FROM ? 0 : value < TWO_BYTES_FROM ? 1 : 2);
-const nibbleOf = (value: number): number => (value < ONE_BYTE_FROM ? value : value < TWO_BYTES_FROM ? ONE_BYTE : TWO_BYTES);
+const nibbleOf = (value: number): number =>
+  value < ONE_BYTE_FROM ? value : value < TWO_BYTES_FROM ? ONE_BYTE : TWO_BYTES;
 
 /** Options in order of number, those of one number in the order given. */
 const inOrder = (options: readonly Option[]): readonly Option[] =>

@@ -46,7 +46,8 @@ export class Page implements Resource {
     const refusal = checkConditions(exists ? this.etag : undefined, request, op === 'retrieve' ? 'read' : 'write');
     if (refusal) return { ...refusal, etag: this.etag };
     if (!this.allow.includes(op)) return notAllowed(this.allow);
-    if (!exists && op !== 'update') return answer('STATUS_NOT_FOUND', { detail: 'There is nothing here; PUT creates it.' });
+    if (!exists && op !== 'update')
+      return answer('STATUS_NOT_FOUND', { detail: 'There is nothing here; PUT creates it.' });
     switch (op) {
       case 'retrieve':
         return this.read();
@@ -76,7 +77,10 @@ export class Page implements Resource {
 
   read(): Response {
     const { mediaType } = this.format;
-    return answer('STATUS_OK', { etag: this.etag, content: { kind: 'bytes', mediaType, bytes: this.bytes ?? new Uint8Array(0) } });
+    return answer('STATUS_OK', {
+      etag: this.etag,
+      content: { kind: 'bytes', mediaType, bytes: this.bytes ?? new Uint8Array(0) },
+    });
   }
 }
 
@@ -94,9 +98,17 @@ const CREATED_AT = { location: ['location1', 'location2', 'location3'] };
 
 /** @param later answers after longer than a client waits for an acknowledgement: /separate */
 export function pages(revisions: Revisions, later: () => Promise<void>): ReadonlyMap<string, Resource> {
-  const page = (allow: readonly Operation[], text?: string, link?: Omit<Link, 'path'>, created?: Partial<Response>): Page =>
-    new Page(revisions, allow, text === undefined ? undefined : Buffer.from(text), link, created);
-  const typed = (resourceType: string | undefined, interfaceDescription: string | undefined, size?: number): Omit<Link, 'path'> => ({
+  const page = (
+    allow: readonly Operation[],
+    text?: string,
+    link?: Omit<Link, 'path'>,
+    created?: Partial<Response>,
+  ): Page => new Page(revisions, allow, text === undefined ? undefined : Buffer.from(text), link, created);
+  const typed = (
+    resourceType: string | undefined,
+    interfaceDescription: string | undefined,
+    size?: number,
+  ): Omit<Link, 'path'> => ({
     ...plainLink,
     ...(resourceType !== undefined && { resourceType }),
     ...(interfaceDescription !== undefined && { interfaceDescription }),
@@ -109,20 +121,44 @@ export function pages(revisions: Revisions, later: () => Promise<void>): Readonl
     ['/location1/location2/location3', page(EVERY_OPERATION, 'created by a POST to /test')],
     ['/separate', only('retrieve', async () => (await later(), textOf(text.mediaType, 'answered separately')))],
     ['/seg1/seg2/seg3', page(['retrieve'], 'three segments deep')],
-    ['/query', only('retrieve', ({ query }) => textOf(text.mediaType, [...query].map(([name, value]) => `${name}=${value}`).join('&')))],
-    ['/location-query', only('create', () => answer('STATUS_CREATED', { location: ['location-query'], locationQuery: ['first=1', 'second=2'] }))],
+    [
+      '/query',
+      only('retrieve', ({ query }) =>
+        textOf(text.mediaType, [...query].map(([name, value]) => `${name}=${value}`).join('&')),
+      ),
+    ],
+    [
+      '/location-query',
+      only('create', () =>
+        answer('STATUS_CREATED', { location: ['location-query'], locationQuery: ['first=1', 'second=2'] }),
+      ),
+    ],
     ['/multi-format', only('retrieve', multiFormat, { contentFormats: [text.coap, xml.coap], isObservable: false })],
     ['/validate', page(['retrieve', 'update', 'delete'], 'valid so far')],
     ['/create1', page(['retrieve', 'update', 'delete'])],
     ['/large', page(['retrieve'], large.toString(), typed('Type1 Type2', undefined, large.length))],
-    ['/large-update', page(['retrieve', 'update', 'delete'], large.toString(), typed(undefined, undefined, large.length))],
+    [
+      '/large-update',
+      page(['retrieve', 'update', 'delete'], large.toString(), typed(undefined, undefined, large.length)),
+    ],
     ['/large-create', page(['create', 'retrieve'], large.toString(), undefined, { location: ['large-create'] })],
-    ['/large-post', only('create', () => answer('STATUS_OK', { content: { kind: 'bytes', mediaType: text.mediaType, bytes: large } }))],
+    [
+      '/large-post',
+      only('create', () =>
+        answer('STATUS_OK', { content: { kind: 'bytes', mediaType: text.mediaType, bytes: large } }),
+      ),
+    ],
     ['/link1', page(['retrieve'], 'link 1', typed('Type1 Type2', 'If1'))],
     ['/link2', page(['retrieve'], 'link 2', typed('Type2 Type3', 'If2'))],
     ['/link3', page(['retrieve'], 'link 3', typed('Type1 Type3', 'foo'))],
     ['/link4', page(['retrieve'], 'link 4', typed('', undefined))],
-    ['/path', only('retrieve', () => textOf(link.mediaType, '</path/sub1>,</path/sub2>'), { contentFormats: [link.coap], isObservable: false })],
+    [
+      '/path',
+      only('retrieve', () => textOf(link.mediaType, '</path/sub1>,</path/sub2>'), {
+        contentFormats: [link.coap],
+        isObservable: false,
+      }),
+    ],
     ['/path/sub1', page(['retrieve'], 'sub 1')],
     ['/path/sub2', page(['retrieve'], 'sub 2')],
   ]);
@@ -132,6 +168,7 @@ function multiFormat({ accept }: Request): Response {
   const [wanted = FORMATS.text.mediaType] = accept;
   if (wanted === FORMATS.text.mediaType) return textOf(wanted, 'plain text');
   if (wanted === FORMATS.xml.mediaType) return textOf(wanted, '<xml>text</xml>');
-  return answer('STATUS_NOT_ACCEPTABLE', { detail: `This is written as ${FORMATS.text.mediaType} or ${FORMATS.xml.mediaType}.` });
+  return answer('STATUS_NOT_ACCEPTABLE', {
+    detail: `This is written as ${FORMATS.text.mediaType} or ${FORMATS.xml.mediaType}.`,
+  });
 }
-

@@ -42,14 +42,18 @@ class ObservedPage extends Page {
     private readonly isConfirmable: boolean,
     private readonly textOf: (tick: number) => Buffer,
   ) {
-    super(revisions, ['retrieve', 'update', 'delete'], textOf(0), { contentFormats: [FORMATS.text.coap], isObservable: true });
+    super(revisions, ['retrieve', 'update', 'delete'], textOf(0), {
+      contentFormats: [FORMATS.text.coap],
+      isObservable: true,
+    });
     this.route = router.open(path, 0);
   }
 
   override act(request: Request): Response {
     const format = this.format;
     const response = super.act(request);
-    if (response.status !== 'STATUS_OK' || request.op === 'retrieve') return { ...response, sequence: this.route.sequence };
+    if (response.status !== 'STATUS_OK' || request.op === 'retrieve')
+      return { ...response, sequence: this.route.sequence };
     this.isWritten = request.op === 'update';
     if (request.op === 'delete') this.endAll('RESOURCE_DELETED');
     else if (this.format !== format) this.endAll('FORMAT_CHANGED');
@@ -113,7 +117,12 @@ export class PlugtestSite implements Site {
   ) {
     const revisions = new Revisions();
     const router = new Router(clock, 0, () => {});
-    const observed = (path: string, periodMs: number, isConfirmable: boolean, textOf: (tick: number) => Buffer): [string, ObservedPage] => [
+    const observed = (
+      path: string,
+      periodMs: number,
+      isConfirmable: boolean,
+      textOf: (tick: number) => Buffer,
+    ): [string, ObservedPage] => [
       path,
       new ObservedPage(path, revisions, clock, router, periodMs, isConfirmable, textOf),
     ];
@@ -121,7 +130,9 @@ export class PlugtestSite implements Site {
     const streams = [
       observed('/obs', obsPeriodMs, true, counted),
       observed('/obs-non', OBS_NON_PERIOD_MS, false, counted),
-      observed('/obs-large', obsPeriodMs, true, (tick) => Buffer.concat([counted(tick), Buffer.from('\n'), largeText()])),
+      observed('/obs-large', obsPeriodMs, true, (tick) =>
+        Buffer.concat([counted(tick), Buffer.from('\n'), largeText()]),
+      ),
     ];
     const later = (): Promise<void> => new Promise((done) => void clock.after(SEPARATE_MS, done));
     this.observed = streams.map(([, page]) => page);
@@ -158,7 +169,8 @@ export class PlugtestSite implements Site {
       subscribe: async (request, terms) => {
         const resource = this.resourceAt(request);
         if (!resource) return session.subscribe(request, terms);
-        if (!(resource instanceof ObservedPage)) return answer('STATUS_METHOD_NOT_ALLOWED', { detail: 'This does not change by itself.' });
+        if (!(resource instanceof ObservedPage))
+          return answer('STATUS_METHOD_NOT_ALLOWED', { detail: 'This does not change by itself.' });
         const subscribed = resource.subscribe(port, request, terms);
         if ('delivery' in subscribed) own.add(subscribed.delivery);
         return subscribed;
@@ -168,7 +180,8 @@ export class PlugtestSite implements Site {
         delivery.mode = MODE.active;
         port.drain();
       },
-      unsubscribe: (delivery, ending) => (own.has(delivery) ? unsubscribe(delivery) : session.unsubscribe(delivery, ending)),
+      unsubscribe: (delivery, ending) =>
+        own.has(delivery) ? unsubscribe(delivery) : session.unsubscribe(delivery, ending),
       acknowledge: (seq) => session.acknowledge(seq),
       receive: (kind, body) => session.receive(kind, body),
       close(ending) {

@@ -32,7 +32,11 @@ const FORBIDDEN_SEGMENT = /^\.{0,2}$|[/\0]/;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** A whole message as a request, or what is wrong with it. */
-export function requestOf({ code, options, payload }: Message, originator: string, requestId: string): Request | Refusal {
+export function requestOf(
+  { code, options, payload }: Message,
+  originator: string,
+  requestId: string,
+): Request | Refusal {
   const op = OPERATIONS.get(code);
   if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', 'The methods here are GET, POST, PUT and DELETE.');
   const to = pathOf(options);
@@ -42,16 +46,26 @@ export function requestOf({ code, options, payload }: Message, originator: strin
   const acceptNumber = uintOption(options, OPTION.accept);
   const accept = acceptNumber === undefined ? undefined : formatOfCoap(acceptNumber);
   if (acceptNumber !== undefined && !accept) {
-    return refuse('STATUS_NOT_ACCEPTABLE', `The format ${acceptNumber} of Accept is not written here; ${KNOWN_FORMATS}.`);
+    return refuse(
+      'STATUS_NOT_ACCEPTABLE',
+      `The format ${acceptNumber} of Accept is not written here; ${KNOWN_FORMATS}.`,
+    );
   }
   const formatNumber = uintOption(options, OPTION.contentFormat);
   const format = formatNumber === undefined ? FORMATS.octets : formatOfCoap(formatNumber);
   if (!format) {
-    return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `The Content-Format ${formatNumber} is not taken here; ${KNOWN_FORMATS}.`);
+    return refuse(
+      'STATUS_UNSUPPORTED_MEDIA_TYPE',
+      `The Content-Format ${formatNumber} is not taken here; ${KNOWN_FORMATS}.`,
+    );
   }
   const hasBody = payload.length > 0 || formatNumber !== undefined;
   const ifMatch = valuesOf(options, OPTION.ifMatch).map(tagText);
-  const ifNoneMatch = firstOf(options, OPTION.ifNoneMatch) ? ['*'] : op === 'retrieve' ? valuesOf(options, OPTION.etag).map(tagText) : [];
+  const ifNoneMatch = firstOf(options, OPTION.ifNoneMatch)
+    ? ['*']
+    : op === 'retrieve'
+      ? valuesOf(options, OPTION.etag).map(tagText)
+      : [];
   return {
     op,
     to,
@@ -67,14 +81,19 @@ export function requestOf({ code, options, payload }: Message, originator: strin
   };
 }
 
-const KNOWN_FORMATS = `known: ${Object.values(FORMATS).map(({ coap, mediaType }) => `${coap} ${mediaType}`).join(', ')}`;
+const KNOWN_FORMATS = `known: ${Object.values(FORMATS)
+  .map(({ coap, mediaType }) => `${coap} ${mediaType}`)
+  .join(', ')}`;
 
 function pathOf(options: readonly Option[]): readonly string[] | Refusal {
   const to: string[] = [];
   for (const value of valuesOf(options, OPTION.uriPath)) {
     const segment = textOf(value);
     if (segment === undefined || FORBIDDEN_SEGMENT.test(segment)) {
-      return refuse('STATUS_BAD_REQUEST', `Uri-Path has a segment ${JSON.stringify(segment ?? 'that is not UTF-8')}, which is never a name.`);
+      return refuse(
+        'STATUS_BAD_REQUEST',
+        `Uri-Path has a segment ${JSON.stringify(segment ?? 'that is not UTF-8')}, which is never a name.`,
+      );
     }
     to.push(segment);
   }
@@ -116,7 +135,11 @@ export function codeOf(status: Response['status'], op: Operation): number {
 }
 
 /** The reply to a request; a refusal's sentence is its diagnostic payload [RFC7252-5.5.2]. */
-export function replyOf(response: Response, request: Pick<Request, 'op' | 'accept' | 'ifNoneMatch'>, extra: readonly Option[] = []): Reply {
+export function replyOf(
+  response: Response,
+  request: Pick<Request, 'op' | 'accept' | 'ifNoneMatch'>,
+  extra: readonly Option[] = [],
+): Reply {
   const { status, location = [], locationQuery = [], maxAgeS, retryAfterS } = response;
   const code = codeOf(status, request.op);
   if (!isSuccess(response)) {

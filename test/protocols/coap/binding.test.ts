@@ -25,10 +25,16 @@ async function asks(
   await wire.sends(message(TYPE.confirmable, code, 1, '01', options, payload));
   const reply: Message = wire.expects({ type: TYPE.acknowledgement, id: 1, token: '01' });
   await wire.closes();
-  return { code: codeText(reply.code), text: Buffer.from(reply.payload).toString(), options: reply.options, request: request ?? site.requests[0] };
+  return {
+    code: codeText(reply.code),
+    text: Buffer.from(reply.payload).toString(),
+    options: reply.options,
+    request: request ?? site.requests[0],
+  };
 }
 
-const textOf = (options: readonly Option[], number: number): string[] => valuesOf(options, number).map((value) => Buffer.from(value).toString());
+const textOf = (options: readonly Option[], number: number): string[] =>
+  valuesOf(options, number).map((value) => Buffer.from(value).toString());
 const OK = answer('STATUS_OK');
 
 describe('a request', () => {
@@ -61,9 +67,15 @@ describe('a request', () => {
   });
 
   test('conditions: If-None-Match is any, an empty If-Match is any, ETag on GET asks for what changed', async () => {
-    expect((await asks(CODE.put, [...uri('a'), option(OPTION.ifNoneMatch, '')], { response: OK })).request?.ifNoneMatch).toEqual(['*']);
-    expect((await asks(CODE.put, [...uri('a'), option(OPTION.ifMatch, '')], { response: OK })).request?.ifMatch).toEqual(['*']);
-    const { request, code, options } = await asks(CODE.get, [...uri('a'), option(OPTION.etag, 'v7')], { response: answer('STATUS_NOT_MODIFIED') });
+    expect(
+      (await asks(CODE.put, [...uri('a'), option(OPTION.ifNoneMatch, '')], { response: OK })).request?.ifNoneMatch,
+    ).toEqual(['*']);
+    expect(
+      (await asks(CODE.put, [...uri('a'), option(OPTION.ifMatch, '')], { response: OK })).request?.ifMatch,
+    ).toEqual(['*']);
+    const { request, code, options } = await asks(CODE.get, [...uri('a'), option(OPTION.etag, 'v7')], {
+      response: answer('STATUS_NOT_MODIFIED'),
+    });
     expect([request?.ifNoneMatch, code, textOf(options, OPTION.etag)]).toEqual([['v7'], '2.03', ['v7']]);
   });
 
@@ -74,7 +86,13 @@ describe('a request', () => {
     ['an empty segment', CODE.get, [...uri('a//b')], '4.00', '""'],
     ['a slash in a segment', CODE.get, [option(OPTION.uriPath, 'a/b')], '4.00', 'a/b'],
     ['a segment that is not UTF-8', CODE.get, [option(OPTION.uriPath, Uint8Array.of(0xff))], '4.00', 'UTF-8'],
-    ['a query that is not UTF-8', CODE.get, [...uri('a'), option(OPTION.uriQuery, Uint8Array.of(0xff))], '4.00', 'UTF-8'],
+    [
+      'a query that is not UTF-8',
+      CODE.get,
+      [...uri('a'), option(OPTION.uriQuery, Uint8Array.of(0xff))],
+      '4.00',
+      'UTF-8',
+    ],
     ['an Accept nobody knows', CODE.get, [...uri('a'), option(OPTION.accept, 9999)], '4.06', '9999'],
     ['a Content-Format nobody knows', CODE.put, [...uri('a'), option(OPTION.contentFormat, 9999)], '4.15', '9999'],
     ['a proxy', CODE.get, [option(OPTION.proxyUri, 'coap://elsewhere/')], '5.05', 'forwards'],
@@ -105,7 +123,11 @@ describe('an answer', () => {
   test('of what was created says where', async () => {
     const response = answer('STATUS_CREATED', { location: ['m2m', 'a b'], etag: 'v1' });
     const { code, options } = await asks(CODE.post, uri('m2m'), { response });
-    expect([code, textOf(options, OPTION.locationPath), textOf(options, OPTION.etag)]).toEqual(['2.01', ['m2m', 'a b'], ['v1']]);
+    expect([code, textOf(options, OPTION.locationPath), textOf(options, OPTION.etag)]).toEqual([
+      '2.01',
+      ['m2m', 'a b'],
+      ['v1'],
+    ]);
   });
 
   test('is written as JSON, or as CBOR by Accept', async () => {
@@ -113,7 +135,10 @@ describe('an answer', () => {
     const json = await asks(CODE.get, uri('a'), { response });
     expect([json.text, uintOption(json.options, OPTION.contentFormat)]).toEqual(['{"a":1}', 50]);
     const cbor = await asks(CODE.get, [...uri('a'), option(OPTION.accept, 60)], { response });
-    expect([Buffer.from(cbor.text).toString('hex'), uintOption(cbor.options, OPTION.contentFormat)]).toEqual(['efbfbd616101', 60]);
+    expect([Buffer.from(cbor.text).toString('hex'), uintOption(cbor.options, OPTION.contentFormat)]).toEqual([
+      'efbfbd616101',
+      60,
+    ]);
   });
 
   test('Max-Age: of an answer rounded up, of a refusal when to try again, not sent where it is the default', async () => {
@@ -125,7 +150,9 @@ describe('an answer', () => {
   });
 
   test('longer than a block comes in blocks', async () => {
-    const response = answer('STATUS_OK', { content: { kind: 'bytes', mediaType: 'text/plain', bytes: Buffer.alloc(3000, 'x') } });
+    const response = answer('STATUS_OK', {
+      content: { kind: 'bytes', mediaType: 'text/plain', bytes: Buffer.alloc(3000, 'x') },
+    });
     const { text, options } = await asks(CODE.get, uri('a'), { response });
     expect([text.length, uintOption(options, OPTION.block2)]).toEqual([1024, 8 + 6]);
   });

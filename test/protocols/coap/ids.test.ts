@@ -9,21 +9,26 @@ const LIFETIME_MS = 1_000;
 describe('message ids', () => {
   test('never give an id twice within its lifetime, however they are taken', () => {
     fc.assert(
-      fc.property(fc.nat(), fc.array(fc.tuple(fc.nat(40_000), fc.nat(400)), { minLength: 3, maxLength: 12 }), (seed, bursts) => {
-        const ids = new MessageIds(LIFETIME_MS, seededRandom(seed));
-        const takenUs = new Map<number, number>();
-        let nowUs = 0;
-        for (const [count, pauseMs] of bursts) {
-          for (let n = 0; n < count; n++) {
-            const id = ids.take(nowUs);
-            if (id === undefined) break;
-            const before = takenUs.get(id);
-            if (before !== undefined && nowUs - before < LIFETIME_MS * 1000) throw new Error(`id ${id} again after ${nowUs - before} us`);
-            takenUs.set(id, nowUs);
+      fc.property(
+        fc.nat(),
+        fc.array(fc.tuple(fc.nat(40_000), fc.nat(400)), { minLength: 3, maxLength: 12 }),
+        (seed, bursts) => {
+          const ids = new MessageIds(LIFETIME_MS, seededRandom(seed));
+          const takenUs = new Map<number, number>();
+          let nowUs = 0;
+          for (const [count, pauseMs] of bursts) {
+            for (let n = 0; n < count; n++) {
+              const id = ids.take(nowUs);
+              if (id === undefined) break;
+              const before = takenUs.get(id);
+              if (before !== undefined && nowUs - before < LIFETIME_MS * 1000)
+                throw new Error(`id ${id} again after ${nowUs - before} us`);
+              takenUs.set(id, nowUs);
+            }
+            nowUs += pauseMs * 1000;
           }
-          nowUs += pauseMs * 1000;
-        }
-      }),
+        },
+      ),
       { numRuns: 30 },
     );
   });
@@ -39,7 +44,12 @@ describe('message ids', () => {
 
   test('the two modes give the rates and the endings that the documents name', () => {
     const rate = (lifetimeMs: number): number => Math.floor(65_536_000 / lifetimeMs);
-    expect(PARAMETERS.standard).toMatchObject({ exchangeLifetimeMs: 247_000, nonLifetimeMs: 145_000, maxTransmitWaitMs: 93_000, nstart: 1 });
+    expect(PARAMETERS.standard).toMatchObject({
+      exchangeLifetimeMs: 247_000,
+      nonLifetimeMs: 145_000,
+      maxTransmitWaitMs: 93_000,
+      nstart: 1,
+    });
     expect(rate(PARAMETERS.standard.exchangeLifetimeMs)).toBe(265);
     expect(PARAMETERS.provisioned.exchangeLifetimeMs).toBeCloseTo(14_700);
     expect(PARAMETERS.provisioned.maxTransmitWaitMs).toBeCloseTo(9_300);

@@ -5,7 +5,14 @@
 import { silentLog } from '../../../src/log.js';
 import { addressKey, type Address, type UdpSocket } from '../../../src/network.js';
 import { Endpoint } from '../../../src/protocols/coap/endpoint.js';
-import { decode, encode, isMalformed, TYPE, type Message, type MessageType } from '../../../src/protocols/coap/message.js';
+import {
+  decode,
+  encode,
+  isMalformed,
+  TYPE,
+  type Message,
+  type MessageType,
+} from '../../../src/protocols/coap/message.js';
 import { OPTION, option, type Option } from '../../../src/protocols/coap/options.js';
 import type { Congestion } from '../../../src/protocols/coap/parameters.js';
 import { seededRandom } from '../../../src/random.js';
@@ -107,7 +114,8 @@ export class Lockstep {
   /** After the longest lifetime nothing is left: no datagram, no peer, no memory of one, no timer. */
   async closes(): Promise<void> {
     this.silent();
-    for (let lifetimes = 0; lifetimes < 4; lifetimes++) await this.passes(this.endpoint.parameters.exchangeLifetimeMs + 1);
+    for (let lifetimes = 0; lifetimes < 4; lifetimes++)
+      await this.passes(this.endpoint.parameters.exchangeLifetimeMs + 1);
     this.silent();
     expect({ peers: this.endpoint.peerCount, bytes: this.endpoint.dedup.bytes, timers: this.clock.pending }).toEqual({
       peers: 0,

@@ -1,5 +1,12 @@
 import fc from 'fast-check';
-import { decode, encode, isMalformed, TYPE, type Message, type MessageType } from '../../../src/protocols/coap/message.js';
+import {
+  decode,
+  encode,
+  isMalformed,
+  TYPE,
+  type Message,
+  type MessageType,
+} from '../../../src/protocols/coap/message.js';
 import { OPTION, option, screen, uintBytes, uintOf } from '../../../src/protocols/coap/options.js';
 
 const bytes = (maxLength: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ maxLength });
@@ -11,9 +18,12 @@ const messages: fc.Arbitrary<Message> = fc
     id: fc.nat(0xffff),
     token: bytes(8),
     // Deltas and lengths around the steps of the extended forms, 13 and 269.
-    options: fc.array(fc.record({ number: fc.oneof(fc.nat(30), fc.nat(300), fc.nat(65535)), value: fc.oneof(bytes(16), bytes(300)) }), {
-      maxLength: 8,
-    }),
+    options: fc.array(
+      fc.record({ number: fc.oneof(fc.nat(30), fc.nat(300), fc.nat(65535)), value: fc.oneof(bytes(16), bytes(300)) }),
+      {
+        maxLength: 8,
+      },
+    ),
     payload: bytes(64),
   })
   .map((message) => ({ ...message, options: [...message.options].sort((a, b) => a.number - b.number) }));
@@ -93,7 +103,14 @@ describe('the CoAP codec', () => {
 
   test('writes the header of the NON notification that protocols are sized by: 8 bytes and the token', () => {
     const options = [option(OPTION.observe, 0x1234)];
-    const datagram = encode({ type: TYPE.nonConfirmable, code: 0x45, id: 0xbeef, token: Uint8Array.of(7), options, payload: Buffer.from('x') });
+    const datagram = encode({
+      type: TYPE.nonConfirmable,
+      code: 0x45,
+      id: 0xbeef,
+      token: Uint8Array.of(7),
+      options,
+      payload: Buffer.from('x'),
+    });
     expect(datagram.toString('hex')).toBe('5145beef07621234ff78');
   });
 });

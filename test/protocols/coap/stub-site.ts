@@ -96,6 +96,9 @@ export class StubSite implements Site {
     if (!route) return answer('STATUS_NOT_FOUND', { detail: `There is no /${request.to.join('/')}.` });
     const latest = route.latest?.content;
     const bytes = latest?.kind === 'stored' ? latest.bytes : Buffer.from('nothing yet');
-    return answer('STATUS_OK', { sequence: route.sequence, content: { kind: 'bytes', mediaType: FORMATS.octets.mediaType, bytes } });
+    return answer('STATUS_OK', {
+      sequence: route.sequence,
+      content: { kind: 'bytes', mediaType: FORMATS.octets.mediaType, bytes },
+    });
   }
 }
