@@ -1,0 +1,147 @@
+/**
+ * A notificationChannel: how a client that can only ask, be it behind NAT or plain curl, is notified [TS 102 921 10.37].
+ *
+ *     subscriptions (contact = contactURI) ──> queue of 32 ──> held poll ──> 200 + notify
+ *     POST contactURI ─────────────────────────┘    │
+ *                                                   └── nothing for 60 s, or a newer poll came ──> 202
+ *
+ * It is a port like any other endpoint's: when the queue is full, a subscription's samples are held and conflated, so that a
+ * client that polls slowly gets the newest and is told how many it missed. A foreign producer is told 503 instead.
+ */
+import { formatTime, type Cancel } from '../clock.js';
+import { ENDINGS, type Ending } from '../routing/endings.js';
+import { Port, type Delivery } from '../routing/delivery.js';
+import { bareMediaType } from '../routing/format.js';
+import { answer, pathText, refused, type Body, type JsonObject, type Response } from '../routing/primitive.js';
+import type { Sample } from '../routing/sample.js';
+import { refuse } from '../errors.js';
+
+/** Notifications that may wait for a poll [TS 102 921 10.37, as read by ONG]. */
+const QUEUE_LENGTH = 32;
+const RETRY_AFTER_S = 5;
+
+/** Arms the end of a hold; the shared timer wheel's `schedule`. */
+export type Schedule = (delayMs: number, run: () => void) => Cancel;
+
+interface HeldPoll {
+  readonly reply: (response: Response) => void;
+  readonly release: Cancel;
+}
+
+export class NotificationChannel extends Port {
+  private readonly queue: JsonObject[] = [];
+  private readonly subscriptions = new Map<Delivery, readonly string[]>();
+  private poll: HeldPoll | undefined;
+
+  constructor(
+    private readonly schedule: Schedule,
+    private readonly holdMs: number,
+  ) {
+    super();
+  }
+
+  /** Names the subscription that a delivery's notifications will refer to. */
+  join(delivery: Delivery, subscription: readonly string[]): void {
+    this.subscriptions.set(delivery, subscription);
+  }
+
+  override release(delivery: Delivery): void {
+    super.release(delivery);
+    this.subscriptions.delete(delivery);
+  }
+
+  /** A client asks: answered now, or when there is something, or with 202 when the hold ends or a newer poll comes. */
+  ask(signal: AbortSignal | undefined, reply: (response: Response) => void): void {
+    this.letGo(NOTHING_NEW);
+    const item = this.queue.shift();
+    if (item) {
+      reply(told(item));
+      this.drain();
+      return;
+    }
+    const cancel = this.schedule(this.holdMs, () => this.letGo(NOTHING_NEW));
+    const leave = (): void => {
+      // The asker has gone: what comes next waits for his next poll.
+      if (this.poll?.reply === reply) this.letGo(NOTHING_NEW);
+    };
+    signal?.addEventListener('abort', leave, { once: true });
+    this.poll = {
+      reply,
+      release: () => {
+        cancel();
+        signal?.removeEventListener('abort', leave);
+      },
+    };
+  }
+
+  /** A producer's notification, given to the contactURI over any binding. */
+  post(body: Body | undefined): Response {
+    if (!body) return refused(refuse('STATUS_BAD_REQUEST', 'A notification needs a body.'));
+    if (this.queue.length >= QUEUE_LENGTH) {
+      const detail = `${QUEUE_LENGTH} notifications wait on this channel and nobody polls it.`;
+      return refused({ status: 'STATUS_SERVICE_UNAVAILABLE', detail }, { retryAfterS: RETRY_AFTER_S });
+    }
+    this.give({ notify: { statusCode: 'STATUS_OK', representation: representation(body.mediaType, body.bytes) } });
+    return answer('STATUS_OK');
+  }
+
+  override end(delivery: Delivery, ending: Ending): void {
+    const row = ENDINGS[ending];
+    if (!('status' in row)) return;
+    this.give({ notify: { statusCode: row.status, reason: row.sentence, ...this.reference(delivery) } });
+  }
+
+  /** The channel is deleted, or the broker stops: a held poll is answered. */
+  close(): void {
+    this.queue.length = 0;
+    this.letGo(refused(refuse('STATUS_NOT_FOUND', 'The notificationChannel was deleted.')));
+  }
+
+  protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
+    if (this.queue.length >= QUEUE_LENGTH) return false;
+    const mediaType = sample.content.kind === 'stored' && delivery.projection === 'content' ? sample.content.mediaType : delivery.format.mediaType;
+    this.give({
+      notify: {
+        statusCode: 'STATUS_OK',
+        ...this.reference(delivery),
+        time: formatTime(sample.measuredUs),
+        missed: delivery.missed,
+        representation: representation(mediaType, body),
+      },
+    });
+    return true;
+  }
+
+  private reference(delivery: Delivery): JsonObject {
+    const path = this.subscriptions.get(delivery);
+    return path ? { subscriptionReference: pathText(path) } : {};
+  }
+
+  private give(item: JsonObject): void {
+    if (this.poll) this.letGo(told(item));
+    else this.queue.push(item);
+  }
+
+  private letGo(response: Response): void {
+    const { poll } = this;
+    this.poll = undefined;
+    poll?.release();
+    poll?.reply(response);
+  }
+}
+
+const NOTHING_NEW = answer('STATUS_ACCEPTED');
+const told = (document: JsonObject): Response => answer('STATUS_OK', { content: { kind: 'document', document } });
+
+/** Content inside a JSON document: text where it is text, base64 otherwise. */
+function representation(mediaType: string, bytes: Uint8Array): JsonObject {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return isText(mediaType)
+    ? { contentType: mediaType, textContent: buffer.toString('utf8') }
+    : { contentType: mediaType, binaryContent: buffer.toString('base64') };
+}
+
+function isText(mediaType: string): boolean {
+  const type = bareMediaType(mediaType);
+  return type.startsWith('text/') || /[/+](json|xml)$/.test(type);
+}
