@@ -30,7 +30,10 @@ function readDocument(mediaType: string, bytes: Uint8Array): JsonObject | Refusa
   if (isParsed(value)) {
     const document = value.parsed;
     if (typeof document === 'object' && document !== null && !Array.isArray(document)) return document as JsonObject;
-    return refuse('STATUS_BAD_REQUEST', 'The body must be an object with one root key named after the type, such as {"container":{...}}.');
+    return refuse(
+      'STATUS_BAD_REQUEST',
+      'The body must be an object with one root key named after the type, such as {"container":{...}}.',
+    );
   }
   return value;
 }
@@ -44,7 +47,10 @@ const isParsed = (value: Parsed | Refusal): value is Parsed => !isRefusal(value)
 export function readValue(mediaType: string, bytes: Uint8Array): Parsed | Refusal {
   const type = bareMediaType(mediaType);
   if (type !== JSON_TYPE && type !== CBOR_TYPE) {
-    return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `A representation is taken as ${JSON_TYPE} or ${CBOR_TYPE}, not as ${JSON.stringify(type)}.`);
+    return refuse(
+      'STATUS_UNSUPPORTED_MEDIA_TYPE',
+      `A representation is taken as ${JSON_TYPE} or ${CBOR_TYPE}, not as ${JSON.stringify(type)}.`,
+    );
   }
   let value: unknown;
   try {
@@ -102,7 +108,8 @@ export function writeContent(response: Response, accept: readonly string[]): Wri
 export function writeDocument(document: JsonObject, accept: readonly string[]): Written {
   for (const type of accept.map(bareMediaType)) {
     if (type === JSON_TYPE) break;
-    if (type === CBOR_TYPE) return { mediaType: CBOR_TYPE, bytes: encodeCbor(document, { ignoreUndefinedProperties: true }) };
+    if (type === CBOR_TYPE)
+      return { mediaType: CBOR_TYPE, bytes: encodeCbor(document, { ignoreUndefinedProperties: true }) };
   }
   return { mediaType: JSON_TYPE, bytes: Buffer.from(JSON.stringify(document)) };
 }

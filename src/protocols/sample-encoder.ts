@@ -18,7 +18,8 @@ export const sampleEncoder: SampleEncoder = {
 
 function contentBody(sample: Sample, format: ContentFormat): Uint8Array | undefined {
   const { content, measuredUs } = sample;
-  if (content.kind === 'stored') return bareMediaType(content.mediaType) === format.mediaType ? content.bytes : undefined;
+  if (content.kind === 'stored')
+    return bareMediaType(content.mediaType) === format.mediaType ? content.bytes : undefined;
   const { measurement } = content;
   switch (format) {
     case FORMATS.senmlJson:
@@ -61,7 +62,10 @@ export function instanceDocument(sample: Sample): JsonObject {
       creationTime: time,
       lastModifiedTime: time,
       contentSize: bytes.length,
-      content: { contentType: mediaType, ...(text === undefined ? { binaryContent: Buffer.from(bytes).toString('base64') } : { textContent: text }) },
+      content: {
+        contentType: mediaType,
+        ...(text === undefined ? { binaryContent: Buffer.from(bytes).toString('base64') } : { textContent: text }),
+      },
     },
   };
 }

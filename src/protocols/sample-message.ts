@@ -28,7 +28,19 @@ export function writeSampleProto(measurement: Measurement, measuredUs: number): 
   const { idCode, configurationCount } = descriptor;
   const magnitudes = phasors.map(({ magnitude }) => magnitude);
   const angles = phasors.map(({ angle }) => angle);
-  return codec.encode({ measuredUs, idCode, configurationCount, stat, timeQuality, frequencyHz, rocofHzPerS, magnitudes, angles, analogs, digitals });
+  return codec.encode({
+    measuredUs,
+    idCode,
+    configurationCount,
+    stat,
+    timeQuality,
+    frequencyHz,
+    rocofHzPerS,
+    magnitudes,
+    angles,
+    analogs,
+    digitals,
+  });
 }
 
 /** Refused with 400 what is no such message. */

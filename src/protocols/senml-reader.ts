@@ -33,7 +33,8 @@ export function readSenml(mediaType: string, bytes: Uint8Array): readonly SenmlR
     const fault = faultOfTypes(item);
     if (fault === undefined) base = baseFrom(base, item);
     const record = fault ?? resolve(base, item);
-    if (typeof record === 'string') return refuse('STATUS_BAD_REQUEST', `Record ${index + 1} of the SenML pack: ${record}.`);
+    if (typeof record === 'string')
+      return refuse('STATUS_BAD_REQUEST', `Record ${index + 1} of the SenML pack: ${record}.`);
     records.push(record);
   }
   return records;
@@ -49,7 +50,8 @@ export function measuredTimeOf(mediaType: string, bytes: Uint8Array): number | u
 }
 
 /** The absolute time of a record, rounded to the microsecond that a double of today resolves; `undefined` if it is relative. */
-export const absoluteUs = ({ time }: SenmlRecord): number | undefined => (time >= SENML_ABSOLUTE_S ? Math.round(time * 1e6) : undefined);
+export const absoluteUs = ({ time }: SenmlRecord): number | undefined =>
+  time >= SENML_ABSOLUTE_S ? Math.round(time * 1e6) : undefined;
 
 /** A record as it is in the pack, by the names of the JSON form. */
 type Fields = Readonly<Record<string, unknown>>;
@@ -73,7 +75,10 @@ function readPack(mediaType: string, bytes: Uint8Array): readonly Fields[] | Ref
     pack = readCborMaps(bytes);
     if (isRefusal(pack)) return pack;
   } else {
-    return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `${JSON.stringify(type)} is not SenML; expected ${FORMATS.senmlJson.mediaType} or ${FORMATS.senmlCbor.mediaType}.`);
+    return refuse(
+      'STATUS_UNSUPPORTED_MEDIA_TYPE',
+      `${JSON.stringify(type)} is not SenML; expected ${FORMATS.senmlJson.mediaType} or ${FORMATS.senmlCbor.mediaType}.`,
+    );
   }
   if (!Array.isArray(pack)) return refuse('STATUS_BAD_REQUEST', 'A SenML pack is an array of records.');
   const items = pack.map(fieldsOf);
@@ -85,7 +90,8 @@ function readPack(mediaType: string, bytes: Uint8Array): readonly Fields[] | Ref
 const NAME_OF_LABEL = new Map<unknown, string>(Object.entries(SENML_LABELS).map(([name, label]) => [label, name]));
 
 function fieldsOf(item: unknown): Fields | undefined {
-  if (item instanceof Map) return Object.fromEntries([...item].map(([label, value]) => [NAME_OF_LABEL.get(label) ?? String(label), value]));
+  if (item instanceof Map)
+    return Object.fromEntries([...item].map(([label, value]) => [NAME_OF_LABEL.get(label) ?? String(label), value]));
   return typeof item === 'object' && item !== null && !Array.isArray(item) ? (item as Fields) : undefined;
 }
 
@@ -97,7 +103,16 @@ type TypedFields = { readonly [name in NumberField]?: number } & { readonly [nam
 };
 
 const TYPES: Readonly<Record<string, 'number' | 'string' | 'boolean'>> = {
-  ...({ bver: 'number', bt: 'number', bv: 'number', bs: 'number', v: 'number', s: 'number', t: 'number', ut: 'number' } satisfies Record<NumberField, 'number'>),
+  ...({
+    bver: 'number',
+    bt: 'number',
+    bv: 'number',
+    bs: 'number',
+    v: 'number',
+    s: 'number',
+    t: 'number',
+    ut: 'number',
+  } satisfies Record<NumberField, 'number'>),
   ...({ bn: 'string', bu: 'string', n: 'string', u: 'string', vs: 'string' } satisfies Record<TextField, 'string'>),
   vb: 'boolean',
 };
@@ -110,7 +125,8 @@ function faultOfTypes(item: Fields): string | undefined {
     const type = TYPES[name];
     if (type !== undefined && typeof value !== type) return `"${name}" must be a ${type}`;
     if (type === 'number' && !Number.isFinite(value)) return `"${name}" must be finite`;
-    if (name === 'vd' && typeof value !== 'string' && !(value instanceof Uint8Array)) return '"vd" must be a byte string, in JSON as base64url';
+    if (name === 'vd' && typeof value !== 'string' && !(value instanceof Uint8Array))
+      return '"vd" must be a byte string, in JSON as base64url';
   }
   const { bver } = item as TypedFields;
   return bver === undefined || bver === VERSION ? undefined : `"bver" is ${bver}, and only ${VERSION} is known`;
@@ -134,7 +150,8 @@ function baseFrom(before: Base, item: Fields): Base {
 function resolve(base: Base, item: Fields): SenmlRecord | string {
   const fields = item as TypedFields;
   const name = base.name + (fields.n ?? '');
-  if (!NAME.test(name)) return `the name ${JSON.stringify(name)} must begin with a letter or digit and hold only letters, digits and - : . / _`;
+  if (!NAME.test(name))
+    return `the name ${JSON.stringify(name)} must begin with a letter or digit and hold only letters, digits and - : . / _`;
   const given = VALUE_FIELDS.filter((field) => fields[field] !== undefined);
   if (given.length > 1) return `${given.join(' and ')} exclude each other`;
   const { v, vs, vb, vd } = fields;

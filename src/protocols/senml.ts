@@ -13,7 +13,23 @@ import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
 import { writeCbor } from './codec.js';
 
 /** Labels of the CBOR form [RFC8428-6, table 4]. */
-export const SENML_LABELS = { bver: -1, bn: -2, bt: -3, bu: -4, bv: -5, bs: -6, n: 0, u: 1, v: 2, vs: 3, vb: 4, s: 5, t: 6, ut: 7, vd: 8 } as const;
+export const SENML_LABELS = {
+  bver: -1,
+  bn: -2,
+  bt: -3,
+  bu: -4,
+  bv: -5,
+  bs: -6,
+  n: 0,
+  u: 1,
+  v: 2,
+  vs: 3,
+  vb: 4,
+  s: 5,
+  t: 6,
+  ut: 7,
+  vd: 8,
+} as const;
 
 /** Times below are relative to now, and so an older instant has no absolute form [RFC8428-4.5.3]. */
 export const SENML_ABSOLUTE_S = 2 ** 28;
@@ -99,10 +115,13 @@ function makeTemplate(descriptor: PmuDescriptor): Template {
   const cborBase = Buffer.concat([writeCbor(SENML_LABELS.bn), writeCbor(base)]);
   return {
     jsonBase: `[{"bn":${JSON.stringify(base)},`,
-    json: channels.map(({ name, unit }) => `"n":${JSON.stringify(name)},${unit === undefined ? '' : `"u":"${unit}",`}"v":`),
+    json: channels.map(
+      ({ name, unit }) => `"n":${JSON.stringify(name)},${unit === undefined ? '' : `"u":"${unit}",`}"v":`,
+    ),
     cborBase,
     cbor,
-    cborLimit: CBOR_HEAD_BYTES + cborBase.length + cbor.reduce((sum, { length }) => sum + length + CBOR_NUMBER_BYTES, 0),
+    cborLimit:
+      CBOR_HEAD_BYTES + cborBase.length + cbor.reduce((sum, { length }) => sum + length + CBOR_NUMBER_BYTES, 0),
   };
 }
 

@@ -1,0 +1,79 @@
+/** A measurement of "PMU 61" with whatever a test wants different, and arbitrary ones. */
+import fc from 'fast-check';
+import type { Measurement, PmuDescriptor } from '../../src/routing/measurement.js';
+
+export const DESCRIPTOR: PmuDescriptor = {
+  idCode: 61,
+  streamId: 60,
+  stationName: 'PMU1',
+  nominalHz: 50,
+  reportingRate: 50,
+  phasors: [
+    { name: 'VA', unit: 'V' },
+    { name: 'I A', unit: 'A' },
+  ],
+  analogs: [{ name: 'load', kind: 'rms' }],
+  digitals: Array.from({ length: 16 }, (_, point) => `point ${point}`),
+  configurationCount: 3,
+};
+
+export const FRAME = Buffer.from('aa01', 'hex');
+
+export function measurementOf(values: Partial<Measurement> = {}): Measurement {
+  return {
+    descriptor: DESCRIPTOR,
+    stat: 0x0800,
+    timeQuality: 0,
+    frequencyHz: 50.01,
+    rocofHzPerS: -0.02,
+    phasors: [
+      { magnitude: Math.fround(100.077583), angle: Math.fround(-1.567345) },
+      { magnitude: 12.5, angle: 0 },
+    ],
+    analogs: [-7.25],
+    digitals: [0x8001],
+    frame: () => FRAME,
+    configuration: () => FRAME,
+    ...values,
+  };
+}
+
+/** Values as the wire gives them: floats of either width, small integers, and the absent ones. */
+const value = fc.oneof(fc.double(), fc.float(), fc.integer({ min: -70_000, max: 70_000 }), fc.constant(NaN));
+
+/** Any number of channels, names as devices send them. */
+export const anyMeasurement: fc.Arbitrary<Measurement> = fc
+  .record({
+    idCode: fc.integer({ min: 1, max: 65_534 }),
+    phasorNames: fc.array(fc.string({ maxLength: 16 }), { maxLength: 12 }),
+    analogNames: fc.array(fc.string({ maxLength: 16 }), { maxLength: 5 }),
+    words: fc.nat(3),
+  })
+  .chain(({ idCode, phasorNames, analogNames, words }) => {
+    const many = <Item>(item: fc.Arbitrary<Item>, count: number): fc.Arbitrary<Item[]> =>
+      fc.array(item, { minLength: count, maxLength: count });
+    const descriptor: PmuDescriptor = {
+      ...DESCRIPTOR,
+      idCode,
+      phasors: phasorNames.map((name, index) => ({ name, unit: index % 2 === 0 ? 'V' : 'A' })),
+      analogs: analogNames.map((name) => ({ name, kind: 'user' })),
+      digitals: Array.from({ length: words * 16 }, (_, point) => `point ${point}`),
+    };
+    return fc.record({
+      descriptor: fc.constant(descriptor),
+      stat: fc.nat(0xffff),
+      timeQuality: fc.nat(0xff),
+      frequencyHz: value,
+      rocofHzPerS: value,
+      phasors: many(fc.record({ magnitude: value, angle: value }), phasorNames.length),
+      analogs: many(value, analogNames.length),
+      digitals: many(fc.nat(0xffff), words),
+      frame: fc.constant(() => FRAME),
+      configuration: fc.constant(() => FRAME),
+    });
+  });
+
+/** From 1978-07, where SenML's absolute times begin, to 2106, where SOC ends: whole microseconds. */
+export const anyTimeUs = fc
+  .tuple(fc.integer({ min: 2 ** 28, max: 2 ** 32 - 1 }), fc.nat(999_999))
+  .map(([seconds, microseconds]) => seconds * 1_000_000 + microseconds);
