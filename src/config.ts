@@ -1,0 +1,230 @@
+/**
+ * The configuration, read once at start. Every key can be given in three places, and each key's value is the first of
+ *
+ *     flag --http 8081  >  environment GRIDCAST_HTTP=8081  >  file http: 8081  >  default
+ *
+ * with the spellings derived from the key: `lagS`, `--lag-s`, `GRIDCAST_LAG_S`. All mistakes are told at once, each with its
+ * key, value, place and what is allowed. The one import site of zod.
+ */
+import { z } from 'zod';
+import { readConfigFile } from './config-file.js';
+import { isRefusal, refuse, type Refusal } from './errors.js';
+
+interface Key<Value> {
+  readonly schema: z.ZodType<Value>;
+  readonly fallback: NoInfer<Value>;
+  /** What it is for, as in `--help`. */
+  readonly purpose: string;
+  /** What may stand there; follows "it must be". */
+  readonly allowed: string;
+}
+const key = <Value>(
+  schema: z.ZodType<Value>,
+  fallback: NoInfer<Value>,
+  purpose: string,
+  allowed: string,
+): Key<Value> => ({
+  schema,
+  fallback,
+  purpose,
+  allowed,
+});
+const oneOf = <const Word extends string>(words: readonly [Word, ...Word[]], purpose: string): Key<Word> =>
+  key(z.enum(words), words[0], purpose, `one of ${words.join(', ')}`);
+const yesOrNo = (purpose: string): Key<boolean> => key(z.boolean(), false, purpose, 'true or false');
+const port = (fallback: number, purpose: string): Key<number> =>
+  key(z.int().min(0).max(LARGEST_PORT), fallback, purpose, `a port from 0 to ${LARGEST_PORT}, 0 for any free one`);
+const seconds = (limit: number, fallback: number, purpose: string): Key<number> =>
+  key(z.number().positive().max(limit), fallback, purpose, `a number of seconds above 0 and up to ${limit}`);
+
+const LARGEST_PORT = 65_535;
+const HOUR_S = 3600;
+const MIB = 1024 * 1024;
+/** An id is one segment of a path. */
+const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const LOOPBACK = /^(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|::1)$/;
+/** Only what no binding could ever take is refused here; the protocol's own reader tells the rest. */
+const PMU_URI = /^c37118\+(tcp|udp):\/\//;
+
+const KEYS = {
+  role: oneOf(['nscl', 'gscl', 'dscl'], 'service capability layer: of the network, a gateway or a device'),
+  sclId: key(
+    z.string().regex(ID),
+    'nscl',
+    'id of this layer',
+    'up to 64 letters, digits, ".", "_" and "-", the first a letter or digit',
+  ),
+  host: key(
+    // Addresses are numeric below this floor.
+    z
+      .string()
+      .regex(LOOPBACK)
+      .transform((host) => (host === 'localhost' ? '127.0.0.1' : host)),
+    '127.0.0.1',
+    'address to listen on',
+    'a loopback address (127.0.0.1, ::1, localhost): no security is configured, so whoever reaches the broker is its administrator',
+  ),
+  http: port(8080, 'port of HTTP and WebSocket'),
+  coap: port(5683, 'port of CoAP'),
+  data: key(z.string().min(1), './gridcast-data', 'folder of the store', 'a path'),
+  pmu: key<readonly string[]>(
+    z.array(z.string().regex(PMU_URI)),
+    [],
+    'PMU stream to attach; may be repeated',
+    'a list of c37118+tcp://host:port?idcode=60 or c37118+udp://host:port?idcode=60',
+  ),
+  congestion: oneOf(
+    ['standard', 'provisioned'],
+    'CoAP congestion control: of the Internet, or of a dimensioned network',
+  ),
+  plugtest: yesOrNo('serve the resources of the ETSI CoAP plugtests'),
+  transport: oneOf(['auto', 'uws', 'node'], 'library under HTTP and WebSocket'),
+  logLevel: oneOf(
+    ['info', 'fatal', 'error', 'warn', 'debug', 'trace', 'silent'],
+    'least important line that is logged',
+  ),
+  lagS: seconds(HOUR_S, 10, 'how far behind the local clock a time tag is believed'),
+  leadS: seconds(HOUR_S, 5, 'how far ahead of the local clock a time tag is believed'),
+  longPollHoldS: seconds(HOUR_S, 60, 'how long a long poll is held while there is nothing to tell'),
+  maxBodyBytes: key(
+    z
+      .int()
+      .min(1024)
+      .max(64 * MIB),
+    MIB,
+    'largest body of a request over HTTP and WebSocket',
+    `whole bytes from 1024 to ${64 * MIB}`,
+  ),
+};
+
+export type ConfigKey = keyof typeof KEYS;
+export type Config = { readonly [Name in ConfigKey]: (typeof KEYS)[Name]['fallback'] };
+
+/** One line of `serve --help` and of the documents: a key in all its spellings. */
+export interface ConfigKeyRow {
+  readonly key: ConfigKey;
+  readonly flag: string;
+  readonly variable: string;
+  readonly fallback: Config[ConfigKey];
+  readonly purpose: string;
+  readonly allowed: string;
+}
+
+const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const NAMES = Object.keys(KEYS) as ConfigKey[];
+export const CONFIG_KEYS: readonly ConfigKeyRow[] = NAMES.map((name) => {
+  const { fallback, purpose, allowed } = KEYS[name];
+  return {
+    key: name,
+    flag: `--${dashed(name)}`,
+    variable: `GRIDCAST_${dashed(name).replace(/-/g, '_').toUpperCase()}`,
+    fallback,
+    purpose,
+    allowed,
+  };
+});
+
+/** Names the file; being where the file is looked up, it can not stand in it. */
+const FILE_VARIABLE = 'GRIDCAST_CONFIG';
+
+export interface ConfigSources {
+  /** By key, as the command line gave them: text, lists of text, `true`; what was not given is undefined or missing. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file?: { readonly path: string; readonly text: string };
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** `--http`, `GRIDCAST_HTTP`, `gridcast.yaml line 3` or `default`. */
+  readonly origins: Readonly<Record<ConfigKey, string>>;
+}
+
+/** A value as it was given, and where. */
+interface Given {
+  readonly value: unknown;
+  readonly origin: string;
+}
+
+/** Path of the configuration file, if one was named. */
+export const configPath = ({ flags, environment }: Pick<ConfigSources, 'flags' | 'environment'>): string | undefined =>
+  typeof flags['config'] === 'string' ? flags['config'] : environment[FILE_VARIABLE];
+
+/** Puts the sources together. The refusal's detail has a line per mistake. */
+export function loadConfig({ flags, environment, file }: ConfigSources): LoadedConfig | Refusal {
+  const faults: string[] = [];
+  const inFile = file ? readConfigFile(file.path, file.text) : new Map<string, Given>();
+  if (isRefusal(inFile)) return inFile;
+  for (const [name, { origin }] of inFile) {
+    if (!NAMES.includes(name as ConfigKey)) faults.push(unknownName('key', name, origin, NAMES));
+  }
+  const variables = CONFIG_KEYS.map(({ variable }) => variable);
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith('GRIDCAST_') || name === FILE_VARIABLE || variables.includes(name)) continue;
+    faults.push(unknownName('variable', name, 'environment', variables));
+  }
+
+  const config: Partial<Record<ConfigKey, unknown>> = {};
+  const origins: Partial<Record<ConfigKey, string>> = {};
+  for (const { key: name, flag, variable, fallback } of CONFIG_KEYS) {
+    const given = typed(flags[name], flag, fallback) ??
+      typed(environment[variable], variable, fallback) ??
+      inFile.get(name) ?? { value: fallback, origin: 'default' };
+    const { schema, allowed } = KEYS[name];
+    const parsed = schema.safeParse(given.value);
+    if (parsed.success) {
+      config[name] = parsed.data;
+      origins[name] = given.origin;
+    } else {
+      faults.push(`${name}: ${JSON.stringify(given.value)} (${given.origin}) is refused; it must be ${allowed}.`);
+    }
+  }
+  if (faults.length > 0) return refuse('STATUS_BAD_REQUEST', faults.join('\n'));
+  return { config: config as Config, origins: origins as LoadedConfig['origins'] }; // every key is there: no fault
+}
+
+/** The configuration as a file that gives the same one, with the origin of each value beside it. */
+export function printConfig({ config, origins }: LoadedConfig): string {
+  const lines = NAMES.map((name) => ({ setting: `${name}: ${JSON.stringify(config[name])}`, origin: origins[name] }));
+  const width = Math.max(...lines.map(({ setting }) => setting.length));
+  return lines.map(({ setting, origin }) => `${setting.padEnd(width)}  # ${origin}\n`).join('');
+}
+
+/** Text of a flag or variable as the kind of value that the key has; what is not of that kind stays text and is refused as such. */
+function typed(value: unknown, origin: string, fallback: Config[ConfigKey]): Given | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string') return { value, origin };
+  if (Array.isArray(fallback))
+    return { value: value === '' ? [] : value.split(',').map((item) => item.trim()), origin };
+  if (typeof fallback === 'number' && /^-?\d+(\.\d+)?$/.test(value)) return { value: Number(value), origin };
+  if (typeof fallback === 'boolean' && (value === 'true' || value === 'false'))
+    return { value: value === 'true', origin };
+  return { value, origin };
+}
+
+function unknownName(kind: string, name: string, origin: string, known: readonly string[]): string {
+  const [nearest] = known
+    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
+    .sort((a, b) => a.distance - b.distance);
+  const isNear = nearest !== undefined && nearest.distance <= LARGEST_SLIP;
+  const advice = isNear ? `did you mean ${nearest.candidate}?` : `known: ${known.join(', ')}.`;
+  return `${name} (${origin}) is no known ${kind}; ${advice}`;
+}
+
+/** Letters that a slip of the finger changes; beyond it a proposal is a guess. */
+const LARGEST_SLIP = 3;
+
+/** How many letters must be added, taken away or changed to make one word of the other; case does not count. */
+function editDistance(one: string, other: string): number {
+  const [a, b] = [one.toLowerCase(), other.toLowerCase()];
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (const [line, letter] of [...a].entries()) {
+    const next = [line + 1];
+    for (const [column, opposite] of [...b].entries()) {
+      const changed = row[column]! + (letter === opposite ? 0 : 1); // a row has one more entry than `b` has letters
+      next.push(Math.min(changed, row[column + 1]! + 1, next[column]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
