@@ -86,7 +86,7 @@ describeWith({ tshark: hasTshark, 'coap-client-notls': hasLibcoap }, 'TD_COAP_OB
       ended: () => {},
     });
     await reaches(3);
-    server.binding.observers.closeAll('SHUTDOWN');
+    server.binding.observers.closeAll('PEER_CLOSED');
     const before = got.count;
     await reaches(before + 2);
     observation.forget();

@@ -74,7 +74,7 @@ describe('standard congestion control', () => {
     }
     expect(confirmed.slice(0, 3).sort()).toEqual(['00', '01', '02']);
     expect(confirmed.slice(3, 6).sort()).toEqual(['00', '01', '02']);
-    stage.binding.observers.closeAll('SHUTDOWN');
+    stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.closes();
   });
 
@@ -123,7 +123,7 @@ describe('standard congestion control', () => {
     // Replacing one of the eight costs nothing more, and another endpoint has ids of its own.
     await stage.registers('07', 'stream/7');
     await stage.registers('08', 'stream/8', OTHER);
-    stage.binding.observers.closeAll('SHUTDOWN');
+    stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.closes();
   });
 });
@@ -137,7 +137,7 @@ describe('provisioned congestion control', () => {
     await stage.wire.passes(33);
     await stage.publishes();
     stage.wire.expects({ type: NON, token: '0a' });
-    stage.binding.observers.closeAll('SHUTDOWN');
+    stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.wire.passes(10_000);
     stage.wire.socket.sent.length = 0;
     await stage.closes();
@@ -149,7 +149,7 @@ describe('provisioned congestion control', () => {
     await stage.publishes();
     expect(stage.wire.socket.sent).toHaveLength(100);
     stage.wire.socket.sent.length = 0;
-    stage.binding.observers.closeAll('SHUTDOWN');
+    stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.wire.passes(10_000);
     stage.wire.socket.sent.length = 0;
     await stage.closes();
@@ -162,7 +162,7 @@ describe('provisioned congestion control', () => {
     const [first, second] = (await stage.runs(3)).filter(({ message }) => message.type === CON);
     expect(first && second).toBeDefined();
     expect((second?.atS ?? 0) - (first?.atS ?? 0)).toBeLessThanOrEqual(0.3 + 1 / 30);
-    stage.binding.observers.closeAll('SHUTDOWN');
+    stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.runs(10);
     await stage.closes();
   });
@@ -192,7 +192,7 @@ describe('provisioned congestion control', () => {
       idsAllowed: 65_536,
       isPaused: false,
     });
-    stage.binding.observers.closeAll('SHUTDOWN');
+    stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.closes();
   });
 });

@@ -165,6 +165,16 @@ describe.each(['standard', 'provisioned'] as const)('an observe relation (%s)', 
     await stage.closes();
   });
 
+  test('of a broker that stops is told 5.03, once and to each', async () => {
+    const stage = new Stage(congestion, { streams: 2 });
+    await stage.registers('0a', 'stream/0');
+    await stage.registers('0b', 'stream/1');
+    stage.binding.close();
+    for (const token of ['0a', '0b']) stage.wire.expects({ type: NON, code: 0xa3, token });
+    stage.wire.silent();
+    expect([stage.site.deliveries.size, stage.wire.clock.pending]).toEqual([0, 0]);
+  });
+
   test('longer than a block bears block 0 at the size of the registration', async () => {
     const stage = new Stage(congestion, { bodyOf: () => Buffer.alloc(200, 'x') });
     await stage.gets('0a', 'stream/0', [REGISTER, option(OPTION.block2, 2)]);

@@ -111,7 +111,7 @@ export class Blockwise {
       const representation = {
         code,
         options: asksSize ? [...tagged, option(OPTION.size2, whole.length)] : tagged,
-        payload: whole,
+        payload: Uint8Array.from(whole),
       };
       if (whole.length > blockBytes(wanted.exponent))
         this.frozen.putAnyway(frozenKey, exchange.peer.key, representation, whole.length);

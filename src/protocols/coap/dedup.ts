@@ -16,10 +16,14 @@ export interface Handled {
   reply: Uint8Array | undefined;
 }
 
-/** Map slot, entry and buffer header, about. */
+/** Map slot and entry, about. */
 const ENTRY_BYTES = 160;
+/** What a buffer costs besides its bytes, about. */
+const BUFFER_BYTES = 160;
 const MOST_BYTES_PER_PEER = 4 * 1024 * 1024;
 const MOST_BYTES = 32 * 1024 * 1024;
+
+const costOf = (reply: Uint8Array | undefined): number => (reply ? BUFFER_BYTES + reply.length : 0);
 
 /** What all peers' entries take together. */
 export class DedupBudget {
@@ -61,8 +65,9 @@ export class Recent {
   /** Keeps the answer of an entry, unless that was pushed out meanwhile. */
   answered(entry: Handled, reply: Uint8Array): void {
     if (this.handled.get(entry.id) !== entry) return;
-    this.charge(reply.length - (entry.reply?.length ?? 0));
-    entry.reply = reply;
+    this.charge(costOf(reply) - costOf(entry.reply));
+    // A copy: small buffers are cut from slabs of 8 KiB, and one that is kept would keep its slab.
+    entry.reply = Uint8Array.from(reply);
   }
 
   /** Drops everything; the peer is forgotten. */
@@ -86,7 +91,7 @@ export class Recent {
 
   private forget(entry: Handled): void {
     this.handled.delete(entry.id);
-    this.charge(-ENTRY_BYTES - (entry.reply?.length ?? 0));
+    this.charge(-ENTRY_BYTES - costOf(entry.reply));
   }
 
   private charge(bytes: number): void {

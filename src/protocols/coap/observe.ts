@@ -103,7 +103,7 @@ export class ObserverPort extends Port {
     while (this.byOrdinal.has(this.lastOrdinal));
     // A copy: the token is a view into the datagram that registered.
     const relation = new Relation(
-      token.slice(),
+      Uint8Array.from(token),
       this.lastOrdinal,
       delivery,
       maxAgeOf(delivery),
@@ -135,22 +135,19 @@ export class ObserverPort extends Port {
     const relation = this.byDelivery.get(delivery);
     if (!relation) return;
     this.detach(relation, ending);
-    const row = ENDINGS[ending];
-    if ('status' in row) {
-      const tail = encodeTail([], Buffer.from(row.sentence));
-      this.observers.endpoint.confirm(this.peer, {
-        code: STATUSES[row.status].coap,
-        token: relation.token,
-        tail,
-        settled: () => {},
-      });
-    }
+    const final = finalOf(ending);
+    const { token } = relation;
+    if (final) this.observers.endpoint.confirm(this.peer, { ...final, token, settled: () => {} });
     this.observers.closeIfIdle(this);
   }
 
-  /** Ends the port with all its relations. */
+  /** Ends the port with all its relations. Nobody stays to wait for acknowledgements, so what is said is said once. */
   close(ending: Ending): void {
-    for (const relation of [...this.relations.values()]) this.detach(relation, ending);
+    const final = finalOf(ending);
+    for (const relation of [...this.relations.values()]) {
+      this.detach(relation, ending);
+      if (final) this.observers.endpoint.sendNon(this.peer, final.code, relation.token, final.tail);
+    }
     this.cancelWait?.();
     this.peer.onRoom = undefined;
     this.peer.pins--;
@@ -233,3 +230,10 @@ export class ObserverPort extends Port {
 
 /** 2.05 */
 const NOTIFICATION = STATUSES.STATUS_OK.coap;
+
+/** The last notification of a relation that the broker ends: an error, without Observe [RFC7641-4.2]. */
+function finalOf(ending: Ending): { readonly code: number; readonly tail: Uint8Array } | undefined {
+  const row = ENDINGS[ending];
+  if (!('status' in row)) return undefined;
+  return { code: STATUSES[row.status].coap, tail: encodeTail([], Buffer.from(row.sentence)) };
+}

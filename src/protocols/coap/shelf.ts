@@ -53,8 +53,9 @@ export class Shelf<T> {
     return true;
   }
 
-  /** As `put`, but whatever stands longest gives way, the owner's own first. */
+  /** As `put`, but whatever stands longest gives way, the owner's own first. What exceeds the shelf is not kept. */
   putAnyway(key: string, owner: string, thing: T, bytes: number): void {
+    if (bytes > this.limits.bytes) return this.remove(key);
     while (!this.put(key, owner, thing, bytes)) {
       const victim = this.oldestOf(owner) ?? this.oldestOf(undefined);
       if (victim === undefined) return;
