@@ -1,0 +1,70 @@
+/** `gridcast command`: operates a point and tells what becomes of it; the exit code is 0 only when it was executed. */
+import type { Command } from 'commander';
+import { command, type CommandNews, type CommandRequest } from '../client/command.js';
+import { GridcastError } from '../client/error.js';
+import { open } from '../client/open.js';
+import type { Json } from '../routing/primitive.js';
+import { anyUri, count, jsonOption } from './arguments.js';
+import type { Shell } from './shell.js';
+
+interface CommandFlags {
+  readonly point: string;
+  readonly value?: Json;
+  readonly deadline?: number;
+  readonly id?: string;
+  readonly cancel?: boolean;
+  readonly json?: boolean;
+}
+
+/** `5` and `true` are what they look like; anything that is no JSON is text. */
+function value(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}
+
+export function addCommand(program: Command, shell: Shell): void {
+  program
+    .command('command')
+    .description('send a command to an application’s device and wait for its outcome')
+    .argument('<URI>', 'of the application, over ws://, http:// or coap://', anyUri)
+    .requiredOption('--point <NAME>', 'what is operated')
+    .option('--value <VALUE>', 'to what; JSON, or text', value)
+    .option('--deadline <MS>', 'milliseconds from acceptance to execution', count)
+    .option('--id <ID>', 'command id; the same id again gives the outcome of the first')
+    .option('--cancel', 'cancel the command with this --id')
+    .addOption(jsonOption('one JSON object per state'))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gridcast command ws://127.0.0.1:8080/m2m/applications/pmu-1 --point breaker-1 --value open --deadline 2000\n  gridcast command coap://127.0.0.1/m2m/applications/pmu-1 --point breaker-1 --value close --json',
+    )
+    .action((uri: string, flags: CommandFlags) => run(shell, uri, flags));
+}
+
+async function run(shell: Shell, uri: string, { point, value: to, deadline, id, cancel = false, json = false }: CommandFlags): Promise<void> {
+  const request: CommandRequest = {
+    point,
+    signal: shell.interrupted,
+    ...(to !== undefined && { value: to }),
+    ...(deadline !== undefined && { deadlineMs: deadline }),
+    ...(id !== undefined && { commandId: id }),
+    ...(cancel && { action: 'cancel' }),
+  };
+  const client = await open(uri);
+  const startUs = shell.clock.monotonicUs();
+  let last: CommandNews | undefined;
+  try {
+    for await (const news of command(client, uri, request)) {
+      last = news;
+      const ms = Math.round((shell.clock.monotonicUs() - startUs) / 1000);
+      shell.print(json ? JSON.stringify({ ...news, ms }) : line(news, ms));
+    }
+  } finally {
+    await client.close();
+  }
+  if (last?.state !== 'executed') throw new GridcastError('refused', `The command was not executed: ${last?.state}${last?.reason === undefined ? '' : `, ${last.reason}`}.`);
+}
+
+const line = ({ commandId, state, reason }: CommandNews, ms: number): string => `${commandId} ${state} after ${ms} ms${reason === undefined ? '' : `: ${reason}`}`;

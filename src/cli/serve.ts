@@ -1,0 +1,72 @@
+/** `gridcast serve`: the broker, in the foreground. Its flags are the configuration's keys, one each. */
+import { Option, type Command } from 'commander';
+import { CONFIG_KEYS, configPath, loadConfig, printConfig, type ConfigKeyRow } from '../config.js';
+import { systemDisk } from '../disk.js';
+import { isRefusal } from '../errors.js';
+import { serve, type DaemonAddresses } from '../main.js';
+import { gather, UsageError } from './arguments.js';
+import type { Shell } from './shell.js';
+
+type ServeFlags = Readonly<Record<string, unknown>>;
+
+export function addServe(program: Command, shell: Shell): void {
+  const command = program.command('serve').description('run the broker');
+  for (const row of CONFIG_KEYS) command.addOption(optionOf(row));
+  command
+    .option('--config <FILE>', 'YAML file of the same keys')
+    .option('--print-config', 'print every value and where it comes from, and end')
+    .addHelpText(
+      'after',
+      '\nFlags go before the environment (GRIDCAST_HTTP=8081), that before the file, that before the default.\n\nExamples:\n  gridcast serve\n  gridcast serve --pmu "c37118+tcp://127.0.0.1:4712?idcode=1"\n  gridcast serve --config gridcast.yaml --print-config',
+    )
+    .action((flags: ServeFlags) => run(shell, flags, program.version() ?? ''));
+}
+
+/** Values stay text: the configuration reads them, as it reads those of the environment. */
+function optionOf({ flag, fallback, purpose }: ConfigKeyRow): Option {
+  const shown = Array.isArray(fallback) ? '' : ` (default: ${String(fallback)})`;
+  if (typeof fallback === 'boolean') return new Option(flag, purpose);
+  const option = new Option(`${flag} <VALUE>`, `${purpose}${shown}`);
+  return Array.isArray(fallback) ? option.argParser(gather) : option;
+}
+
+async function run(shell: Shell, flags: ServeFlags, version: string): Promise<void> {
+  const environment = process.env;
+  const path = configPath({ flags, environment });
+  const file = path === undefined ? undefined : { path, text: await read(path) };
+  const loaded = loadConfig({ flags, environment, ...(file && { file }) });
+  if (isRefusal(loaded)) throw new UsageError(loaded.detail);
+  if (flags['printConfig'] === true) return shell.print(printConfig(loaded).trimEnd());
+  const daemon = await serve(loaded.config);
+  if (isRefusal(daemon)) throw new Error(daemon.detail);
+  for (const line of banner(version, daemon.addresses, loaded.config.pmu.length > 0, shell)) shell.print(line);
+  const exitCode = await daemon.closed;
+  process.exit(exitCode);
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return Buffer.from(await systemDisk.read(path)).toString('utf8');
+  } catch (error) {
+    throw new UsageError(`--config: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+}
+
+const CONTENT = 'containers/measurements/contentInstances/latest/content';
+
+/** What listens where, and the next three commands to try. */
+function banner(version: string, { http, coap }: DaemonAddresses, hasPmu: boolean, { paint }: Shell): readonly string[] {
+  const attach = `gridcast post http://${http}/m2m/applications '{"application":{"aPoC":"c37118+tcp://127.0.0.1:4712?idcode=1"}}'`;
+  const observe = `gridcast observe coap://${coap}/m2m/applications/pmu-1/${CONTENT} --rate 5`;
+  const next = hasPmu
+    ? [`gridcast tree http://${http}/m2m`, observe, `gridcast top http://${http}`]
+    : ['gridcast sim pmu --listen tcp://127.0.0.1:4712 --pmus 3', attach, observe];
+  return [
+    `${paint('bold', `Gridcast ${version}`)} listens at`,
+    `  HTTP       http://${http}/m2m`,
+    `  WebSocket  ws://${http}/m2m`,
+    `  CoAP       coap://${coap}/m2m`,
+    'Try next, in another terminal:',
+    ...next.map((line) => `  ${paint('cyan', line)}`),
+  ];
+}

@@ -1,0 +1,108 @@
+/** `gridcast sim`: what a broker needs around it when there is no grid at hand: PMUs, captures played again, a device. */
+import type { Command } from 'commander';
+import { attachDevice } from '../client/device.js';
+import { systemClock } from '../clock.js';
+import { systemDisk } from '../disk.js';
+import { isRefusal, type Refusal } from '../errors.js';
+import { openLog } from '../log.js';
+import { systemNetwork } from '../network.js';
+import { systemRandom } from '../random.js';
+import { DISTURBANCES } from '../sim/disturbance.js';
+import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../sim/pmu-server.js';
+import { parseReplay, startReplay, type ReplayFlags } from '../sim/replay.js';
+import type { Simulator } from '../sim/simulator.js';
+import { gather, positive, uriOf, UsageError } from './arguments.js';
+import type { Shell } from './shell.js';
+
+export function addSim(program: Command, shell: Shell): void {
+  const sim = program.command('sim').description('simulate PMUs, play a capture again, or play a device');
+
+  sim
+    .command('pmu')
+    .description('a C37.118 source with simulated PMUs')
+    .option('--listen <URI>', 'tcp:// or udp://HOST:PORT, where it waits for commands (default: tcp://127.0.0.1:4712)')
+    .option('--to <URI>', 'udp://HOST:PORT, where it sends unasked instead')
+    .option('--idcode <N>', 'IDCODE of the stream and of its first PMU (default: 1)')
+    .option('--rate <R>', 'frames per second, or 1/N (default: 30)')
+    .option('--pmus <N>', 'PMUs in the stream (default: 1)')
+    .option('--nominal <HZ>', '50 or 60 (default: what goes with the rate)')
+    .option('--format <BITS>', 'FORMAT word: 1 polar, 2 float phasors, 4 float analogs, 8 float frequency (default: 15)')
+    .option('--time-base <N>', 'TIME_BASE (default: 1000000)')
+    .option('--disturb <NAME[:key=value,...]>', `repeatable: ${Object.keys(DISTURBANCES).join(', ')}`, gather)
+    .option('--seed <N>', 'equal seeds give equal streams')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gridcast sim pmu --listen tcp://127.0.0.1:4712 --idcode 1 --rate 30 --pmus 3\n  gridcast sim pmu --disturb ringdown:at=20,amplitude=0.05,every=60 --disturb loss:share=0.01',
+    )
+    .action(async (flags: PmuServerFlags) => {
+      const options = accepted(parsePmuServer(flags));
+      await run(shell, accepted(await startPmuServer(options, context())));
+    });
+
+  sim
+    .command('replay')
+    .description('devices out of a capture, at their own pace and dated now')
+    .argument('<FILE>', 'a pcap file with C37.118 in it')
+    .option('--listen <URI>', 'where a stream is served, tcp:// or udp://; repeatable, one for each --stream (default: udp://127.0.0.1:4713)', gather)
+    .option('--stream <IDCODE>', 'a stream of the capture; repeatable', gather)
+    .option('--loop', 'begin again at the end')
+    .addHelpText('after', '\nExample:\n  gridcast sim replay C37.118_1PMU_UDP.pcap --listen udp://127.0.0.1:4713 --stream 60 --loop')
+    .action(async (file: string, flags: Omit<ReplayFlags, 'file'>) => {
+      const options = accepted(parseReplay({ file, ...flags }));
+      const replay = accepted(await startReplay(options, { ...context(), disk: systemDisk }));
+      await run(shell, replay, replay.finished);
+    });
+
+  sim
+    .command('device')
+    .description('a device that takes commands for an application, and executes or rejects them')
+    .argument('<URI>', 'of the application: ws://HOST:PORT/m2m/applications/ID', uriOf('ws', 'wss'))
+    .option('--delay <S>', 'seconds from a command to its execution', positive)
+    .option('--reject <REASON>', 'reject every command, for this reason')
+    .addHelpText('after', '\nExample:\n  gridcast sim device ws://127.0.0.1:8080/m2m/applications/pmu-1 --delay 0.5')
+    .action((uri: string, flags: DeviceFlags) => playDevice(shell, uri, flags));
+}
+
+const context = () => ({
+  clock: systemClock,
+  network: systemNetwork,
+  random: systemRandom,
+  log: openLog('info', process.stderr.isTTY),
+});
+
+function accepted<T>(result: T | Refusal): T {
+  if (isRefusal(result)) throw result.status === 'STATUS_BAD_REQUEST' ? new UsageError(result.detail) : new Error(result.detail);
+  return result;
+}
+
+/** Until it is interrupted, or has come to its end. */
+async function run(shell: Shell, simulator: Simulator<unknown>, finished: Promise<void> = new Promise(() => {})): Promise<void> {
+  for (const address of simulator.addresses) shell.print(`listening ${address}`);
+  await Promise.race([finished, interruption(shell)]);
+  await simulator.close();
+}
+
+const interruption = ({ interrupted }: Shell): Promise<void> =>
+  new Promise((resolve) => interrupted.addEventListener('abort', () => resolve(), { once: true }));
+
+interface DeviceFlags {
+  readonly delay?: number;
+  readonly reject?: string;
+}
+
+async function playDevice(shell: Shell, uri: string, { delay = 0, reject }: DeviceFlags): Promise<void> {
+  const device = await attachDevice(uri, async ({ commandId, point, value }, signal) => {
+    shell.print(`command ${commandId} ${point} ${JSON.stringify(value)}`);
+    await new Promise<void>((resolve, fail) => {
+      const cancel = shell.clock.after(delay * 1000, resolve);
+      signal.addEventListener('abort', () => {
+        cancel();
+        fail(signal.reason as Error);
+      });
+    });
+    return reject === undefined ? { state: 'executed' } : { state: 'rejected', reason: reject };
+  });
+  shell.print(`attached ${uri}`);
+  await Promise.race([device.closed, interruption(shell)]);
+  await device.close();
+}
