@@ -16,7 +16,7 @@ const US_PER_SECOND = 1_000_000;
 /** Slots of a new ring; a power of two, as all later sizes. */
 const FIRST_CAPACITY = 8;
 /**
- * How far back a time tag is looked for when it does not rise. A network's duplicate follows its original closely; the same tag
+ * How far back a time tag is looked for when it is not the highest so far. A network's duplicate follows its original closely; the same tag
  * further back means a clock that was stepped, and both measurements are kept.
  */
 const DUPLICATE_WINDOW = 64;
@@ -65,6 +65,7 @@ export class History<T> {
   private ageUs: number;
   /** Only records with a name. */
   private readonly named = new Map<string, InstanceRecord<T>>();
+  private highestTagUs = -Infinity;
   private lastRevision = 0;
   private lastChangeUs = 0;
 
@@ -127,6 +128,7 @@ export class History<T> {
     this.held++;
     this.heldBytes += sizeBytes;
     if (name !== undefined) this.named.set(name, record);
+    else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
     this.changed(createdUs);
     record.sequence = this.lastRevision;
     return undefined;
@@ -210,10 +212,9 @@ export class History<T> {
     this.lastChangeUs = nowUs;
   }
 
-  /** Whether a nameless record of this tag came just before. A rising tag, the usual case, costs one comparison. */
+  /** Whether a nameless record of this tag came just before. A tag above all before it, the usual case, costs one comparison. */
   private isRepeated(measuredUs: number): boolean {
-    const { latest } = this;
-    if (latest === undefined || measuredUs > latest.measuredUs) return false;
+    if (measuredUs > this.highestTagUs) return false;
     for (let position = this.held - 1; position >= Math.max(0, this.held - DUPLICATE_WINDOW); position--) {
       const record = this.at(position);
       if (record.measuredUs === measuredUs && record.name === undefined) return true;

@@ -71,7 +71,7 @@ export function resolve<T>(root: ResourceNode<T>, to: readonly string[], nowUs: 
     }
     const rest = to.slice(index + 1);
     const instance = instanceAt(node, segment, rest, nowUs);
-    if (instance) return instance;
+    if (instance) return isPart(rest[0]) ? instance : none(to, index, node, root);
     if (node.row.virtual.has(segment)) return { kind: 'virtual', node, name: segment, rest };
     if (node.row.attributes.has(segment)) return { kind: 'attribute', node, name: segment, rest };
     return none(to, index, node, root);
@@ -92,9 +92,10 @@ function instanceAt<T>(
   const by = segment === 'latest' || segment === 'oldest' ? segment : 'id';
   const record = by === 'id' ? history.find(segment) : history[by];
   if (by === 'id' && !record) return undefined;
-  const isPart = rest[0] === undefined || TYPES.contentInstance.attributes.has(rest[0]);
-  return isPart ? { kind: 'instance', node, by, record, rest } : undefined;
+  return { kind: 'instance', node, by, record, rest };
 }
+
+const isPart = (name: string | undefined): boolean => name === undefined || TYPES.contentInstance.attributes.has(name);
 
 function none<T>(
   to: readonly string[],

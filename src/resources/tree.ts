@@ -77,12 +77,8 @@ export class ResourceTree<T> {
     if (isRefusal(read)) return read;
     const { row, draft } = read;
     const id = draft.id ?? this.newId(collection);
-    const taken = collection.child(id);
-    if (taken)
-      return refuse(
-        'STATUS_CONFLICT',
-        `There is a ${taken.type} ${JSON.stringify(id)} in ${collection.reference} already.`,
-      );
+    if (collection.child(id))
+      return refuse('STATUS_CONFLICT', `${JSON.stringify(id)} is taken in ${collection.reference}; choose another id.`);
     const node = this.plant(row, id, collection, act, draft.attributes);
     collection.touch(act.nowUs, this.revisions.next());
     return { node, isAltered: draft.isAltered || draft.id === undefined };

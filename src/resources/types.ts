@@ -162,13 +162,14 @@ const READ_WRITE_DELETE = ['retrieve', 'update', 'delete'] as const;
 export const TYPES = define({
   sclBase: {
     verbs: ['retrieve', 'update'],
-    collections: ['applications', 'containers', 'subscriptions'],
+    // The standard has notificationChannels below scl and application; one who only wants to listen is neither.
+    collections: ['applications', 'containers', 'subscriptions', 'notificationChannels'],
     attributes: [
       A('NA/O/O'),
       S('NA/O/M'),
       ...T,
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NA/O/O'),
-      ...references('applications', 'containers', 'subscriptions'),
+      ...references('applications', 'containers', 'subscriptions', 'notificationChannels'),
     ],
   },
   applications: collection('application', { collections: ['subscriptions'] }),
