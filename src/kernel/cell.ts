@@ -3,10 +3,13 @@
  * a fault boundary around it.
  *
  *     tell ── idle ──────> behaviour.receive          on the caller's stack, nothing allocated
- *       ├──── busy ──────> mailbox, taken in turn
- *       └──── down ──────> kind.undelivered('down')   answered at once
+ *       ├──── busy ──────> mailbox, taken in turn: requests first, then what is conflatable
+ *       ├──── down ──────> kind.undelivered('down')   answered at once; while restarting, conflatable ones wait instead
  *     receive throws ────> kind.undelivered('crashed') for that message; what the behaviour owned is disposed;
  *                          the owner decides when it starts again; what waits in the mailboxes is kept
+ *
+ * Each message ends in exactly one of `receive` returning and `undelivered`. One whose answer comes after `receive` has
+ * returned is owed (`cell.owe`), so that its sender is answered even if this life ends first.
  */
 import { Mailbox } from './mailbox.js';
 
@@ -17,7 +20,7 @@ export interface Behaviour<Message> {
 
 /** Why a message was not handled. */
 export type Fault =
-  /** It made the behaviour throw. */
+  /** It made the behaviour throw, or was owed an answer when another one did. */
   | 'crashed'
   /** The cell waits for its restart, is quarantined or has stopped. */
   | 'down'
@@ -28,7 +31,10 @@ export type Fault =
 export interface CellKind<Message> {
   /** Starts a behaviour. What it opens it gives to `cell.own`. */
   start(cell: Cell<Message>): Behaviour<Message>;
-  /** Tells a message's sender that it was not handled: 500, 503. Must not throw. */
+  /**
+   * Tells a message's sender that it was not handled: 500, 503. An answer given before the throw stands: a reply counts
+   * once. Must not throw.
+   */
   undelivered(message: Message, fault: Fault): void;
   /** Which messages may give way to newer ones while the cell is busy; all others are refused when it is full. */
   isConflatable?(message: Message): boolean;
@@ -36,23 +42,30 @@ export interface CellKind<Message> {
 
 /** Measurements waiting for a busy cell; a second's worth at 60/s. */
 const CONFLATABLE_CAPACITY = 64;
+/** Requests waiting for a busy cell, and as many again that are owed an answer. */
 const REQUEST_CAPACITY = 256;
 
 export type CellState = 'up' | 'restarting' | 'quarantined' | 'stopped';
 
 /** Whoever restarts or drops a cell that crashed. */
 export interface CellOwner<Message> {
+  /** Messages that were not handled, by reason: counted by the cells, read at scrape time. */
+  readonly undelivered: Record<Fault, number>;
+  /** A life has ended in a throw: the cell is `restarting` until its owner starts it, quarantines it or stops it. */
   crashed(cell: Cell<Message>, error: unknown): void;
+  /** A bug that ended nothing, such as a throw while something was disposed: to be logged. */
+  report(cell: Cell<Message>, error: unknown): void;
 }
 
 export class Cell<Message> {
-  state: CellState = 'restarting';
   /** Rises with each start: what was begun before belongs to another life. */
   generation = 0;
   readonly conflatable: Mailbox<Message>;
   readonly requests: Mailbox<Message>;
+  private currentState: CellState = 'restarting';
   private behaviour: Behaviour<Message> | undefined;
-  private owned: (() => void)[] = [];
+  private readonly owned = new Set<() => void>();
+  private readonly owed = new Set<Message>();
   private isBusy = false;
 
   constructor(
@@ -64,26 +77,8 @@ export class Cell<Message> {
     this.requests = new Mailbox(REQUEST_CAPACITY, 'refuse');
   }
 
-  /** Begins a life: a fresh behaviour, then what waited. A start that throws is a crash. */
-  start(): void {
-    this.generation++;
-    this.state = 'up';
-    try {
-      this.behaviour = this.kind.start(this);
-    } catch (error) {
-      this.fail(error);
-      return;
-    }
-    this.takeWaiting();
-  }
-
-  tell(message: Message): void {
-    if (this.state !== 'up') this.kind.undelivered(message, 'down');
-    else if (this.isBusy) this.enqueue(message);
-    else {
-      this.handle(message);
-      if (this.waiting > 0) this.takeWaiting();
-    }
+  get state(): CellState {
+    return this.currentState;
   }
 
   /** Messages that wait. */
@@ -91,37 +86,112 @@ export class Cell<Message> {
     return this.requests.length + this.conflatable.length;
   }
 
-  /** Something opened by this life: disposed when it ends, in reverse order. Returns a function that disposes it earlier. */
+  tell(message: Message): void {
+    if (this.currentState !== 'up') this.tellDown(message);
+    else if (this.isBusy) this.enqueue(message);
+    else {
+      this.handle(message);
+      if (this.waiting > 0) this.takeWaiting();
+    }
+  }
+
+  /**
+   * Something opened by this life: disposed when it ends, in reverse order; at once if it has ended already. Returns a
+   * function that disposes it earlier.
+   */
   own(dispose: () => void): () => void {
-    this.owned.push(dispose);
-    return () => {
-      const index = this.owned.lastIndexOf(dispose);
-      if (index < 0) return;
-      this.owned.splice(index, 1);
-      dispose();
+    const entry = (): void => dispose();
+    this.owned.add(entry);
+    const release = (): void => {
+      if (this.owned.delete(entry)) dispose();
     };
+    if (this.currentState !== 'up') release();
+    return release;
+  }
+
+  /**
+   * Keeps a message whose answer comes later: if this life ends before `settle`, it is `undelivered`. False if too many are
+   * owed already; the message has then been answered `full` and is not to be worked on.
+   */
+  owe(message: Message): boolean {
+    if (this.owed.size < REQUEST_CAPACITY) {
+      this.owed.add(message);
+      return true;
+    }
+    this.undelivered(message, 'full');
+    return false;
+  }
+
+  /** Ends what `owe` began: whether the answer is still to be given, which is so once. */
+  settle(message: Message): boolean {
+    return this.owed.delete(message);
   }
 
   /** Brings the result of asynchronous work back as a message, unless this life has ended meanwhile. */
-  pipe<Result>(work: Promise<Result>, toMessage: (result: Result) => Message, toFailure: (error: unknown) => Message): void {
+  pipe<Result>(
+    work: Promise<Result>,
+    toMessage: (result: Result) => Message,
+    toFailure: (error: unknown) => Message,
+  ): void {
     const { generation } = this;
-    const tell = (message: Message): void => {
-      if (this.generation === generation && this.state === 'up') this.tell(message);
+    // A promise's reaction runs on an empty stack, so it finds the cell idle: results never wait and are never refused.
+    const arrive = (make: () => Message): void => {
+      if (this.generation !== generation || this.currentState !== 'up') return;
+      try {
+        this.tell(make());
+      } catch (error) {
+        this.fail(error);
+      }
     };
     work.then(
-      (result) => tell(toMessage(result)),
-      (error: unknown) => tell(toFailure(error)),
+      (result) => arrive(() => toMessage(result)),
+      (error: unknown) => arrive(() => toFailure(error)),
     );
   }
 
-  /** Ends for good. What waits is answered `down`. */
-  stop(): void {
-    if (this.state === 'stopped') return;
-    this.state = 'stopped';
-    this.endLife();
-    for (const mailbox of [this.requests, this.conflatable]) {
-      for (let message = mailbox.take(); message !== undefined; message = mailbox.take()) this.kind.undelivered(message, 'down');
+  /** Ends this life as a throw of `receive` does: for what breaks outside a message, such as a socket or a child process. */
+  fail(error: unknown): void {
+    // A message may have stopped the cell before it threw.
+    if (this.currentState !== 'up') {
+      this.owner.report(this, error);
+      return;
     }
+    this.currentState = 'restarting';
+    this.endLife('crashed');
+    this.owner.crashed(this, error);
+  }
+
+  /** For the owner: begins a life: a fresh behaviour, then what waited. A start that throws is a crash. */
+  start(): void {
+    if (this.currentState === 'up' || this.currentState === 'stopped') return;
+    this.generation++;
+    this.currentState = 'up';
+    // What it is told while it starts waits until it stands.
+    this.isBusy = true;
+    try {
+      const behaviour = this.kind.start(this);
+      if (this.state === 'up') this.behaviour = behaviour;
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.isBusy = false;
+    }
+    this.takeWaiting();
+  }
+
+  /** For the owner: no life until the next start, and nothing waits for it. */
+  quarantine(): void {
+    if (this.currentState !== 'restarting') return;
+    this.currentState = 'quarantined';
+    this.turnAway();
+  }
+
+  /** For the owner: ends for good. What waits is answered `down`. */
+  stop(): void {
+    if (this.currentState === 'stopped') return;
+    this.currentState = 'stopped';
+    this.endLife('down');
+    this.turnAway();
   }
 
   private handle(message: Message): void {
@@ -129,7 +199,8 @@ export class Cell<Message> {
     try {
       this.behaviour?.receive(message);
     } catch (error) {
-      this.kind.undelivered(message, 'crashed');
+      this.owed.delete(message);
+      this.undelivered(message, 'crashed');
       this.fail(error);
     } finally {
       this.isBusy = false;
@@ -137,34 +208,53 @@ export class Cell<Message> {
   }
 
   private takeWaiting(): void {
-    while (this.state === 'up' && !this.isBusy) {
+    while (this.currentState === 'up' && !this.isBusy) {
       const message = this.requests.take() ?? this.conflatable.take();
       if (message === undefined) return;
       this.handle(message);
     }
   }
 
+  private tellDown(message: Message): void {
+    if (this.currentState === 'restarting' && this.kind.isConflatable?.(message)) this.enqueue(message);
+    else this.undelivered(message, 'down');
+  }
+
   private enqueue(message: Message): void {
     const mailbox = this.kind.isConflatable?.(message) ? this.conflatable : this.requests;
     const loser = mailbox.put(message);
-    if (loser !== undefined) this.kind.undelivered(loser, 'full');
+    if (loser !== undefined) this.undelivered(loser, 'full');
   }
 
-  private fail(error: unknown): void {
-    // A message may have stopped the cell before it threw.
-    if (this.state === 'up') this.state = 'restarting';
-    this.endLife();
-    if (this.state === 'restarting') this.owner.crashed(this, error);
+  private turnAway(): void {
+    for (const mailbox of [this.requests, this.conflatable]) {
+      for (let message = mailbox.take(); message !== undefined; message = mailbox.take())
+        this.undelivered(message, 'down');
+    }
   }
 
-  private endLife(): void {
+  private undelivered(message: Message, fault: Fault): void {
+    this.owner.undelivered[fault]++;
+    try {
+      this.kind.undelivered(message, fault);
+    } catch (error) {
+      this.owner.report(this, error);
+    }
+  }
+
+  private endLife(fault: Fault): void {
     this.behaviour = undefined;
-    for (const dispose of this.owned.splice(0).reverse()) {
+    for (const entry of [...this.owned].reverse()) {
+      // One thing that does not close must not keep the others open; one may release another.
       try {
-        dispose();
-      } catch {
-        // One thing that does not close must not keep the others open.
+        if (this.owned.delete(entry)) entry();
+      } catch (error) {
+        this.owner.report(this, error);
       }
+    }
+    for (const message of this.owed) {
+      this.owed.delete(message);
+      this.undelivered(message, fault);
     }
   }
 }

@@ -5,18 +5,27 @@
  * What measuring xstate 5.33 forces [test/kernel/xstate-facts.test.ts]: `spawnChild` costs O(siblings) and an unhandled error
  * of a child kills its parent, so machines are made by `createActor` with `lifecycleRoot` as parent; `stop()` throws on such
  * children, so every machine accepts DISPOSE and goes to a final state; a machine as root keeps bytes for every child id it
- * ever saw, so the root is a transition function. In machines: no invoke, no spawn, no after, no async action.
+ * ever saw, so the root is a transition function. In machines: no invoke, no spawn, no after, no async action: then a
+ * machine moves only inside `send`, and looking at it after each `send` misses nothing and subscribes to nothing.
  */
-import { createActor, fromTransition, type AnyEventObject, type AnyStateMachine, type EventFromLogic, type InputFrom, type SnapshotFrom } from 'xstate';
+import {
+  createActor,
+  fromTransition,
+  type Actor,
+  type AnyEventObject,
+  type AnyStateMachine,
+  type EventFromLogic,
+  type InputFrom,
+  type SnapshotFrom,
+} from 'xstate';
 
 export { assign, setup } from 'xstate';
 
+/** Its children's error and done events arrive here and end here; their owners have been told by `send`. */
 const lifecycleRoot = createActor(fromTransition((state: null, _event: AnyEventObject) => state, null));
 lifecycleRoot.start();
 
-let serial = 0;
-
-/** Every machine takes it: the end from outside. */
+/** Every machine takes it, in every state, and goes to a final one: the end from outside. */
 export interface Dispose {
   readonly type: 'DISPOSE';
 }
@@ -25,47 +34,64 @@ export interface Lifecycle<Machine extends AnyStateMachine> {
   /** The state's name; nested ones as `outer.inner`. */
   readonly state: string;
   readonly snapshot: SnapshotFrom<Machine>;
+  /**
+   * Moves the machine; nothing happens after its end.
+   *
+   * @throws what an action or guard of the machine throws: the fault belongs to the cell whose message caused it
+   */
   send(event: EventFromLogic<Machine>): void;
-  /** Sends DISPOSE: the machine goes to its final state. */
+  /** Sends DISPOSE: the machine goes to its final state. Harmless after its end. */
   dispose(): void;
 }
 
 /**
  * Runs a machine.
  *
- * @param onChange called after each event that changed the state's name
- * @throws what an action of the machine throws: the fault belongs to the cell whose message caused it
+ * @param onChange called after each `send` that changed the state's name, the final one included
+ * @throws what the machine's context or an entry action of its first state throws
  */
 export function createLifecycle<Machine extends AnyStateMachine>(
   machine: Machine,
   input: InputFrom<Machine>,
   onChange: (state: string, before: string) => void = () => {},
 ): Lifecycle<Machine> {
-  let fault: { readonly error: unknown } | undefined;
-  const actor = createActor(machine as AnyStateMachine, { parent: lifecycleRoot, id: `m${serial++}`, input } as never);
-  actor.subscribe({ error: (error: unknown) => void (fault = { error }) });
+  const actor: Actor<AnyStateMachine> = createActor<AnyStateMachine>(machine, { parent: lifecycleRoot, input });
   actor.start();
-  const nameOf = (): string => stateName((actor.getSnapshot() as { value: unknown }).value);
-  let before = nameOf();
-  const send = (event: EventFromLogic<Machine>): void => {
-    actor.send(event as never);
-    if (fault) throw fault.error;
-    const after = nameOf();
-    if (after === before) return;
-    const left = before;
-    before = after;
-    onChange(after, left);
+  throwFault(actor);
+  let state = stateName(actor.getSnapshot().value);
+  let isMoving = false;
+  const send = (event: AnyEventObject): void => {
+    if (actor.getSnapshot().status !== 'active') return;
+    // Sent by an action of the machine itself: xstate takes it after the present event, and the outer `send` sees the end.
+    if (isMoving) return actor.send(event);
+    isMoving = true;
+    actor.send(event);
+    isMoving = false;
+    throwFault(actor);
+    const before = state;
+    state = stateName(actor.getSnapshot().value);
+    if (state !== before) onChange(state, before);
   };
   return {
     get state() {
-      return before;
+      return state;
     },
     get snapshot() {
       return actor.getSnapshot() as SnapshotFrom<Machine>;
     },
     send,
-    dispose: () => send({ type: 'DISPOSE' } as EventFromLogic<Machine>),
+    dispose() {
+      send({ type: 'DISPOSE' });
+      // A machine that lives on would never be collected: the root's system holds it.
+      if (!isMoving && actor.getSnapshot().status === 'active')
+        throw new Error(`machine ${machine.id} does not end on DISPOSE in ${state}`);
+    },
   };
+}
+
+function throwFault(actor: Actor<AnyStateMachine>): void {
+  const { status, error } = actor.getSnapshot();
+  if (status === 'error') throw error;
 }
 
 function stateName(value: unknown): string {
@@ -75,4 +101,3 @@ function stateName(value: unknown): string {
     .map(([outer, inner]) => `${outer}.${stateName(inner)}`)
     .join('|');
 }
-

@@ -2,14 +2,14 @@
  * A population: a keyed supervisor of many cells of one kind. Its cost does not grow with the number of siblings, and a
  * crash touches one cell only.
  *
- *     crash ──> restarting ── 50 ms, 100 ms, ... 5 s, ±20 % ──> up
+ *     crash ──> restarting ── 50 ms, 100 ms, ... 5 s, ±20 % ──> up ── 60 s without a crash ──> 50 ms again
  *       └── the fifth within 60 s ──> quarantined for 30 s ──> up
  *     temporary populations (endpoints): a crash ends the cell; its peer comes again
  */
 import type { Cancel, Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
-import { Cell, type CellKind, type CellOwner } from './cell.js';
+import { Cell, type CellKind, type CellOwner, type Fault } from './cell.js';
 import type { Branch, Supervised } from './supervisor.js';
 
 const FIRST_DELAY_MS = 50;
@@ -34,8 +34,11 @@ export interface PopulationOptions<Message> {
 }
 
 interface Failures {
-  /** Instants of the last failures, monotonic, newest last. */
-  readonly atUs: number[];
+  /** Instants of the failures that count towards a quarantine, monotonic, newest last. */
+  atUs: number[];
+  /** Failures since it last stayed up for the whole window: they set the back-off, and a quarantine does not clear them. */
+  inARow: number;
+  /** Ends what it waits for: its restart, or that its failures are forgotten. */
   cancel: Cancel | undefined;
 }
 
@@ -44,6 +47,8 @@ export class Population<Message> implements CellOwner<Message>, Supervised {
   private readonly cells = new Map<string, Cell<Message>>();
   /** Only of cells that failed lately: a healthy one costs nothing here. */
   private readonly failures = new Map<Cell<Message>, Failures>();
+  private isStopped = false;
+  readonly undelivered: Record<Fault, number> = { crashed: 0, down: 0, full: 0 };
   crashes = 0;
   restarts = 0;
   quarantines = 0;
@@ -60,11 +65,15 @@ export class Population<Message> implements CellOwner<Message>, Supervised {
     return this.cells.get(key);
   }
 
-  /** The cell of this key, started if it was not there. */
+  /** The cell of this key, started if it was not there. Of a population that has stopped it is one that is down. */
   activate(key: string): Cell<Message> {
     const standing = this.cells.get(key);
     if (standing) return standing;
     const cell = new Cell(key, this.options.kind(key), this);
+    if (this.isStopped) {
+      cell.stop();
+      return cell;
+    }
     this.cells.set(key, cell);
     cell.start();
     return cell;
@@ -88,43 +97,62 @@ export class Population<Message> implements CellOwner<Message>, Supervised {
     onCrash?.(cell.path, error);
   }
 
-  start(): void {}
+  report(cell: Cell<Message>, error: unknown): void {
+    this.options.log.error({ actor: `${this.name}/${cell.path}`, err: error }, 'an actor threw where nothing can end');
+  }
 
+  start(): void {
+    this.isStopped = false;
+  }
+
+  /** Ends every cell; until the next start none is activated. */
   stop(): void {
+    this.isStopped = true;
     for (const key of [...this.cells.keys()]) this.end(key);
   }
 
+  /** Those that crashed lately come first: they are what one looks for. */
   tree(): Branch {
-    const children: Branch[] = [];
-    for (const [key, { state, waiting, generation }] of this.cells) {
-      if (children.length === TREE_MEMBERS) break;
-      children.push({ name: key, state, restarts: generation - 1, waiting });
+    const named = new Set(this.failures.keys());
+    for (const cell of this.cells.values()) {
+      if (named.size >= TREE_MEMBERS) break;
+      named.add(cell);
     }
-    return { name: this.name, state: 'up', restarts: this.restarts, size: this.cells.size, children };
+    const children = [...named].slice(0, TREE_MEMBERS).map(({ path, state, generation, waiting }): Branch => {
+      return { name: path, state, restarts: generation - 1, waiting };
+    });
+    return {
+      name: this.name,
+      state: this.isStopped ? 'down' : 'up',
+      restarts: this.restarts,
+      size: this.size,
+      children,
+    };
   }
 
   private scheduleRestart(cell: Cell<Message>, nowUs: number): void {
-    const failures = this.failures.get(cell) ?? { atUs: [], cancel: undefined };
+    const failures = this.failures.get(cell) ?? { atUs: [], inARow: 0, cancel: undefined };
     this.failures.set(cell, failures);
-    while (failures.atUs[0] !== undefined && nowUs - failures.atUs[0] > FAILURE_WINDOW_US) failures.atUs.shift();
-    failures.atUs.push(nowUs);
     failures.cancel?.();
-    const count = failures.atUs.length;
-    if (count > FAILURES_BEFORE_QUARANTINE) {
+    failures.inARow++;
+    failures.atUs = [...failures.atUs.filter((atUs) => nowUs - atUs <= FAILURE_WINDOW_US), nowUs];
+    let delayMs = this.backOffMs(failures.inARow);
+    if (failures.atUs.length > FAILURES_BEFORE_QUARANTINE) {
       this.quarantines++;
-      cell.state = 'quarantined';
-      failures.atUs.length = 0;
-      failures.cancel = this.options.clock.after(QUARANTINE_MS, () => this.restart(cell));
-      return;
+      failures.atUs = [];
+      delayMs = QUARANTINE_MS;
+      cell.quarantine();
     }
-    const spread = 1 + (this.options.random.below(2001) / 1000 - 1) * JITTER;
-    const delayMs = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (count - 1)) * spread;
-    failures.cancel = this.options.clock.after(delayMs, () => this.restart(cell));
+    failures.cancel = this.options.clock.after(delayMs, () => this.restart(cell, failures));
   }
 
-  private restart(cell: Cell<Message>): void {
-    const failures = this.failures.get(cell);
-    if (failures) failures.cancel = this.options.clock.after(FAILURE_WINDOW_US / 1000, () => this.forgetFailures(cell));
+  private backOffMs(inARow: number): number {
+    const spread = 1 + (this.options.random.below(2001) / 1000 - 1) * JITTER;
+    return Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (inARow - 1)) * spread;
+  }
+
+  private restart(cell: Cell<Message>, failures: Failures): void {
+    failures.cancel = this.options.clock.after(FAILURE_WINDOW_US / 1000, () => this.forgetFailures(cell));
     this.restarts++;
     cell.start();
   }
