@@ -21,9 +21,7 @@ export function readConfigFile(path: string, text: string): ReadonlyMap<string, 
   if (!isMap(contents)) return refuse('STATUS_BAD_REQUEST', `${path} must be a map of keys, such as "http: 8080".`);
   for (const { key, value } of contents.items) {
     const name = isScalar(key) ? String(key.value) : String(key);
-    const offset = isScalar(key) ? key.range?.[0] : undefined;
-    const plain = value === null ? null : (value as { toJS(of: typeof document): unknown }).toJS(document);
-    entries.set(name, { value: plain, origin: lineAt(offset ?? 0) });
+    entries.set(name, { value: value === null ? null : value.toJS(document), origin: lineAt(key.range[0]) });
   }
   return entries;
 }

@@ -148,7 +148,7 @@ interface Given {
 
 /** Path of the configuration file, if one was named. */
 export const configPath = ({ flags, environment }: Pick<ConfigSources, 'flags' | 'environment'>): string | undefined =>
-  typeof flags['config'] === 'string' ? flags['config'] : environment[FILE_VARIABLE];
+  typeof flags.config === 'string' ? flags.config : environment[FILE_VARIABLE];
 
 /** Puts the sources together. The refusal's detail has a line per mistake. */
 export function loadConfig({ flags, environment, file }: ConfigSources): LoadedConfig | Refusal {
@@ -216,15 +216,16 @@ const LARGEST_SLIP = 3;
 
 /** How many letters must be added, taken away or changed to make one word of the other; case does not count. */
 function editDistance(one: string, other: string): number {
-  const [a, b] = [one.toLowerCase(), other.toLowerCase()];
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (const [line, letter] of [...a].entries()) {
+  const [letters, opposites] = [Array.from(one.toLowerCase()), Array.from(other.toLowerCase())];
+  let row = Array.from({ length: opposites.length + 1 }, (_, column) => column);
+  for (const [line, letter] of letters.entries()) {
     const next = [line + 1];
-    for (const [column, opposite] of [...b].entries()) {
-      const changed = row[column]! + (letter === opposite ? 0 : 1); // a row has one more entry than `b` has letters
-      next.push(Math.min(changed, row[column + 1]! + 1, next[column]! + 1));
+    for (const [column, opposite] of opposites.entries()) {
+      // A row has one entry more than there are opposites.
+      const [changed, dropped, added] = [row[column]!, row[column + 1]!, next[column]!];
+      next.push(Math.min(changed + (letter === opposite ? 0 : 1), dropped + 1, added + 1));
     }
     row = next;
   }
-  return row[b.length]!;
+  return row.at(-1) ?? 0;
 }

@@ -97,7 +97,7 @@ function fieldsOf(item: unknown): Fields | undefined {
 
 type NumberField = 'bver' | 'bt' | 'bv' | 'bs' | 'v' | 's' | 't' | 'ut';
 type TextField = 'bn' | 'bu' | 'n' | 'u' | 'vs';
-type TypedFields = { readonly [name in NumberField]?: number } & { readonly [name in TextField]?: string } & {
+type TypedFields = Readonly<Partial<Record<NumberField, number> & Record<TextField, string>>> & {
   readonly vb?: boolean;
   readonly vd?: string | Uint8Array;
 };
