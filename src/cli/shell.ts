@@ -3,6 +3,7 @@
  *
  *     print ──> standard output     samples, answers: one line each, what a pipe gets
  *     note ───> standard error      remarks for a person, only on a terminal: quiet when piped
+ *     complain > standard error     what went wrong
  *
  * SIGINT and SIGTERM abort `interrupted` and the command ends in order; a second signal ends the process at once. So does a
  * reader that has had enough (`gridcast observe ... | head -1`), which is no failure.
@@ -21,6 +22,7 @@ export interface Shell {
   /** Bytes as they are. */
   write(bytes: Uint8Array): void;
   note(line: string): void;
+  complain(line: string): void;
   /** Coloured on a terminal, unless NO_COLOR is set [no-color.org]. */
   paint(style: Style, text: string): string;
 }
@@ -49,6 +51,7 @@ export function openShell(): Shell {
     print: (line) => void stdout.write(`${line}\n`),
     write: (bytes) => void stdout.write(bytes),
     note: (line) => void (stderr.isTTY && stderr.write(`${line}\n`)),
+    complain: (line) => void stderr.write(`${line}\n`),
     paint: (style, text) => (isColoured ? styleText(style, text) : text),
   };
 }

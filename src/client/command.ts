@@ -61,7 +61,7 @@ export async function* command(
     const { location } = await client.request({
       op: 'create',
       to: `${application.replace(/\/$/, '')}/containers/commands/contentInstances`,
-      body: { contentInstance: { content: { contentType: 'application/json', textContent: JSON.stringify(content) } } },
+      body: content,
       ...(signal && { signal }),
     });
     let last: CommandNews = { commandId, state: 'accepted' };
