@@ -1,0 +1,186 @@
+/**
+ * The endpoint actor: one connected peer. Its subscriptions, its reliable lane and the applications it speaks for end with it;
+ * it is temporary, since a socket is never restarted: the peer comes again.
+ *
+ *     connected <── lane above / below three quarters ──> congested        DISPOSE ──> closed
+ */
+import { isRefusal, type Refusal } from '../errors.js';
+import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
+import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
+import type { Delivery, Port } from '../routing/delivery.js';
+import type { Ending } from '../routing/endings.js';
+import { readWord } from '../routing/command.js';
+import { answer, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
+import type { Dispatcher } from '../routing/dispatcher.js';
+import type { Peer, ReliableKind, ReliablePort, Session, Subscribed } from '../routing/site.js';
+import type { Terms } from '../routing/terms.js';
+import { refuse } from '../errors.js';
+import type { Commands } from './commands.js';
+import type { Schedule } from './notification-channel.js';
+import { ReliableLane } from './reliable-lane.js';
+import { FAULTS } from './resource.js';
+import type { Subscriptions } from './subscriptions.js';
+
+export type EndpointMessage =
+  | { readonly type: 'SUBSCRIBE'; readonly request: Request; readonly terms: Terms; readonly reply: (result: Subscribed | Response) => void }
+  | { readonly type: 'OPEN'; readonly delivery: Delivery }
+  | { readonly type: 'UNSUBSCRIBE'; readonly delivery: Delivery; readonly ending: Ending }
+  | { readonly type: 'SEND'; readonly kind: ReliableKind; readonly body: JsonObject }
+  | { readonly type: 'ACKNOWLEDGE'; readonly seq: number }
+  | { readonly type: 'CLOSE'; readonly ending: Ending };
+
+const endpointMachine = setup({
+  types: { events: {} as { readonly type: 'CONGESTED' } | { readonly type: 'RELIEVED' } | Dispose },
+}).createMachine({
+  id: 'endpoint',
+  initial: 'connected',
+  on: { DISPOSE: '.closed' },
+  states: {
+    connected: { on: { CONGESTED: 'congested' } },
+    congested: { on: { RELIEVED: 'connected' } },
+    closed: { type: 'final' },
+  },
+});
+
+export interface EndpointOptions {
+  readonly peer: Peer;
+  readonly port: Port | ReliablePort;
+  readonly dispatcher: Dispatcher;
+  readonly subscriptions: Subscriptions;
+  readonly schedule: Schedule;
+  /** The endpoint is over: it leaves the population and every register. */
+  readonly onClosed: (ending: Ending) => void;
+}
+
+export function endpointKind(options: EndpointOptions): CellKind<EndpointMessage> {
+  return {
+    start: (cell) => new EndpointBehaviour(cell, options),
+    undelivered(message, fault) {
+      if (message.type === 'SUBSCRIBE') message.reply(refused(FAULTS[fault]));
+    },
+  };
+}
+
+class EndpointBehaviour implements Behaviour<EndpointMessage> {
+  private readonly deliveries = new Set<Delivery>();
+  private readonly lane: ReliableLane;
+  private readonly lifecycle;
+  private ending: Ending = 'CRASHED';
+
+  constructor(
+    private readonly cell: Cell<EndpointMessage>,
+    private readonly options: EndpointOptions,
+  ) {
+    this.lifecycle = createLifecycle(endpointMachine, undefined, (state) => this.suspendMeasurements(state === 'congested'));
+    this.lane = new ReliableLane(
+      {
+        transmit: (seq, kind, body) => isReliable(options.port) && options.port.sendReliable(seq, kind, body),
+        congested: (isCongested) => this.lifecycle.send({ type: isCongested ? 'CONGESTED' : 'RELIEVED' }),
+        overrun: () => cell.tell({ type: 'CLOSE', ending: 'SLOW_CONSUMER' }),
+      },
+      options.schedule,
+    );
+    cell.own(() => this.dispose());
+  }
+
+  receive(message: EndpointMessage): void {
+    switch (message.type) {
+      case 'SUBSCRIBE':
+        this.subscribe(message.request, message.terms, message.reply);
+        return;
+      case 'OPEN':
+        this.options.subscriptions.open(message.delivery);
+        if (this.lifecycle.state === 'congested') this.options.subscriptions.suspend(message.delivery);
+        return;
+      case 'UNSUBSCRIBE':
+        this.deliveries.delete(message.delivery);
+        this.options.subscriptions.end(message.delivery, message.ending);
+        return;
+      case 'SEND':
+        this.lane.send(message.kind, message.body);
+        return;
+      case 'ACKNOWLEDGE':
+        this.lane.acknowledge(message.seq);
+        return;
+      case 'CLOSE':
+        this.ending = message.ending;
+        this.options.onClosed(message.ending);
+        // The binding closes what the peer closed by itself; the rest is ours to end.
+        if (message.ending === 'SLOW_CONSUMER' && isReliable(this.options.port)) this.options.port.close(message.ending);
+    }
+  }
+
+  private subscribe(request: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
+    const { dispatcher, subscriptions, port } = this.options;
+    const target = dispatcher.find(request);
+    if (!('kind' in target)) return reply(target);
+    const wanted = { terms, accept: request.accept, preferred: request.defaultFormat };
+    const delivery = subscriptions.subscribe(target, wanted, port);
+    if (isRefusal(delivery)) return reply(refused(delivery));
+    this.deliveries.add(delivery);
+    const { generation } = this.cell;
+    const accept = [delivery.format.mediaType];
+    void dispatcher.dispatch({ ...request, ...(delivery.projection === 'content' && { accept }) }).then((response) => {
+      const isStillWanted = this.cell.generation === generation && this.deliveries.has(delivery);
+      // An empty container can be subscribed to: its first sample is still to come.
+      const state = response.status === 'STATUS_NOT_FOUND' && isStillWanted ? answer('STATUS_OK') : response;
+      reply({ delivery, response: state });
+    });
+  }
+
+  private suspendMeasurements(isSuspended: boolean): void {
+    for (const delivery of this.deliveries) this.options.subscriptions[isSuspended ? 'suspend' : 'resume'](delivery);
+  }
+
+  private dispose(): void {
+    this.lane.dispose();
+    this.lifecycle.dispose();
+    const { subscriptions, port } = this.options;
+    for (const delivery of this.deliveries) subscriptions.end(delivery, this.ending);
+    this.deliveries.clear();
+    if (this.ending !== 'CRASHED') return;
+    this.options.onClosed('CRASHED');
+    if (isReliable(port)) port.close('CRASHED');
+  }
+}
+
+const isReliable = (port: Port | ReliablePort): port is ReliablePort => 'sendReliable' in port;
+
+/** What a binding holds of an endpoint: messages to its actor, and words straight to those they are for. */
+export class EndpointSession implements Session {
+  constructor(
+    readonly id: string,
+    private readonly cell: Cell<EndpointMessage>,
+    private readonly peer: Peer,
+    private readonly dispatcher: Dispatcher,
+    private readonly commands: Commands,
+  ) {}
+
+  readonly request = (request: Request): Promise<Response> => this.dispatcher.dispatch(request, this.id);
+
+  subscribe(request: Request, terms: Terms): Promise<Subscribed | Response> {
+    return new Promise((reply) => this.cell.tell({ type: 'SUBSCRIBE', request, terms, reply }));
+  }
+
+  open(delivery: Delivery): void {
+    this.cell.tell({ type: 'OPEN', delivery });
+  }
+
+  unsubscribe(delivery: Delivery, ending: Ending): void {
+    this.cell.tell({ type: 'UNSUBSCRIBE', delivery, ending });
+  }
+
+  acknowledge(seq: number): void {
+    this.cell.tell({ type: 'ACKNOWLEDGE', seq });
+  }
+
+  async receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined> {
+    if (kind !== 'outcome') return refuse('STATUS_NOT_IMPLEMENTED', `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome".`);
+    const word = readWord(body);
+    return isRefusal(word) ? word : this.commands.word(this.peer, word);
+  }
+
+  close(ending: Ending): void {
+    this.cell.tell({ type: 'CLOSE', ending });
+  }
+}

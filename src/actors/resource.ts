@@ -1,0 +1,221 @@
+/**
+ * The resource actor: answers the requests on one resource, and takes in the samples of one container. A container's actor
+ * also answers for its contentInstances and every instance in it, so that what concerns one ring is done by one actor.
+ */
+import type { Clock } from '../clock.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
+import type { Behaviour, CellKind, Fault } from '../kernel/cell.js';
+import { randomId, type Random } from '../random.js';
+import type { Creator } from '../resources/node.js';
+import { represent, resourceDocument } from '../resources/representation.js';
+import { etagOf } from '../resources/revision.js';
+import type { InstanceTarget } from '../resources/target.js';
+import { COMMANDS_CONTAINER } from '../routing/command.js';
+import { etagOfTarget, type Ask, type FoundTarget } from '../routing/dispatcher.js';
+import { bareMediaType, FORMATS } from '../routing/format.js';
+import { contentFor } from '../routing/negotiation.js';
+import { answer, parsePath, refused, type Body, type Content, type JsonObject, type Request, type Response } from '../routing/primitive.js';
+import { Sample, type SampleEncoder } from '../routing/sample.js';
+import type { Router } from '../routing/router.js';
+import type { Node, Resources } from './resources.js';
+
+/** A measurement for its container: the fast path of `ResourceMessage`. */
+export type ResourceMessage = Ask | Sample;
+
+export interface ResourceOptions {
+  readonly resources: Resources;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly encoder: SampleEncoder;
+  /** The instant of measurement that a publisher's body tells, microseconds since the epoch. */
+  readonly measuredTimeOf: (mediaType: string, bytes: Uint8Array) => number | undefined;
+  /** Takes a command over; its answer is the issuer's. */
+  readonly command: (ask: Ask, commands: Node, body: Body) => void;
+}
+
+/** Which actor answers for a target: its container's, or the resource's own. */
+export function actorOf(target: FoundTarget): Node {
+  const { node } = target;
+  return node.type === 'contentInstances' && node.parent ? node.parent : node;
+}
+
+export function resourceKind(options: ResourceOptions): CellKind<ResourceMessage> {
+  return {
+    start: (cell) => new ResourceBehaviour(options, cell.path),
+    isConflatable: (message) => message instanceof Sample,
+    undelivered(message, fault) {
+      if (!(message instanceof Sample)) message.reply(refused(FAULTS[fault], fault === 'crashed' ? {} : { retryAfterS: 1 }));
+    },
+  };
+}
+
+export const FAULTS: Readonly<Record<Fault, Refusal>> = {
+  crashed: refuse('STATUS_INTERNAL_SERVER_ERROR', 'The resource failed while it handled this; it is being restarted.'),
+  down: refuse('STATUS_SERVICE_UNAVAILABLE', 'The resource is being restarted; ask again in a second.'),
+  full: refuse('STATUS_SERVICE_UNAVAILABLE', 'Too many requests wait for this resource; ask again in a second.'),
+};
+
+/** Bytes a frame's record is counted with: its form as SenML is not made before somebody reads it. */
+const MEASUREMENT_BYTES = 128;
+
+class ResourceBehaviour implements Behaviour<ResourceMessage> {
+  /** Of a container whose samples come straight in: found once. */
+  private contentInstances: Node | undefined;
+
+  constructor(
+    private readonly options: ResourceOptions,
+    private readonly path: string,
+  ) {}
+
+  receive(message: ResourceMessage): void {
+    if (message instanceof Sample) {
+      this.store(message);
+      return;
+    }
+    const response = this.handle(message);
+    if (response) message.reply(response);
+  }
+
+  /** The fast path: latest value and ring. The router has the sample already, or gets it next; neither waits for the other. */
+  private store(sample: Sample): void {
+    this.contentInstances ??= this.ownContentInstances();
+    this.options.resources.append(this.contentInstances, sample, MEASUREMENT_BYTES);
+  }
+
+  private ownContentInstances(): Node {
+    const path = parsePath(`${this.path}/contentInstances`);
+    const target = isRefusal(path) ? undefined : this.options.resources.tree.resolve(path, this.options.clock.wallUs());
+    if (target?.kind !== 'resource') throw new Error(`${this.path} got a sample and is no container`);
+    return target.node;
+  }
+
+  /** Undefined: somebody else will answer. */
+  private handle(ask: Ask): Response | undefined {
+    const { request, target } = ask;
+    if (target.kind === 'virtual') {
+      this.channel(target.node).ask(request.signal, ask.reply);
+      return undefined;
+    }
+    switch (request.op) {
+      case 'retrieve':
+        return this.retrieve(request, target);
+      case 'create':
+      case 'notify':
+        return this.create(ask, target.node);
+      case 'update':
+        return this.update(request, target);
+      case 'delete':
+        return this.remove(target);
+    }
+  }
+
+  private retrieve(request: Request, target: Exclude<FoundTarget, { readonly kind: 'virtual' }>): Response {
+    if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record) return this.readContent(request, target);
+    const shown = represent(target, { content: ({ value }) => shownContent(value) });
+    if (isRefusal(shown)) return refused(shown);
+    const etag = etagOfTarget(target);
+    return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
+  }
+
+  private readContent(request: Request, target: InstanceTarget<Sample>): Response {
+    const { record } = target;
+    if (!record) return refused(refuse('STATUS_NOT_FOUND', 'There is no contentInstance yet.'));
+    const content = contentFor(record.value, request.accept, request.defaultFormat);
+    if (isRefusal(content)) return refused(content);
+    return answer('STATUS_OK', { content: { kind: 'bytes', ...content }, etag: etagOf(record.sequence), ...this.sequenceOf(target) });
+  }
+
+  private sequenceOf({ kind, node }: FoundTarget): Pick<Response, 'sequence'> {
+    const sequence = kind === 'instance' ? this.options.resources.routeOf(node)?.sequence : undefined;
+    return sequence === undefined ? {} : { sequence };
+  }
+
+  private create(ask: Ask, node: Node): Response | undefined {
+    const { request } = ask;
+    const { body } = request;
+    if (node.type === 'notificationChannel') return this.channel(node).post(body);
+    if (!body) return refused(refuse('STATUS_BAD_REQUEST', `A CREATE on ${node.reference} needs a body.`));
+    const contentInstances = node.type === 'container' ? node.child('contentInstances') : node;
+    if (contentInstances?.history) return this.createInstance(ask, contentInstances, body);
+    const document = body.document();
+    if (isRefusal(document)) return refused(document);
+    const written = this.options.resources.create(node, document, creatorOf(request));
+    if (isRefusal(written)) return refused(written);
+    return answer('STATUS_CREATED', { location: written.node.path, etag: written.node.etag, content: documentOf(written.node) });
+  }
+
+  private createInstance(ask: Ask, contentInstances: Node, body: Body): Response | undefined {
+    const container = contentInstances.parent;
+    if (container?.id === COMMANDS_CONTAINER && container.parent?.parent?.type === 'application') {
+      this.options.command(ask, contentInstances, body);
+      return undefined;
+    }
+    const { resources, router, clock, encoder, measuredTimeOf } = this.options;
+    const draft = this.draft(contentInstances, body, ask.request);
+    if (isRefusal(draft)) return refused(draft);
+    const { id, mediaType, bytes, attributes } = draft;
+    const measuredUs = measuredTimeOf(mediaType, bytes) ?? clock.wallUs();
+    const sample = new Sample({ kind: 'stored', mediaType, bytes }, measuredUs, clock.monotonicUs(), 0, encoder, id);
+    const refusal = resources.append(contentInstances, sample, bytes.length, attributes);
+    if (refusal) return refused(refusal);
+    const route = resources.routeOf(contentInstances);
+    if (route) router.publish(route, sample);
+    return answer('STATUS_CREATED', { location: [...contentInstances.path, id], etag: etagOf(contentInstances.history?.latest?.sequence ?? 0) });
+  }
+
+  /** A contentInstance document describes the instance; any other body is the content itself [TS 102 921 10.19, design: spellings]. */
+  private draft(contentInstances: Node, body: Body, request: Request) {
+    const document = isRepresentation(body.mediaType) ? body.document() : undefined;
+    if (document && isRefusal(document)) return document;
+    if (document?.contentInstance === undefined) {
+      return { id: randomId(this.options.random), mediaType: body.mediaType, bytes: body.bytes, attributes: undefined };
+    }
+    const act = { nowUs: this.options.clock.wallUs(), creator: creatorOf(request) };
+    const draft = this.options.resources.tree.draftInstance(contentInstances, document as JsonObject, act);
+    if (isRefusal(draft)) return draft;
+    return { id: draft.id, ...draft.content, attributes: draft.attributes as ReadonlyMap<string, string> | undefined };
+  }
+
+  private update(request: Request, target: FoundTarget): Response {
+    const { resources, clock } = this.options;
+    const document = request.body ? request.body.document() : refuse('STATUS_BAD_REQUEST', 'An UPDATE needs a body.');
+    if (isRefusal(document)) return refused(document);
+    const act = { nowUs: clock.wallUs(), creator: creatorOf(request) };
+    const written = target.kind === 'attribute' ? resources.tree.updateAttribute(target, document, act) : resources.tree.update(target.node, document, act);
+    if (isRefusal(written)) return refused(written);
+    resources.updated(written.node);
+    return answer('STATUS_OK', { etag: written.node.etag, ...(written.isAltered && { content: documentOf(written.node) }) });
+  }
+
+  private remove(target: FoundTarget): Response {
+    const { resources, clock } = this.options;
+    if (target.kind !== 'instance') resources.remove(target.node);
+    else if (!target.record || !target.node.history?.delete(target.record, clock.wallUs())) {
+      return refused(refuse('STATUS_NOT_FOUND', 'There is no such contentInstance any more.'));
+    }
+    return answer('STATUS_OK');
+  }
+
+  private channel(node: Node) {
+    const channel = this.options.resources.channelOf(node);
+    if (!channel) throw new Error(`${node.reference} has no channel`);
+    return channel;
+  }
+}
+
+const creatorOf = ({ originator }: Request): Creator => ({ kind: 'originator', id: originator });
+
+/** Media types whose body may be a resource's document; all else is content as it stands. */
+const isRepresentation = (mediaType: string): boolean =>
+  [FORMATS.json.mediaType, FORMATS.cbor.mediaType].some((type) => type === bareMediaType(mediaType));
+
+const NO_CONTENT = { content: () => undefined };
+const documentOf = (node: Node): Content => ({ kind: 'document', document: resourceDocument(node, NO_CONTENT) as JsonObject });
+
+/** An instance's content inside a document: a measurement is shown as SenML+JSON. */
+function shownContent(sample: Sample) {
+  if (sample.content.kind === 'stored') return sample.content;
+  const bytes = sample.body('content', FORMATS.senmlJson);
+  return bytes && { mediaType: FORMATS.senmlJson.mediaType, bytes };
+}

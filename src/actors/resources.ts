@@ -1,0 +1,143 @@
+/**
+ * The tree with what lives on it: routes of containers, channels, leases. Creating and removing happen here, whoever asks, so
+ * that what is opened with a resource is closed with it.
+ *
+ *     create ──> node ──> container: a route          notificationChannel: a port that is polled
+ *                    └──> expirationTime: a lease     application with aPoC, subscription: told to whoever opens them
+ *     remove ──> everything below, children first, each closed
+ */
+import { parseTime, type Cancel, type Clock } from '../clock.js';
+import { isRefusal, type Refusal } from '../errors.js';
+import type { Random } from '../random.js';
+import { InstanceRecord } from '../resources/history.js';
+import type { Creator, ResourceNode } from '../resources/node.js';
+import { ResourceTree, type Written } from '../resources/tree.js';
+import type { JsonObject } from '../routing/primitive.js';
+import type { Route, Router } from '../routing/router.js';
+import type { Sample } from '../routing/sample.js';
+import { NotificationChannel, type Schedule } from './notification-channel.js';
+
+export type Node = ResourceNode<Sample>;
+
+/** What has to happen elsewhere when resources come and go. A refusal undoes the creation. */
+export interface ResourceEvents {
+  created(node: Node): Refusal | undefined;
+  removed(node: Node): void;
+}
+
+export interface ResourcesOptions {
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly schedule: Schedule;
+  readonly longPollHoldMs: number;
+}
+
+export class Resources {
+  readonly tree: ResourceTree<Sample>;
+  /** By contentInstances. */
+  private readonly routes = new Map<Node, Route>();
+  private readonly channels = new Map<Node, NotificationChannel>();
+  private readonly leases = new Map<Node, Cancel>();
+  private events: ResourceEvents = { created: () => undefined, removed: () => {} };
+
+  constructor(private readonly options: ResourcesOptions) {
+    this.tree = new ResourceTree<Sample>({ random: options.random, nowUs: options.clock.wallUs() });
+  }
+
+  listen(events: ResourceEvents): void {
+    this.events = events;
+  }
+
+  routeOf(contentInstances: Node): Route | undefined {
+    return this.routes.get(contentInstances);
+  }
+
+  allRoutes(): Iterable<Route> {
+    return this.routes.values();
+  }
+
+  channelOf(node: Node): NotificationChannel | undefined {
+    return this.channels.get(node);
+  }
+
+  create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
+    const written = this.tree.create(collection, document, { nowUs: this.options.clock.wallUs(), creator });
+    if (isRefusal(written)) return written;
+    this.open(written.node);
+    const refusal = this.events.created(written.node);
+    if (!refusal) return written;
+    this.remove(written.node);
+    return refusal;
+  }
+
+  /** To be called after an UPDATE: the lease and the declared rate may have changed. */
+  updated(node: Node): void {
+    this.lease(node);
+    const contentInstances = node.child('contentInstances');
+    const route = contentInstances && this.routes.get(contentInstances);
+    if (route) route.sourceRate = numberOf(node, 'reportingRate') ?? 0;
+  }
+
+  remove(node: Node): void {
+    const removed = this.tree.remove(node, this.options.clock.wallUs());
+    for (const each of [...removed].reverse()) this.close(each);
+  }
+
+  /** Stores a sample as its container's latest; told why where it cannot be. */
+  append(contentInstances: Node, sample: Sample, sizeBytes: number, attributes?: ReadonlyMap<string, string>): Refusal | undefined {
+    const name = sample.content.kind === 'stored' ? sample.id : undefined;
+    const createdUs = this.options.clock.wallUs();
+    const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, name, attributes);
+    return contentInstances.history?.append(record);
+  }
+
+  /** Ends every lease and channel: the broker stops. */
+  closeAll(): void {
+    for (const cancel of this.leases.values()) cancel();
+    for (const channel of this.channels.values()) channel.close();
+    this.leases.clear();
+  }
+
+  private open(node: Node): void {
+    const { router, schedule, longPollHoldMs } = this.options;
+    if (node.type === 'container') {
+      const contentInstances = node.child('contentInstances');
+      if (contentInstances) this.routes.set(contentInstances, router.open(node.reference, numberOf(node, 'reportingRate') ?? 0));
+    }
+    if (node.type === 'notificationChannel') this.channels.set(node, new NotificationChannel(schedule, longPollHoldMs));
+    this.lease(node);
+  }
+
+  private close(node: Node): void {
+    this.events.removed(node);
+    this.leases.get(node)?.();
+    this.leases.delete(node);
+    this.channels.get(node)?.close();
+    this.channels.delete(node);
+    const route = this.routes.get(node);
+    if (route) this.options.router.close(route);
+    this.routes.delete(node);
+  }
+
+  private lease(node: Node): void {
+    this.leases.get(node)?.();
+    this.leases.delete(node);
+    const until = node.attributes.get('expirationTime');
+    const untilUs = typeof until === 'string' ? parseTime(until) : undefined;
+    if (untilUs === undefined) return;
+    const { schedule, clock } = this.options;
+    this.leases.set(
+      node,
+      schedule((untilUs - clock.wallUs()) / 1000, () => {
+        this.leases.delete(node);
+        this.remove(node);
+      }),
+    );
+  }
+}
+
+export function numberOf(node: Node, name: string): number | undefined {
+  const value = node.attributes.get(name);
+  return typeof value === 'number' ? value : undefined;
+}

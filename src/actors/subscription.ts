@@ -1,0 +1,121 @@
+/**
+ * The subscription actor: the life of one delivery, whichever binding or resource it came by.
+ *
+ *     opening ── OPEN ──> active <── RESUME, SUSPEND ──> suspended        END, from anywhere ──> ended
+ *
+ * The machine sets the delivery's integer mode; the router and the port read that and nothing else. A crash of this actor
+ * leaves the delivery where it is: the stream goes on, and the next life takes over the state it finds.
+ */
+import type { Clock } from '../clock.js';
+import type { Behaviour, CellKind } from '../kernel/cell.js';
+import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
+import { MODE, type Delivery, type Mode } from '../routing/delivery.js';
+import type { Ending } from '../routing/endings.js';
+import type { Account } from '../routing/group.js';
+import type { Route, Router } from '../routing/router.js';
+import type { Schedule } from './notification-channel.js';
+
+export type SubscriptionMessage =
+  | { readonly type: 'OPEN' }
+  | { readonly type: 'SUSPEND' }
+  | { readonly type: 'RESUME' }
+  | { readonly type: 'END'; readonly ending: Ending };
+
+const subscriptionMachine = setup({
+  types: { events: {} as Exclude<SubscriptionMessage, { type: 'END' }> | Dispose },
+}).createMachine({
+  id: 'subscription',
+  initial: 'opening',
+  on: { DISPOSE: '.ended' },
+  states: {
+    opening: { on: { OPEN: 'active' } },
+    active: { on: { SUSPEND: 'suspended' } },
+    suspended: { on: { RESUME: 'active', OPEN: 'active' } },
+    ended: { type: 'final' },
+  },
+});
+
+const MODES: Readonly<Record<string, Mode>> = {
+  opening: MODE.opening,
+  active: MODE.active,
+  suspended: MODE.suspended,
+  ended: MODE.ended,
+};
+
+/** What a subscription is, apart from its life: kept while it is restarted. */
+export interface SubscriptionRecord {
+  readonly delivery: Delivery;
+  readonly route: Route;
+}
+
+export interface SubscriptionOptions {
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  /** The subscription is over: its balance, for the books. */
+  readonly onEnded: (ending: Ending, account: Account) => void;
+}
+
+export function subscriptionKind(record: SubscriptionRecord, options: SubscriptionOptions): CellKind<SubscriptionMessage> {
+  return {
+    start(cell) {
+      const behaviour = new SubscriptionBehaviour(record, options);
+      cell.own(() => behaviour.dispose());
+      return behaviour;
+    },
+    // An END that meets a crashed actor must not be lost: the table is data and is put right without it.
+    undelivered(message) {
+      if (message.type === 'END') options.onEnded(message.ending, options.router.unsubscribe(record.delivery));
+    },
+  };
+}
+
+class SubscriptionBehaviour implements Behaviour<SubscriptionMessage> {
+  private readonly lifecycle;
+  private cancelRepeat: (() => void) | undefined;
+  private lastRepeatUs = -Infinity;
+
+  constructor(
+    private readonly record: SubscriptionRecord,
+    private readonly options: SubscriptionOptions,
+  ) {
+    const { delivery } = record;
+    this.lifecycle = createLifecycle(subscriptionMachine, undefined, (state) => {
+      delivery.mode = MODES[state] ?? MODE.ended;
+      if (delivery.mode === MODE.active) delivery.port.drain();
+    });
+    // A new life of a subscription that was open already.
+    if (delivery.mode !== MODE.opening) this.lifecycle.send({ type: 'OPEN' });
+    if (delivery.terms.maxSpacingS !== undefined) this.armRepeat(delivery.terms.maxSpacingS * 1000);
+  }
+
+  receive(message: SubscriptionMessage): void {
+    if (message.type !== 'END') {
+      this.lifecycle.send(message);
+      return;
+    }
+    const account = this.options.router.unsubscribe(this.record.delivery);
+    this.dispose();
+    this.options.onEnded(message.ending, account);
+  }
+
+  dispose(): void {
+    this.cancelRepeat?.();
+    this.cancelRepeat = undefined;
+  }
+
+  /** c.pmax: the latest value goes again when nothing newer came for so long. */
+  private armRepeat(delayMs: number): void {
+    this.cancelRepeat = this.options.schedule(delayMs, () => {
+      const { route, delivery } = this.record;
+      const periodUs = (delivery.terms.maxSpacingS ?? 0) * 1e6;
+      const nowUs = this.options.clock.monotonicUs();
+      const quietUs = nowUs - Math.max(this.lastRepeatUs, route.latest?.arrivedUs ?? nowUs);
+      if (quietUs >= periodUs) {
+        this.lastRepeatUs = nowUs;
+        this.options.router.repeat(route, delivery);
+      }
+      this.armRepeat(Math.max(10, (periodUs - (quietUs >= periodUs ? 0 : quietUs)) / 1000));
+    });
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * All subscriptions, however they were asked for: over CoAP, over a WebSocket, or as a subscription resource whose contact is
+ * a notificationChannel. Checks what is asked, makes the delivery and gives it to its actor.
+ */
+import type { Clock } from '../clock.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
+import { Population } from '../kernel/population.js';
+import type { Log } from '../log.js';
+import { randomId, type Random } from '../random.js';
+import { Cadence } from '../routing/cadence.js';
+import { Delivery, type Port } from '../routing/delivery.js';
+import type { FoundTarget } from '../routing/dispatcher.js';
+import type { Ending } from '../routing/endings.js';
+import { FORMATS, type ContentFormat, type Projection } from '../routing/format.js';
+import { accountOf, type Account } from '../routing/group.js';
+import { negotiate } from '../routing/negotiation.js';
+import { parsePath } from '../routing/primitive.js';
+import type { Router } from '../routing/router.js';
+import { checkTerms, LATENCY_CLASSES, type LatencyClass, type Terms } from '../routing/terms.js';
+import type { Schedule } from './notification-channel.js';
+import { numberOf, type Node, type Resources } from './resources.js';
+import { subscriptionKind, type SubscriptionMessage, type SubscriptionRecord } from './subscription.js';
+
+export interface SubscriptionsOptions {
+  readonly resources: Resources;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly schedule: Schedule;
+}
+
+/** Sums over all subscriptions that have ended, so that no sample leaves the books. */
+export interface Totals {
+  received: number;
+  delivered: number;
+  decimated: number;
+  readonly dropped: Map<string, number>;
+}
+
+export class Subscriptions {
+  readonly population: Population<SubscriptionMessage>;
+  /** Of those that are over. */
+  readonly ended: Totals = { received: 0, delivered: 0, decimated: 0, dropped: new Map() };
+  readonly endings = new Map<Ending, number>();
+  private readonly records = new Map<string, SubscriptionRecord>();
+  private readonly ids = new Map<Delivery, string>();
+  /** Deliveries of subscription resources. */
+  private readonly ofResources = new Map<Node, Delivery>();
+
+  constructor(private readonly options: SubscriptionsOptions) {
+    const { clock, random, log } = options;
+    this.population = new Population({ name: 'subscriptions', kind: (id) => this.kindOf(id), clock, random, log });
+  }
+
+  /**
+   * Subscribes a port to what a path points at.
+   *
+   * @returns the delivery, still opening; 405 for what cannot be observed, 400 for a rate that is not to be had, 406 for a format
+   */
+  subscribe(
+    target: FoundTarget,
+    wanted: { readonly terms: Terms; readonly accept: readonly string[]; readonly preferred: ContentFormat },
+    port: Port,
+  ): Delivery | Refusal {
+    const projection = projectionOf(target);
+    if (isRefusal(projection)) return projection;
+    const route = this.options.resources.routeOf(target.node);
+    const container = target.node.parent;
+    if (!route || !container) return notObservable(target.node);
+    const content = target.node.history?.latest?.value.content;
+    const preferred = projection === 'instance' && wanted.preferred.mediaType.includes('json') ? FORMATS.json : wanted.preferred;
+    const format = negotiate(projection, content, wanted.accept, preferred);
+    if (isRefusal(format)) return format;
+    const defaultRate = numberOf(container, 'defaultRate');
+    const highestRate = numberOf(container, 'highestRate');
+    const cadence = Cadence.of(route.sourceRate, wanted.terms, {
+      ...(defaultRate !== undefined && { defaultRate }),
+      ...(highestRate !== undefined && { highestRate }),
+    });
+    if (isRefusal(cadence)) return cadence;
+    const delivery = new Delivery(port, projection, format, wanted.terms);
+    this.options.router.subscribe(route, delivery, cadence);
+    const id = randomId(this.options.random);
+    this.records.set(id, { delivery, route });
+    this.ids.set(delivery, id);
+    this.population.activate(id);
+    return delivery;
+  }
+
+  /** The answer to the registration is on its way. */
+  open(delivery: Delivery): void {
+    this.tell(delivery, { type: 'OPEN' });
+  }
+
+  suspend(delivery: Delivery): void {
+    this.tell(delivery, { type: 'SUSPEND' });
+  }
+
+  resume(delivery: Delivery): void {
+    this.tell(delivery, { type: 'RESUME' });
+  }
+
+  /** Ends one; harmless for one that has ended. */
+  end(delivery: Delivery, ending: Ending): void {
+    this.tell(delivery, { type: 'END', ending });
+  }
+
+  /** A subscription resource was created: its contact must be a channel here. */
+  openResource(node: Node): Refusal | undefined {
+    const wanted = this.wantedBy(node);
+    if (isRefusal(wanted)) return wanted;
+    const delivery = this.subscribe(wanted.target, wanted, wanted.channel);
+    if (isRefusal(delivery)) return delivery;
+    wanted.channel.join(delivery, node.path);
+    this.ofResources.set(node, delivery);
+    this.open(delivery);
+    return undefined;
+  }
+
+  /** It was deleted, or has expired. */
+  closeResource(node: Node): void {
+    const delivery = this.ofResources.get(node);
+    if (delivery) this.end(delivery, 'UNSUBSCRIBED');
+    this.ofResources.delete(node);
+  }
+
+  /** A container goes: its subscribers are told. */
+  closeRoute(contentInstances: Node, ending: Ending): void {
+    const route = this.options.resources.routeOf(contentInstances);
+    for (const group of [...(route?.groups ?? [])]) {
+      for (const delivery of [...group.deliveries]) {
+        delivery.port.end(delivery, ending);
+        this.end(delivery, ending);
+      }
+    }
+  }
+
+  /** Accounts of the subscriptions that stand. */
+  *accounts(): Iterable<Account> {
+    for (const { delivery } of this.records.values()) yield accountOf(delivery);
+  }
+
+  private tell(delivery: Delivery, message: SubscriptionMessage): void {
+    const id = this.ids.get(delivery);
+    if (id !== undefined) this.population.get(id)?.tell(message);
+  }
+
+  private kindOf(id: string) {
+    const record = this.records.get(id);
+    if (!record) throw new Error(`a subscription ${id} that nobody made`);
+    const { router, clock, schedule } = this.options;
+    return subscriptionKind(record, {
+      router,
+      clock,
+      schedule,
+      onEnded: (ending, account) => this.close(id, record.delivery, ending, account),
+    });
+  }
+
+  private close(id: string, delivery: Delivery, ending: Ending, account: Account): void {
+    this.records.delete(id);
+    this.ids.delete(delivery);
+    this.population.end(id);
+    this.endings.set(ending, (this.endings.get(ending) ?? 0) + 1);
+    this.ended.received += account.received;
+    this.ended.delivered += account.delivered;
+    this.ended.decimated += account.decimated;
+    for (const [reason, count] of Object.entries(account.dropped)) {
+      if (count > 0) this.ended.dropped.set(reason, (this.ended.dropped.get(reason) ?? 0) + count);
+    }
+    this.options.log.debug({ subscription: id, ending, account }, 'subscription ended');
+  }
+
+  /** Reads a subscription resource: what, how often, as what, and to which channel. */
+  private wantedBy(node: Node) {
+    const { resources, clock } = this.options;
+    const subscribed = node.parent?.parent;
+    if (!subscribed || subscribed.type !== 'contentInstances') {
+      return refuse('STATUS_NOT_IMPLEMENTED', 'Changes of this resource cannot be subscribed to; subscribe to the contentInstances of a container.');
+    }
+    const contact = parsePath(String(node.attributes.get('contact')));
+    const at = isRefusal(contact) ? undefined : resources.tree.resolve(contact, clock.wallUs());
+    const channel = at?.kind === 'resource' ? resources.channelOf(at.node) : undefined;
+    if (!channel) {
+      return refuse('STATUS_BAD_REQUEST', `subscription.contact is ${String(node.attributes.get('contact'))}; it must be the contactURI of a notificationChannel here.`);
+    }
+    const accessor = accessorOf(node);
+    const target = resources.tree.resolve([...subscribed.path, ...accessor], clock.wallUs());
+    if (target.kind === 'none') return target.refusal;
+    const rate = numberOf(node, 'rate');
+    const spacingMs = numberOf(node, 'minimalTimeBetweenNotifications');
+    const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies LatencyClass | undefined;
+    const terms = checkTerms({
+      ...(rate !== undefined && { rate }),
+      ...(spacingMs !== undefined && spacingMs > 0 && { minSpacingS: spacingMs / 1000 }),
+      ...(latencyClass !== undefined && { latencyClass }),
+    });
+    if (isRefusal(terms)) return terms;
+    const accept = node.attributes.get('accept');
+    return { target, terms, channel, accept: typeof accept === 'string' ? [accept] : [], preferred: FORMATS.senmlJson };
+  }
+}
+
+/** `latest` of a contentInstances, whole or its bare content. */
+function projectionOf(target: FoundTarget): Projection | Refusal {
+  if (target.kind === 'instance' && target.by === 'latest') {
+    const part = target.rest.join('/');
+    if (part === '') return 'instance';
+    if (part === 'content') return 'content';
+  }
+  return notObservable(target.node);
+}
+
+const notObservable = ({ reference }: Node): Refusal =>
+  refuse('STATUS_METHOD_NOT_ALLOWED', `${reference} cannot be observed; .../contentInstances/latest and .../contentInstances/latest/content of a container can.`);
+
+/** What of the contentInstances is notified; all of the latest by default. */
+function accessorOf(node: Node): readonly string[] {
+  const filter = node.attributes.get('filterCriteria');
+  const accessor = typeof filter === 'object' && filter !== null && 'attributeAccessor' in filter ? filter.attributeAccessor : undefined;
+  return typeof accessor === 'string' ? accessor.split('/') : ['latest'];
+}
