@@ -1,13 +1,12 @@
 /**
  * What a sample is written as, for every row of the table of formats. Called once per sample, projection and format, however
  * many subscribers there are: `Sample.body` keeps what comes out.
- *
- * The instance projection is the same document that a RETRIEVE of the contentInstance answers, so whoever needs one asks here.
  */
+import { formatTime } from '../clock.js';
+import { contentField, type InstanceContent } from '../resources/instance.js';
 import { bareMediaType, FORMATS, type ContentFormat } from '../routing/format.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Sample, SampleEncoder } from '../routing/sample.js';
-import { formatTime } from '../clock.js';
 import { writeCbor } from './codec.js';
 import { writeSampleProto } from './sample-message.js';
 import { writeSenmlCbor, writeSenmlJson } from './senml.js';
@@ -51,41 +50,25 @@ function instanceBody(sample: Sample, format: ContentFormat): Uint8Array | undef
   }
 }
 
-/** The contentInstance of a sample [TS 102 690 contentInstance; JSON content as textContent or, in base64, binaryContent]. */
-export function instanceDocument(sample: Sample): JsonObject {
-  const { mediaType, bytes } = contentOf(sample);
-  const time = formatTime(sample.measuredUs);
-  const text = isText(mediaType) ? utf8(bytes) : undefined;
+/** As a RETRIEVE of the contentInstance answers it [resources/instance.ts]. */
+function instanceDocument(sample: Sample): JsonObject {
+  const content = contentOf(sample);
+  const creationTime = formatTime(sample.measuredUs);
   return {
     contentInstance: {
       id: sample.id,
-      creationTime: time,
-      lastModifiedTime: time,
-      contentSize: bytes.length,
-      content: {
-        contentType: mediaType,
-        ...(text === undefined ? { binaryContent: Buffer.from(bytes).toString('base64') } : { textContent: text }),
-      },
+      creationTime,
+      lastModifiedTime: creationTime,
+      contentSize: content.bytes.length,
+      content: contentField(content),
     },
   };
 }
 
 /** The content inside an instance: a measurement is shown as SenML+JSON. */
-function contentOf(sample: Sample): { readonly mediaType: string; readonly bytes: Uint8Array } {
+function contentOf(sample: Sample): InstanceContent {
   if (sample.content.kind === 'stored') return sample.content;
   const bytes = sample.body('content', FORMATS.senmlJson);
   if (!bytes) throw new Error('a measurement without a SenML form'); // contentBody always has one
   return { mediaType: FORMATS.senmlJson.mediaType, bytes };
-}
-
-const TEXT_TYPE = /^text\/|[/+](json|xml)$|\/link-format$/;
-const isText = (mediaType: string): boolean => TEXT_TYPE.test(bareMediaType(mediaType));
-
-/** `undefined` for bytes that are not UTF-8, whatever their media type claims. */
-function utf8(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
 }
