@@ -7,6 +7,8 @@ import type { ContentFormat } from './format.js';
 
 export type Operation = 'create' | 'retrieve' | 'update' | 'delete' | 'notify';
 export type BindingName = 'http' | 'coap' | 'ws';
+/** What travels on the reliable lane: acknowledged by the receiver, in order, never conflated. */
+export type ReliableKind = 'command' | 'alarm' | 'outcome';
 
 /** Plain JSON, which is also what CBOR bodies are read into; byte strings become base64 text before they get here. */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject;

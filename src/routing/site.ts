@@ -7,11 +7,10 @@
 import type { Refusal } from '../errors.js';
 import type { Delivery, Port } from './delivery.js';
 import type { Ending } from './endings.js';
-import type { BindingName, JsonObject, Request, Response } from './primitive.js';
+import type { BindingName, JsonObject, ReliableKind, Request, Response } from './primitive.js';
 import type { Terms } from './terms.js';
 
-/** What travels on the reliable lane: acknowledged by the receiver, in order, never conflated. */
-export type ReliableKind = 'command' | 'alarm' | 'outcome';
+export type { ReliableKind } from './primitive.js';
 
 /** A port that has a reliable lane besides its measurements; so far only WebSocket's. */
 export interface ReliablePort extends Port {
