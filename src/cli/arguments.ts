@@ -56,9 +56,12 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
 
 export const gather = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
-export const rateOption = (): Option => new Option('--rate <R>', 'samples per second, dividing what the source reports').argParser(positive);
+export const rateOption = (): Option =>
+  new Option('--rate <R>', 'samples per second, dividing what the source reports').argParser(positive);
 export const acceptOption = (): Option =>
-  new Option('--accept <TYPE>', `format wanted: a media type, or ${Object.keys(SHORT_NAMES).join(', ')}`).argParser(mediaType);
+  new Option('--accept <TYPE>', `format wanted: a media type, or ${Object.keys(SHORT_NAMES).join(', ')}`).argParser(
+    mediaType,
+  );
 export const classOption = (): Option => new Option('--class <CLASS>', 'latency class').choices([...LATENCY_CLASSES]);
 export const timeoutOption = (what: string, byDefault?: number): Option => {
   const option = new Option('--timeout <S>', what).argParser(positive);

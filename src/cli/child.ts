@@ -20,14 +20,18 @@ export class Child {
     commandLine: readonly string[],
     print: (line: string) => void,
   ) {
-    this.process = spawn(process.execPath, [...process.execArgv, SCRIPT, ...commandLine], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(process.execPath, [...process.execArgv, SCRIPT, ...commandLine], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const { stdout, stderr } = this.process;
     if (stdout) createInterface({ input: stdout }).on('line', print);
     if (stderr) createInterface({ input: stderr }).on('line', (line) => (this.lastWords = line));
     this.ended = new Promise((resolve) => {
       this.process.once('error', (error) => resolve(error.message));
       // `close` follows `exit` when its output has been read too.
-      this.process.once('close', (code, signal) => resolve(`${signal ?? `exit code ${code}`}${this.lastWords === '' ? '' : `: ${this.lastWords}`}`));
+      this.process.once('close', (code, signal) =>
+        resolve(`${signal ?? `exit code ${code}`}${this.lastWords === '' ? '' : `: ${this.lastWords}`}`),
+      );
     });
   }
 

@@ -22,7 +22,10 @@ const asBytes = (value: unknown): Buffer => (Buffer.isBuffer(value) ? value : Bu
 coap.registerOption('ETag', asBytes, asBytes);
 
 /** @param request its `to` is a whole coap:// URI. Throws a GridcastError as `Client.request` does. */
-export function coapRequest({ op, to, accept, body, signal, timeoutMs = 10_000 }: ClientRequest, clock: Clock): Promise<ClientResponse> {
+export function coapRequest(
+  { op, to, accept, body, signal, timeoutMs = 10_000 }: ClientRequest,
+  clock: Clock,
+): Promise<ClientResponse> {
   const target = parseTarget(to);
   const where = authority(target);
   const sent = body && bytesOf(body);
@@ -47,17 +50,26 @@ export function coapRequest({ op, to, accept, body, signal, timeoutMs = 10_000 }
     );
     signal?.addEventListener('abort', abort);
     // Stays for good: node-coap may report a late failure of an exchange that is over.
-    request.on('error', (error: Error) => finish(() => reject(new GridcastError('unreachable', `No CoAP answer from ${where}: ${reasonOf(error)}.`))));
+    request.on('error', (error: Error) =>
+      finish(() => reject(new GridcastError('unreachable', `No CoAP answer from ${where}: ${reasonOf(error)}.`))),
+    );
     request.on('response', (response: IncomingMessage) => finish(() => settleWith(read(response), resolve, reject)));
     // Given as options, decoded: node-coap would send the escapes of a URI as they stand.
     request.setOption('Uri-Path', segmentsOf(target.path));
-    request.setOption('Uri-Query', Array.from(target.query, ([name, value]) => Buffer.from(`${name}=${value}`)));
+    request.setOption(
+      'Uri-Query',
+      Array.from(target.query, ([name, value]) => Buffer.from(`${name}=${value}`)),
+    );
     if (sent && sent.bytes.length > BLOCK_BYTES) request.setOption('Block1', FIRST_BLOCK);
     request.end(sent && Buffer.from(sent.bytes));
   });
 }
 
-function settleWith(result: ClientResponse | GridcastError, resolve: (response: ClientResponse) => void, reject: (error: Error) => void): void {
+function settleWith(
+  result: ClientResponse | GridcastError,
+  resolve: (response: ClientResponse) => void,
+  reject: (error: Error) => void,
+): void {
   if (result instanceof GridcastError) reject(result);
   else resolve(result);
 }
@@ -78,12 +90,15 @@ function read(response: IncomingMessage): ClientResponse | GridcastError {
   const [group = 0, detail = 0] = response.code.split('.').map(Number);
   const code = coapCode(group, detail);
   const format = response.headers['Content-Format'];
-  const mediaType = typeof format === 'number' ? formatOfCoap(format)?.mediaType : format === undefined ? undefined : String(format);
+  const mediaType =
+    typeof format === 'number' ? formatOfCoap(format)?.mediaType : format === undefined ? undefined : String(format);
   const bytes = response.payload;
   if (group >= 4) return refusalOf(statusOf('coap', code), mediaType, bytes);
   // Of an option that repeats, `headers` has only the last.
   const options = response._packet.options ?? [];
-  const location = options.filter(({ name }) => name === 'Location-Path').map(({ value }) => `/${encodeURIComponent(String(value))}`);
+  const location = options
+    .filter(({ name }) => name === 'Location-Path')
+    .map(({ value }) => `/${encodeURIComponent(String(value))}`);
   return {
     status: code === coapCode(2, 1) ? 'STATUS_CREATED' : 'STATUS_OK',
     bytes,

@@ -43,7 +43,11 @@ export function addCommand(program: Command, shell: Shell): void {
     .action((uri: string, flags: CommandFlags) => run(shell, uri, flags));
 }
 
-async function run(shell: Shell, uri: string, { point, value: to, deadline, id, cancel = false, json = false }: CommandFlags): Promise<void> {
+async function run(
+  shell: Shell,
+  uri: string,
+  { point, value: to, deadline, id, cancel = false, json = false }: CommandFlags,
+): Promise<void> {
   const request: CommandRequest = {
     point,
     signal: shell.interrupted,
@@ -64,7 +68,12 @@ async function run(shell: Shell, uri: string, { point, value: to, deadline, id, 
   } finally {
     await client.close();
   }
-  if (last?.state !== 'executed') throw new GridcastError('refused', `The command was not executed: ${last?.state}${last?.reason === undefined ? '' : `, ${last.reason}`}.`);
+  if (last?.state !== 'executed')
+    throw new GridcastError(
+      'refused',
+      `The command was not executed: ${last?.state}${last?.reason === undefined ? '' : `, ${last.reason}`}.`,
+    );
 }
 
-const line = ({ commandId, state, reason }: CommandNews, ms: number): string => `${commandId} ${state} after ${ms} ms${reason === undefined ? '' : `: ${reason}`}`;
+const line = ({ commandId, state, reason }: CommandNews, ms: number): string =>
+  `${commandId} ${state} after ${ms} ms${reason === undefined ? '' : `: ${reason}`}`;

@@ -66,12 +66,37 @@ class Cast {
   /** Starts all parts, each when what it needs is there. */
   async play(): Promise<void> {
     const { shell } = this;
-    const pmus = await this.start('sim pmu', ['sim', 'pmu', '--listen', `tcp://${HOST}:${await port('pmu', shell)}`, '--pmus', '3', '--rate', String(PMU_RATE)], {
-      pmu: /listening tcp:\/\/(\S+)/,
-    });
+    const pmus = await this.start(
+      'sim pmu',
+      [
+        'sim',
+        'pmu',
+        '--listen',
+        `tcp://${HOST}:${await port('pmu', shell)}`,
+        '--pmus',
+        '3',
+        '--rate',
+        String(PMU_RATE),
+      ],
+      {
+        pmu: /listening tcp:\/\/(\S+)/,
+      },
+    );
     const broker = await this.start(
       'serve',
-      ['serve', '--host', HOST, '--http', String(await port('http', shell)), '--coap', String(await port('coap', shell)), '--log-level', 'warn', '--pmu', `c37118+tcp://${pmus.pmu}?idcode=1`],
+      [
+        'serve',
+        '--host',
+        HOST,
+        '--http',
+        String(await port('http', shell)),
+        '--coap',
+        String(await port('coap', shell)),
+        '--log-level',
+        'warn',
+        '--pmu',
+        `c37118+tcp://${pmus.pmu}?idcode=1`,
+      ],
       { http: /^ +HTTP +http:\/\/([^/]+)/, coap: /^ +CoAP +coap:\/\/([^/]+)/ },
     );
     shell.note(`broker at http://${broker.http}/m2m and coap://${broker.coap}/m2m; Ctrl-C ends it`);
@@ -80,7 +105,13 @@ class Cast {
         const path = `/m2m/applications/${pmu}/containers/measurements/contentInstances/latest/content`;
         await this.untilThere(`http://${broker.http}${path}`);
         const at = binding === 'coap' ? broker.coap : broker.http;
-        this.add(new Child(`observe ${binding}`, ['observe', `${binding}://${at}${path}`, '--rate', String(SHOWN_RATE)], (line) => shell.print(line)));
+        this.add(
+          new Child(
+            `observe ${binding}`,
+            ['observe', `${binding}://${at}${path}`, '--rate', String(SHOWN_RATE)],
+            (line) => shell.print(line),
+          ),
+        );
       }),
     );
   }
@@ -88,7 +119,8 @@ class Cast {
   async stop(): Promise<void> {
     this.isOver = true;
     // Consumers first, the broker and its source after them: nobody sees the other go.
-    for (const part of [this.children.slice(2), this.children.slice(0, 2)]) await Promise.all(part.map((child) => child.stop(this.shell.clock)));
+    for (const part of [this.children.slice(2), this.children.slice(0, 2)])
+      await Promise.all(part.map((child) => child.stop(this.shell.clock)));
   }
 
   private add(child: Child): void {
@@ -100,7 +132,11 @@ class Cast {
   }
 
   /** Starts a part and waits until its output has told every one of the addresses. */
-  private start<Name extends string>(name: string, commandLine: readonly string[], wanted: Readonly<Record<Name, RegExp>>): Promise<Record<Name, string>> {
+  private start<Name extends string>(
+    name: string,
+    commandLine: readonly string[],
+    wanted: Readonly<Record<Name, RegExp>>,
+  ): Promise<Record<Name, string>> {
     const names = Object.keys(wanted) as Name[];
     const found: Partial<Record<Name, string>> = {};
     return new Promise((resolve) => {
@@ -141,4 +177,3 @@ async function port(name: keyof typeof PORTS, shell: Shell): Promise<number> {
     return 0;
   }
 }
-

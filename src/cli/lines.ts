@@ -32,7 +32,8 @@ function valuesOf(reading: Reading): string {
   return frequency === undefined ? reading.records.map(recordText).join(', ') : `${frequency.toFixed(4)} Hz`;
 }
 
-const recordText = ({ name, value, unit }: SenmlRecord): string => `${name} ${plainValue(value)}${unit === undefined ? '' : ` ${unit}`}`;
+const recordText = ({ name, value, unit }: SenmlRecord): string =>
+  `${name} ${plainValue(value)}${unit === undefined ? '' : ` ${unit}`}`;
 
 /** `{"binding","uri","time","timeUs","missed","records":[...]}`; `mediaType` and content instead of records for what is no sample. */
 export function sampleJson(binding: BindingName, uri: string, notification: Notification): string {
@@ -69,7 +70,9 @@ const plainValue = (value: SenmlRecord['value']): string =>
 export function contentJson(mediaType: string, bytes: Uint8Array): { mediaType: string; [form: string]: Json } {
   const value = readValue(mediaType, bytes);
   if (!isRefusal(value)) return { mediaType, document: value.parsed };
-  return isText(mediaType) ? { mediaType, textContent: textOf(bytes) } : { mediaType, binaryContent: Buffer.from(bytes).toString('base64') };
+  return isText(mediaType)
+    ? { mediaType, textContent: textOf(bytes) }
+    : { mediaType, binaryContent: Buffer.from(bytes).toString('base64') };
 }
 
 /** A body for a person: JSON laid out, records one a line, text as it is, of anything else the size. */

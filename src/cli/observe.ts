@@ -38,7 +38,11 @@ export function addObserve(program: Command, shell: Shell): void {
     .action((uri: string, flags: ObserveFlags) => observe(shell, uri, flags));
 }
 
-async function observe(shell: Shell, uri: string, { count: wanted = Infinity, timeout, json = false, rate, accept, class: latencyClass }: ObserveFlags): Promise<void> {
+async function observe(
+  shell: Shell,
+  uri: string,
+  { count: wanted = Infinity, timeout, json = false, rate, accept, class: latencyClass }: ObserveFlags,
+): Promise<void> {
   const late = new AbortController();
   const cancel = timeout === undefined ? undefined : shell.clock.after(timeout * 1000, () => late.abort());
   const terms: ObserveTerms = {
@@ -57,7 +61,10 @@ async function observe(shell: Shell, uri: string, { count: wanted = Infinity, ti
   } catch (error) {
     if (!late.signal.aborted) throw error;
     if (seen === 0 || wanted !== Infinity) {
-      throw new GridcastError('timed-out', `${seen} ${seen === 1 ? 'sample' : 'samples'} came within ${timeout} s${wanted === Infinity ? '' : `, not ${wanted}`}.`);
+      throw new GridcastError(
+        'timed-out',
+        `${seen} ${seen === 1 ? 'sample' : 'samples'} came within ${timeout} s${wanted === Infinity ? '' : `, not ${wanted}`}.`,
+      );
     }
   } finally {
     cancel?.();

@@ -27,8 +27,14 @@ export async function runProgram(words: readonly string[], shell: Shell): Promis
     .version(version)
     .showHelpAfterError('(--help says more)')
     .exitOverride()
-    .configureOutput({ writeOut: (text) => shell.print(text.trimEnd()), writeErr: (text) => shell.complain(text.trimEnd()) })
-    .addHelpText('after', '\nFirst steps:\n  gridcast demo\n  gridcast serve --pmu "c37118+tcp://127.0.0.1:4712?idcode=1"');
+    .configureOutput({
+      writeOut: (text) => shell.print(text.trimEnd()),
+      writeErr: (text) => shell.complain(text.trimEnd()),
+    })
+    .addHelpText(
+      'after',
+      '\nFirst steps:\n  gridcast demo\n  gridcast serve --pmu "c37118+tcp://127.0.0.1:4712?idcode=1"',
+    );
   for (const add of COMMANDS) add(program, shell);
   try {
     await program.parseAsync(words, { from: 'user' });
@@ -38,14 +44,17 @@ export async function runProgram(words: readonly string[], shell: Shell): Promis
   }
 }
 
-const interruptionOf = ({ interrupted: { reason } }: Shell): Interruption | undefined => (reason instanceof Interruption ? reason : undefined);
+const interruptionOf = ({ interrupted: { reason } }: Shell): Interruption | undefined =>
+  reason instanceof Interruption ? reason : undefined;
 
 /** Says what went wrong; the exit code. */
 function report(error: unknown, shell: Shell): number {
   // commander has said it already; its own codes are 1 for a mistake and 0 for help asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED;
   shell.complain(`gridcast: ${sentenceOf(error)}`);
-  return error instanceof UsageError || (error instanceof GridcastError && error.kind === 'argument') ? MISUSED : FAILED;
+  return error instanceof UsageError || (error instanceof GridcastError && error.kind === 'argument')
+    ? MISUSED
+    : FAILED;
 }
 
 function sentenceOf(error: unknown): string {

@@ -26,7 +26,10 @@ const VERBS = [
     name: 'get',
     op: 'retrieve',
     description: 'read a resource',
-    examples: ['get http://127.0.0.1:8080/m2m', `get ${PMU}/measurements/contentInstances/latest/content --accept senml+json`],
+    examples: [
+      'get http://127.0.0.1:8080/m2m',
+      `get ${PMU}/measurements/contentInstances/latest/content --accept senml+json`,
+    ],
   },
   {
     name: 'post',
@@ -43,12 +46,20 @@ const VERBS = [
     description: 'change a resource',
     examples: [`put ${PMU}/measurements '{"container":{"maxNrOfInstances":100}}'`],
   },
-  { name: 'delete', op: 'delete', description: 'delete a resource', examples: ['delete http://127.0.0.1:8080/m2m/applications/meter-1'] },
+  {
+    name: 'delete',
+    op: 'delete',
+    description: 'delete a resource',
+    examples: ['delete http://127.0.0.1:8080/m2m/applications/meter-1'],
+  },
 ] as const;
 
 export function addRequests(program: Command, shell: Shell): void {
   for (const { name, op, description, examples } of VERBS) {
-    const command = program.command(name).description(`${description}, over coap://, ws:// or http://`).argument('<URI>', 'of the resource', anyUri);
+    const command = program
+      .command(name)
+      .description(`${description}, over coap://, ws:// or http://`)
+      .argument('<URI>', 'of the resource', anyUri);
     const takesBody = op === 'create' || op === 'update';
     if (takesBody) {
       command
@@ -68,7 +79,13 @@ export function addRequests(program: Command, shell: Shell): void {
   }
 }
 
-async function request(shell: Shell, op: ClientRequest['op'], to: string, text: string | undefined, flags: RequestFlags): Promise<void> {
+async function request(
+  shell: Shell,
+  op: ClientRequest['op'],
+  to: string,
+  text: string | undefined,
+  flags: RequestFlags,
+): Promise<void> {
   const body = await bodyOf(text, flags);
   const { accept, timeout } = flags;
   const asked: ClientRequest = {
@@ -109,7 +126,9 @@ async function standardInput(): Promise<Uint8Array> {
 function show(shell: Shell, { status, mediaType: type, bytes, location }: ClientResponse, json: boolean): void {
   if (json) {
     const content = type === undefined ? {} : contentJson(type, bytes);
-    shell.print(JSON.stringify({ status, code: STATUSES[status].http, ...(location !== undefined && { location }), ...content }));
+    shell.print(
+      JSON.stringify({ status, code: STATUSES[status].http, ...(location !== undefined && { location }), ...content }),
+    );
     return;
   }
   shell.note(shell.paint('dim', `${STATUSES[status].http} ${status}${type === undefined ? '' : ` ${type}`}`));

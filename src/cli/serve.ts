@@ -36,7 +36,7 @@ async function run(shell: Shell, flags: ServeFlags, version: string): Promise<vo
   const file = path === undefined ? undefined : { path, text: await read(path) };
   const loaded = loadConfig({ flags, environment, ...(file && { file }) });
   if (isRefusal(loaded)) throw new UsageError(loaded.detail);
-  if (flags['printConfig'] === true) return shell.print(printConfig(loaded).trimEnd());
+  if (flags.printConfig === true) { shell.print(printConfig(loaded).trimEnd()); return; }
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
   for (const line of banner(version, daemon.addresses, loaded.config.pmu.length > 0, shell)) shell.print(line);
@@ -55,18 +55,23 @@ async function read(path: string): Promise<string> {
 const CONTENT = 'containers/measurements/contentInstances/latest/content';
 
 /** What listens where, and the next three commands to try. */
-function banner(version: string, { http, coap }: DaemonAddresses, hasPmu: boolean, { paint }: Shell): readonly string[] {
+function banner(
+  version: string,
+  { http, coap }: DaemonAddresses,
+  hasPmu: boolean,
+  shell: Shell,
+): readonly string[] {
   const attach = `gridcast post http://${http}/m2m/applications '{"application":{"aPoC":"c37118+tcp://127.0.0.1:4712?idcode=1"}}'`;
   const observe = `gridcast observe coap://${coap}/m2m/applications/pmu-1/${CONTENT} --rate 5`;
   const next = hasPmu
     ? [`gridcast tree http://${http}/m2m`, observe, `gridcast top http://${http}`]
     : ['gridcast sim pmu --listen tcp://127.0.0.1:4712 --pmus 3', attach, observe];
   return [
-    `${paint('bold', `Gridcast ${version}`)} listens at`,
+    `${shell.paint('bold', `Gridcast ${version}`)} listens at`,
     `  HTTP       http://${http}/m2m`,
     `  WebSocket  ws://${http}/m2m`,
     `  CoAP       coap://${coap}/m2m`,
     'Try next, in another terminal:',
-    ...next.map((line) => `  ${paint('cyan', line)}`),
+    ...next.map((line) => `  ${shell.paint('cyan', line)}`),
   ];
 }

@@ -43,14 +43,16 @@ const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGPIPE: 0 } as const;
 /** The shell of this process. To be opened once. */
 export function openShell(): Shell {
   const { stdout, stderr } = process;
-  const isColoured = stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  const isColoured = stdout.isTTY && (process.env.NO_COLOR ?? '') === '';
   return {
     clock: systemClock,
     isTerminal: stdout.isTTY,
     interrupted: interruption(),
     print: (line) => void stdout.write(`${line}\n`),
     write: (bytes) => void stdout.write(bytes),
-    note: (line) => void (stderr.isTTY && stderr.write(`${line}\n`)),
+    note(line) {
+      if (stderr.isTTY) stderr.write(`${line}\n`);
+    },
     complain: (line) => void stderr.write(`${line}\n`),
     paint: (style, text) => (isColoured ? styleText(style, text) : text),
   };

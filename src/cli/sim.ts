@@ -26,7 +26,10 @@ export function addSim(program: Command, shell: Shell): void {
     .option('--rate <R>', 'frames per second, or 1/N (default: 30)')
     .option('--pmus <N>', 'PMUs in the stream (default: 1)')
     .option('--nominal <HZ>', '50 or 60 (default: what goes with the rate)')
-    .option('--format <BITS>', 'FORMAT word: 1 polar, 2 float phasors, 4 float analogs, 8 float frequency (default: 15)')
+    .option(
+      '--format <BITS>',
+      'FORMAT word: 1 polar, 2 float phasors, 4 float analogs, 8 float frequency (default: 15)',
+    )
     .option('--time-base <N>', 'TIME_BASE (default: 1000000)')
     .option('--disturb <NAME[:key=value,...]>', `repeatable: ${Object.keys(DISTURBANCES).join(', ')}`, gather)
     .option('--seed <N>', 'equal seeds give equal streams')
@@ -43,10 +46,17 @@ export function addSim(program: Command, shell: Shell): void {
     .command('replay')
     .description('devices out of a capture, at their own pace and dated now')
     .argument('<FILE>', 'a pcap file with C37.118 in it')
-    .option('--listen <URI>', 'where a stream is served, tcp:// or udp://; repeatable, one for each --stream (default: udp://127.0.0.1:4713)', gather)
+    .option(
+      '--listen <URI>',
+      'where a stream is served, tcp:// or udp://; repeatable, one for each --stream (default: udp://127.0.0.1:4713)',
+      gather,
+    )
     .option('--stream <IDCODE>', 'a stream of the capture; repeatable', gather)
     .option('--loop', 'begin again at the end')
-    .addHelpText('after', '\nExample:\n  gridcast sim replay C37.118_1PMU_UDP.pcap --listen udp://127.0.0.1:4713 --stream 60 --loop')
+    .addHelpText(
+      'after',
+      '\nExample:\n  gridcast sim replay C37.118_1PMU_UDP.pcap --listen udp://127.0.0.1:4713 --stream 60 --loop',
+    )
     .action(async (file: string, flags: Omit<ReplayFlags, 'file'>) => {
       const options = accepted(parseReplay({ file, ...flags }));
       const replay = accepted(await startReplay(options, { ...context(), disk: systemDisk }));
@@ -71,12 +81,17 @@ const context = () => ({
 });
 
 function accepted<T>(result: T | Refusal): T {
-  if (isRefusal(result)) throw result.status === 'STATUS_BAD_REQUEST' ? new UsageError(result.detail) : new Error(result.detail);
+  if (isRefusal(result))
+    throw result.status === 'STATUS_BAD_REQUEST' ? new UsageError(result.detail) : new Error(result.detail);
   return result;
 }
 
 /** Until it is interrupted, or has come to its end. */
-async function run(shell: Shell, simulator: Simulator<unknown>, finished: Promise<void> = new Promise(() => {})): Promise<void> {
+async function run(
+  shell: Shell,
+  simulator: Simulator<unknown>,
+  finished = new Promise<void>(() => {}),
+): Promise<void> {
   for (const address of simulator.addresses) shell.print(`listening ${address}`);
   await Promise.race([finished, interruption(shell)]);
   await simulator.close();

@@ -16,7 +16,11 @@ const DEFAULT_INTERVAL_S = 2;
 /** Cursor home, and erase to the end of the screen. */
 const REDRAW = '\u001b[H\u001b[J';
 /** prom-client's own figures of the process, under the broker's prefix: those worth a line here. */
-const PROCESS_FIGURES = ['gridcast_process_resident_memory_bytes', 'gridcast_process_cpu_seconds_total', 'gridcast_nodejs_eventloop_lag_p99_seconds'];
+const PROCESS_FIGURES = [
+  'gridcast_process_resident_memory_bytes',
+  'gridcast_process_cpu_seconds_total',
+  'gridcast_nodejs_eventloop_lag_p99_seconds',
+];
 
 export interface Series {
   readonly name: string;
@@ -41,7 +45,10 @@ export function addTop(program: Command, shell: Shell): void {
     .argument('[URI]', 'of the broker', uriOf('http', 'https'), DEFAULT_URI)
     .option('--interval <S>', 'seconds that rates are taken over', positive, DEFAULT_INTERVAL_S)
     .addOption(jsonOption('one JSON object per figure, once'))
-    .addHelpText('after', '\nExamples:\n  gridcast top\n  gridcast top http://127.0.0.1:8080 --interval 5\n  gridcast top --json | jq .')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gridcast top\n  gridcast top http://127.0.0.1:8080 --interval 5\n  gridcast top --json | jq .',
+    )
     .action(async (uri: string, { interval, json = false }: { interval: number; json?: boolean }) => {
       const client = await open(uri);
       try {
@@ -64,7 +71,10 @@ async function show(shell: Shell, client: Client, intervalS: number, json: boole
   } while (shell.isTerminal && !json);
 }
 
-async function scrape(client: Client, { clock, interrupted }: Shell): Promise<{ readonly atUs: number; readonly series: readonly Series[] }> {
+async function scrape(
+  client: Client,
+  { clock, interrupted }: Shell,
+): Promise<{ readonly atUs: number; readonly series: readonly Series[] }> {
   const { bytes } = await client.request({ op: 'retrieve', to: '/metrics', signal: interrupted });
   return { atUs: clock.monotonicUs(), series: readExposition(textOf(bytes)) };
 }
@@ -87,9 +97,11 @@ export function readExposition(text: string): readonly Series[] {
     if (described !== undefined && kind !== undefined) kinds.set(described, kind);
     const [, name = '', labels = '', value] = /^([A-Za-z_:][\w:]*)(\{.*\})? (\S+)$/.exec(line) ?? [];
     const known = kinds.get(name);
-    if ((known === 'counter' || known === 'gauge') && value !== undefined) series.push({ name, labels, kind: known, value: Number(value) });
+    if ((known === 'counter' || known === 'gauge') && value !== undefined)
+      series.push({ name, labels, kind: known, value: Number(value) });
   }
-  if (series.length === 0) throw new GridcastError('protocol', 'There are no metrics at this address: is it a Gridcast broker?');
+  if (series.length === 0)
+    throw new GridcastError('protocol', 'There are no metrics at this address: is it a Gridcast broker?');
   return series;
 }
 
@@ -97,7 +109,10 @@ export function readExposition(text: string): readonly Series[] {
 export function ratesOf(before: readonly Series[], now: readonly Series[], seconds: number): readonly Row[] {
   const earlier = new Map(before.map(({ name, labels, value }) => [name + labels, value]));
   return now
-    .filter(({ name }) => name.startsWith('gridcast_') && (!/_(process|nodejs)_/.test(name) || PROCESS_FIGURES.includes(name)))
+    .filter(
+      ({ name }) =>
+        name.startsWith('gridcast_') && (!/_(process|nodejs)_/.test(name) || PROCESS_FIGURES.includes(name)),
+    )
     .map(({ name, labels, kind, value }): Row => {
       if (kind === 'gauge') return { name, labels, figure: value, unit: '' };
       const since = value - (earlier.get(name + labels) ?? 0);
@@ -109,7 +124,13 @@ export function ratesOf(before: readonly Series[], now: readonly Series[], secon
 function table(rows: readonly Row[], { paint }: Pick<Shell, 'paint'>): string {
   const titles = rows.map(({ name, labels }) => `${name.replace(/^gridcast_|_total$/g, '')}${labels}`);
   const width = Math.max(0, ...titles.map((title) => title.length));
-  return rows.map(({ figure, unit }, index) => `${(titles[index] ?? '').padEnd(width)}  ${paint('bold', shown(figure).padStart(12))}${unit}`).join('\n');
+  return rows
+    .map(
+      ({ figure, unit }, index) =>
+        `${(titles[index] ?? '').padEnd(width)}  ${paint('bold', shown(figure).padStart(12))}${unit}`,
+    )
+    .join('\n');
 }
 
-const shown = (figure: number): string => (Number.isInteger(figure) ? String(figure) : figure.toFixed(figure < 10 ? 3 : 1));
+const shown = (figure: number): string =>
+  Number.isInteger(figure) ? String(figure) : figure.toFixed(figure < 10 ? 3 : 1);

@@ -31,7 +31,10 @@ export function addTree(program: Command, shell: Shell): void {
     .argument('[URI]', 'where to begin', anyUri, DEFAULT_URI)
     .option('--depth <N>', 'levels below the beginning', count)
     .addOption(jsonOption('one JSON object per resource: at, type, depth'))
-    .addHelpText('after', '\nExamples:\n  gridcast tree\n  gridcast tree http://127.0.0.1:8080/m2m/applications/pmu-1 --depth 2')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gridcast tree\n  gridcast tree http://127.0.0.1:8080/m2m/applications/pmu-1 --depth 2',
+    )
     .action(async (uri: string, { depth = Infinity, json = false }: { depth?: number; json?: boolean }) => {
       const client = await open(uri);
       try {
@@ -58,8 +61,13 @@ export async function walk(client: Client, at: string, depth: number, signal: Ab
       if (branch) branches.push(branch);
     }
   }
-  const instances = fields['currentNrOfInstances'];
-  return { at, type, branches, ...(typeof instances === 'number' && { remark: `${instances} ${instances === 1 ? 'instance' : 'instances'}` }) };
+  const instances = fields.currentNrOfInstances;
+  return {
+    at,
+    type,
+    branches,
+    ...(typeof instances === 'number' && { remark: `${instances} ${instances === 1 ? 'instance' : 'instances'}` }),
+  };
 }
 
 /** A representation has one root key, named after the type. */
@@ -73,12 +81,17 @@ function referencesOf(fields: JsonObject): readonly string[] {
   return Object.entries(fields).flatMap(([name, value]) => {
     if (name.endsWith('Reference') && typeof value === 'string') return [value];
     if (!name.endsWith('Collection') || !isObject(value)) return [];
-    const members = value['namedReference'];
-    return isList(members) ? members.map((member) => isObject(member) && member['reference']).filter((reference) => typeof reference === 'string') : [];
+    const members = value.namedReference;
+    return isList(members)
+      ? members
+          .map((member) => isObject(member) && member.reference)
+          .filter((reference) => typeof reference === 'string')
+      : [];
   });
 }
 
-const isObject = (value: Json | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
 function* jsonLines({ at, type, remark, branches }: Branch, depth = 0): Generator<string> {

@@ -89,9 +89,11 @@ export function bytesOf(body: JsonObject | RequestBody): RequestBody {
   return isRequestBody(body) ? body : { mediaType: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
 }
 
-const isRequestBody = (body: JsonObject | RequestBody): body is RequestBody => (body as RequestBody).bytes instanceof Uint8Array;
+const isRequestBody = (body: JsonObject | RequestBody): body is RequestBody =>
+  (body as RequestBody).bytes instanceof Uint8Array;
 
-export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+export const textOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 
 /** The JSON of a body; `undefined` if it is none. */
 export function jsonOf(bytes: Uint8Array): Json | undefined {
@@ -105,6 +107,7 @@ export function jsonOf(bytes: Uint8Array): Json | undefined {
 /** A member of a JSON object, one after the other: `member(json, 'notify', 'time')`. */
 export const member = (json: Json | undefined, ...names: readonly string[]): Json | undefined =>
   names.reduce<Json | undefined>(
-    (value, name) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject)[name] : undefined),
+    (value, name) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject)[name] : undefined,
     json,
   );

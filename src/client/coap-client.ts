@@ -8,7 +8,13 @@ import { systemClock, type Clock } from '../clock.js';
 import { coapCode } from '../errors.js';
 import { silentLog } from '../log.js';
 import { systemNetwork, type Address, type Network } from '../network.js';
-import { CoapClient as Asking, isFailure, type CoapFailure, type CoapRequest, type CoapResponse } from '../protocols/coap/client.js';
+import {
+  CoapClient as Asking,
+  isFailure,
+  type CoapFailure,
+  type CoapRequest,
+  type CoapResponse,
+} from '../protocols/coap/client.js';
 import { Endpoint } from '../protocols/coap/endpoint.js';
 import { CODE, codeText } from '../protocols/coap/message.js';
 import { Observation, type ObservationEnding, type ObservationFigures } from '../protocols/coap/observation.js';
@@ -64,7 +70,14 @@ export class CoapClient implements Client {
     return new CoapClient(base, { host: address, port: base.port }, new Asking(endpoint));
   }
 
-  async request({ op, to, accept, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS }: ClientRequest): Promise<ClientResponse> {
+  async request({
+    op,
+    to,
+    accept,
+    body,
+    signal,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  }: ClientRequest): Promise<ClientResponse> {
     signal?.throwIfAborted();
     const request = { ...this.requestOf(to, accept, body && bytesOf(body)), code: CODES[op] };
     const response = await this.asking.request(this.address, request, { timeoutMs, ...(signal && { signal }) });
@@ -79,7 +92,7 @@ export class CoapClient implements Client {
   }
 
   observe(to: string, terms: ObserveTerms = {}): AsyncIterableIterator<Notification> {
-    return iterate(async (inbox) => {
+    return iterate((inbox) => {
       const request = { ...this.requestOf(to, terms.accept, undefined, terms), code: CODE.get };
       let lostBefore = 0;
       let isFirst = true;
@@ -106,8 +119,8 @@ export class CoapClient implements Client {
       return () =>
         new Promise<void>((done) => {
           cancelled = done;
-          if (!this.observations.has(observation)) return done();
-          observation.cancel();
+          if (this.observations.has(observation)) observation.cancel();
+          else done();
         });
     }, terms.signal);
   }
@@ -123,12 +136,20 @@ export class CoapClient implements Client {
     return Promise.resolve();
   }
 
-  private requestOf(to: string, accept?: string, body?: RequestBody, terms: ObserveTerms = {}): Omit<CoapRequest, 'code'> {
+  private requestOf(
+    to: string,
+    accept?: string,
+    body?: RequestBody,
+    terms: ObserveTerms = {},
+  ): Omit<CoapRequest, 'code'> {
     const { path, query } = resolve(this.base, to);
     if (terms.rate !== undefined) query.set('rate', String(terms.rate));
     if (terms.class !== undefined) query.set('class', terms.class);
     return {
-      path: path.split('/').filter((segment) => segment !== '').map(decodeURIComponent),
+      path: path
+        .split('/')
+        .filter((segment) => segment !== '')
+        .map(decodeURIComponent),
       query: Array.from(query, ([name, value]) => `${name}=${value}`),
       ...(accept !== undefined && { accept: coapFormat(accept) }),
       ...(body && { contentFormat: coapFormat(body.mediaType), payload: body.bytes }),
@@ -137,7 +158,8 @@ export class CoapClient implements Client {
 
   private failed({ failure }: CoapFailure): GridcastError {
     const where = authority(this.base);
-    if (failure === 'closed' || failure === 'aborted') return new GridcastError('closed', 'This client has been closed.');
+    if (failure === 'closed' || failure === 'aborted')
+      return new GridcastError('closed', 'This client has been closed.');
     if (failure === 'timed-out') return new GridcastError('timed-out', `${where} did not answer over CoAP.`);
     if (failure === 'reset') return new GridcastError('unreachable', `${where} rejected the message with a reset.`);
     return new GridcastError('protocol', `The exchange with ${where} failed: ${failure}.`);
@@ -163,7 +185,9 @@ function coapFormat(mediaType: string): number {
 function read(response: CoapResponse): ClientResponse {
   const { code, options, payload } = response;
   if (code >= coapCode(4, 0)) throw refused(response);
-  const location = valuesOf(options, OPTION.locationPath).map((segment) => encodeURIComponent(Buffer.from(segment).toString('utf8')));
+  const location = valuesOf(options, OPTION.locationPath).map((segment) =>
+    encodeURIComponent(Buffer.from(segment).toString('utf8')),
+  );
   return {
     // 2.04 is Changed here, and any other success an answer to a RETRIEVE or a DELETE.
     status: code === coapCode(2, 1) ? 'STATUS_CREATED' : code === coapCode(2, 3) ? 'STATUS_NOT_MODIFIED' : 'STATUS_OK',

@@ -59,10 +59,17 @@ export class CommandDesk {
     this.remember(commandId, one);
     const conclude = (word: Word): void => this.tell((one.last = word));
     conclude({ commandId, state: 'acknowledged' });
-    const cancelTimer: Cancel = this.clock.after(deadlineMs, () => controller.abort(new Error('the deadline passed before it was done')));
-    const aborted = new Promise<never>((_, fail) => controller.signal.addEventListener('abort', () => fail(controller.signal.reason as Error)));
+    const cancelTimer: Cancel = this.clock.after(deadlineMs, () =>
+      controller.abort(new Error('the deadline passed before it was done')),
+    );
+    const aborted = new Promise<never>((_, fail) =>
+      controller.signal.addEventListener('abort', () => fail(controller.signal.reason as Error)),
+    );
     try {
-      const verdict = await Promise.race([Promise.resolve().then(() => this.handle(command, controller.signal)), aborted]);
+      const verdict = await Promise.race([
+        Promise.resolve().then(() => this.handle(command, controller.signal)),
+        aborted,
+      ]);
       conclude({ commandId, ...verdict });
     } catch (error) {
       conclude({ commandId, state: 'rejected', reason: error instanceof Error ? error.message : String(error) });

@@ -57,7 +57,13 @@ export async function* command(
   const untilUs = clock.monotonicUs() + ((deadlineMs ?? DEFAULT_DEADLINE_MS) + GRACE_MS) * 1000;
   const outcomes = client instanceof WsClient ? client.outcomesOf(commandId) : undefined;
   try {
-    const content = { commandId, point, ...(value !== undefined && { value }), ...(deadlineMs !== undefined && { deadlineMs }), ...(action && { action }) };
+    const content = {
+      commandId,
+      point,
+      ...(value !== undefined && { value }),
+      ...(deadlineMs !== undefined && { deadlineMs }),
+      ...(action && { action }),
+    };
     const { location } = await client.request({
       op: 'create',
       to: `${application.replace(/\/$/, '')}/containers/commands/contentInstances`,
@@ -68,7 +74,11 @@ export async function* command(
     yield last;
     while (!isFinal(last)) {
       const leftMs = (untilUs - clock.monotonicUs()) / 1000;
-      if (leftMs <= 0) throw new GridcastError('timed-out', `No outcome of command ${commandId} has come; its last state is ${last.state}.`);
+      if (leftMs <= 0)
+        throw new GridcastError(
+          'timed-out',
+          `No outcome of command ${commandId} has come; its last state is ${last.state}.`,
+        );
       const news = outcomes
         ? await outcomes.next(leftMs, signal)
         : await polled(client, location, Math.min(leftMs, POLL_INTERVAL_MS), clock, signal);
@@ -82,7 +92,13 @@ export async function* command(
 }
 
 /** The state that stands in the created contentInstance, after a pause. */
-async function polled(client: Client, location: string | undefined, pauseMs: number, clock: Clock, signal: AbortSignal | undefined): Promise<CommandNews | undefined> {
+async function polled(
+  client: Client,
+  location: string | undefined,
+  pauseMs: number,
+  clock: Clock,
+  signal: AbortSignal | undefined,
+): Promise<CommandNews | undefined> {
   if (location === undefined) throw new GridcastError('protocol', 'The broker did not say where the command is.');
   await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
   signal?.throwIfAborted();
@@ -96,4 +112,3 @@ export function newsOf(document: Json | undefined): CommandNews | undefined {
   if (typeof commandId !== 'string' || typeof state !== 'string' || !STATES.includes(state)) return undefined;
   return { commandId, state: state as CommandState, ...(typeof reason === 'string' && { reason }) };
 }
-

@@ -13,7 +13,9 @@ export interface Deadline {
 export function deadline(clock: Clock, timeoutMs: number, what: string, signal?: AbortSignal): Deadline {
   const controller = new AbortController();
   const leave = (): void => controller.abort(signal?.reason);
-  const cancelTimer = clock.after(timeoutMs, () => controller.abort(new GridcastError('timed-out', `${what} within ${timeoutMs} ms.`)));
+  const cancelTimer = clock.after(timeoutMs, () =>
+    controller.abort(new GridcastError('timed-out', `${what} within ${timeoutMs} ms.`)),
+  );
   if (signal?.aborted) leave();
   signal?.addEventListener('abort', leave);
   return {

@@ -11,7 +11,11 @@ export interface Device {
 }
 
 /** @param uri of the application, `ws://127.0.0.1:8080/m2m/applications/pmu-1`. Throws as `open` does. */
-export async function attachDevice(uri: string, handle: CommandHandler, options: WsClientOptions = {}): Promise<Device> {
+export async function attachDevice(
+  uri: string,
+  handle: CommandHandler,
+  options: WsClientOptions = {},
+): Promise<Device> {
   const target = parseTarget(uri);
   const desk = new CommandDesk(handle, options.clock ?? systemClock, (word) => client.tell('outcome', { ...word }));
   const client = await WsClient.open(target, {

@@ -1,4 +1,5 @@
 /** What goes wrong for a client: one error type, with a closed list of kinds and a sentence that can be shown as it is. */
+import { isNativeError } from 'node:util/types';
 import { STATUSES, type Status } from '../errors.js';
 
 export type FailureKind =
@@ -33,9 +34,10 @@ export class GridcastError extends Error {
   }
 }
 
-/** The innermost sentence of an error: `fetch` and `ws` put the system's own reason into `cause` or leave the message empty. */
+/** The innermost sentence of an error: `fetch` and `ws` put the system's own reason into a cause, or one of several. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+  if (!isNativeError(error)) return String(error);
+  const [first] = 'errors' in error && Array.isArray(error.errors) ? (error.errors as readonly unknown[]) : [];
+  const inner = first ?? error.cause;
+  return inner === undefined ? error.message : reasonOf(inner);
 }

@@ -32,7 +32,14 @@ export class HttpClient implements Client {
     this.headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
-  async request({ op, to, accept, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS }: ClientRequest): Promise<ClientResponse> {
+  async request({
+    op,
+    to,
+    accept,
+    body,
+    signal,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  }: ClientRequest): Promise<ClientResponse> {
     const target = resolve(this.base, to);
     const sent = body && bytesOf(body);
     const where = authority(target);

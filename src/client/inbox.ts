@@ -47,13 +47,15 @@ export class Inbox {
   }
 }
 
+type Unsubscribe = () => void | Promise<void>;
+
 /**
  * The iteration of one subscription: subscribes at its first step, unsubscribes however it ends.
  *
- * @param subscribe fills the inbox from now on; resolves to what ends it
+ * @param subscribe fills the inbox from now on; gives what ends it
  */
 export async function* iterate(
-  subscribe: (inbox: Inbox) => Promise<() => void | Promise<void>>,
+  subscribe: (inbox: Inbox) => Unsubscribe | Promise<Unsubscribe>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Notification, void, undefined> {
   signal?.throwIfAborted();

@@ -39,12 +39,19 @@ export async function* pollNotifications(
     return jsonOf(response.bytes);
   };
   try {
-    const channel = await create(`${SCL_BASE}/notificationChannels`, { notificationChannel: { channelType: 'LONG_POLLING' } });
+    const channel = await create(`${SCL_BASE}/notificationChannels`, {
+      notificationChannel: { channelType: 'LONG_POLLING' },
+    });
     const contact = text(channel, 'notificationChannel', 'contactURI');
     const poll = text(channel, 'notificationChannel', 'channelData', 'longPollingURI');
     await create(...subscriptionTo(target, contact, terms));
     for (;;) {
-      const response = await client.request({ op: 'retrieve', to: poll, timeoutMs: POLL_PATIENCE_MS, ...(signal && { signal }) });
+      const response = await client.request({
+        op: 'retrieve',
+        to: poll,
+        timeoutMs: POLL_PATIENCE_MS,
+        ...(signal && { signal }),
+      });
       if (response.status === 'STATUS_OK') yield notificationOf(jsonOf(response.bytes));
     }
   } finally {
@@ -82,14 +89,20 @@ function notificationOf(document: Json | undefined): Notification {
   if (status !== 'STATUS_OK') {
     const reason = member(document, 'notify', 'reason');
     const known = Object.hasOwn(STATUSES, status) ? (status as Status) : undefined;
-    throw new GridcastError('refused', typeof reason === 'string' ? reason : `The subscription has ended: ${status}.`, known);
+    throw new GridcastError(
+      'refused',
+      typeof reason === 'string' ? reason : `The subscription has ended: ${status}.`,
+      known,
+    );
   }
   const representation = member(document, 'notify', 'representation');
   const inText = member(representation, 'textContent');
-  const timeUs = parseTime(String(member(document, 'notify', 'time')));
+  const time = member(document, 'notify', 'time');
+  const timeUs = typeof time === 'string' ? parseTime(time) : undefined;
   return {
     mediaType: text(representation, 'contentType'),
-    body: typeof inText === 'string' ? Buffer.from(inText) : Buffer.from(text(representation, 'binaryContent'), 'base64'),
+    body:
+      typeof inText === 'string' ? Buffer.from(inText) : Buffer.from(text(representation, 'binaryContent'), 'base64'),
     missed: Number(member(document, 'notify', 'missed') ?? 0),
     ...(timeUs !== undefined && { timeUs }),
   };

@@ -23,7 +23,8 @@ export function readSample(mediaType: string, body: Uint8Array): Reading | undef
 }
 
 /** The instant of measurement alone. */
-export const measuredUsOf = (mediaType: string, body: Uint8Array): number | undefined => readSample(mediaType, body)?.timeUs;
+export const measuredUsOf = (mediaType: string, body: Uint8Array): number | undefined =>
+  readSample(mediaType, body)?.timeUs;
 
 /** The record whose name ends in `/frequency` or is it: Hz. */
 export const frequencyOf = ({ records }: Reading): number | undefined => {
@@ -35,7 +36,8 @@ export const frequencyOf = ({ records }: Reading): number | undefined => {
 function readProtobuf(body: Uint8Array): Reading | undefined {
   const sample = readSampleProto(body);
   if (isRefusal(sample)) return undefined;
-  const { measuredUs, idCode, stat, timeQuality, frequencyHz, rocofHzPerS, magnitudes, angles, analogs, digitals } = sample;
+  const { measuredUs, idCode, stat, timeQuality, frequencyHz, rocofHzPerS, magnitudes, angles, analogs, digitals } =
+    sample;
   const named: [name: string, value: number, unit?: string][] = [
     ['stat', stat],
     ['time-quality', timeQuality],
@@ -52,6 +54,11 @@ function readProtobuf(body: Uint8Array): Reading | undefined {
     timeUs: measuredUs,
     records: named
       .filter(([, value]) => Number.isFinite(value))
-      .map(([name, value, unit]) => ({ name: `pmu-${idCode}/${name}`, value, time: measuredUs / 1e6, ...(unit !== undefined && { unit }) })),
+      .map(([name, value, unit]) => ({
+        name: `pmu-${idCode}/${name}`,
+        value,
+        time: measuredUs / 1e6,
+        ...(unit !== undefined && { unit }),
+      })),
   };
 }

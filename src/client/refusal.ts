@@ -12,7 +12,11 @@ export function statusOf(binding: 'http' | 'coap', code: number): Status | undef
 }
 
 /** @param fallback the status that the code of the binding stands for */
-export function refusalOf(fallback: Status | undefined, mediaType: string | undefined, bytes: Uint8Array): GridcastError {
+export function refusalOf(
+  fallback: Status | undefined,
+  mediaType: string | undefined,
+  bytes: Uint8Array,
+): GridcastError {
   const read = mediaType === undefined ? undefined : readValue(mediaType, bytes);
   const document = read === undefined || isRefusal(read) ? undefined : read.parsed;
   const named = member(document, 'errorInfo', 'statusCode');

@@ -36,15 +36,18 @@ export function parseTarget(uri: string): Target {
 }
 
 /** Host and port as they stand in a URI. */
-export const authority = ({ host, port }: Target): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+export const authority = ({ host, port }: Target): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 
 /** The path and query that `to`, a path or a whole URI, means at this broker. */
 export function resolve(base: Target, to: string): Target {
   const root = `${base.scheme}://${authority(base)}/`;
-  if (!URL.canParse(to, root)) throw new GridcastError('argument', `${JSON.stringify(to)} is neither a path nor a URI.`);
+  if (!URL.canParse(to, root))
+    throw new GridcastError('argument', `${JSON.stringify(to)} is neither a path nor a URI.`);
   const { pathname, searchParams } = new URL(to, root);
   return { ...base, path: pathname, query: searchParams };
 }
 
 /** Path with its query. */
-export const pathAndQuery = ({ path, query }: Pick<Target, 'path' | 'query'>): string => (query.size === 0 ? path : `${path}?${query.toString()}`);
+export const pathAndQuery = ({ path, query }: Pick<Target, 'path' | 'query'>): string =>
+  query.size === 0 ? path : `${path}?${query.toString()}`;

@@ -20,7 +20,13 @@ describe('a device', () => {
   test('acknowledges at once and says executed when its handler is done', async () => {
     let done = (): void => {};
     const { commands, clock, words } = desk(async (command) => {
-      expect(command).toMatchObject({ commandId: 'c-1', action: 'operate', point: 'breaker-1', value: 'open', deadlineMs: 100 });
+      expect(command).toMatchObject({
+        commandId: 'c-1',
+        action: 'operate',
+        point: 'breaker-1',
+        value: 'open',
+        deadlineMs: 100,
+      });
       await new Promise<void>((resolve) => (done = resolve));
       return { state: 'executed' };
     });
@@ -41,7 +47,12 @@ describe('a device', () => {
     commands.take(open);
     commands.take({ ...open, commandId: 'c-2' });
     await settled();
-    expect(words).toEqual(['c-1 acknowledged', 'c-2 acknowledged', 'c-1 rejected locked', 'c-2 rejected spring not charged']);
+    expect(words).toEqual([
+      'c-1 acknowledged',
+      'c-2 acknowledged',
+      'c-1 rejected locked',
+      'c-2 rejected spring not charged',
+    ]);
   });
 
   test('rejects at the deadline, aborts the handler, and what comes of it later is not said', async () => {
@@ -80,7 +91,10 @@ describe('a device', () => {
   });
 
   test('stops a command that is cancelled', async () => {
-    const { commands, words } = desk((_, signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))));
+    const { commands, words } = desk(
+      (_, signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+    );
     commands.take(open);
     await settled();
     commands.take({ commandId: 'c-1', action: 'cancel' });

@@ -1,7 +1,12 @@
 import type { Notification } from '../../src/client/client.js';
 import { Inbox, iterate } from '../../src/client/inbox.js';
 
-const numbered = (sequence: number): Notification => ({ mediaType: 'text/plain', body: new Uint8Array(), missed: 0, sequence });
+const numbered = (sequence: number): Notification => ({
+  mediaType: 'text/plain',
+  body: new Uint8Array(),
+  missed: 0,
+  sequence,
+});
 
 describe('the inbox of a subscription', () => {
   test('gives a slow reader the newest and counts what made room', async () => {

@@ -10,7 +10,12 @@ describe('what a broker refuses', () => {
     ['application/cbor', encode(errorInfo)],
   ])('is read from %s, its own status before that of the code', (mediaType, bytes) => {
     const error = refusalOf('STATUS_BAD_REQUEST', mediaType, bytes);
-    expect(error).toMatchObject({ kind: 'refused', status: 'STATUS_CONFLICT', code: 409, message: 'The id pmu-1 is taken.' });
+    expect(error).toMatchObject({
+      kind: 'refused',
+      status: 'STATUS_CONFLICT',
+      code: 409,
+      message: 'The id pmu-1 is taken.',
+    });
   });
 
   test('is the text of an answer that is only text', () => {
@@ -23,7 +28,9 @@ describe('what a broker refuses', () => {
   test('has the sentence of its status where the answer is empty or strange', () => {
     const sentence = STATUSES.STATUS_FORBIDDEN.sentence;
     expect(refusalOf('STATUS_FORBIDDEN', undefined, new Uint8Array()).message).toBe(sentence);
-    expect(refusalOf('STATUS_FORBIDDEN', 'application/json', Buffer.from('{"errorInfo":{"statusCode":"NONSENSE"}}'))).toMatchObject({
+    expect(
+      refusalOf('STATUS_FORBIDDEN', 'application/json', Buffer.from('{"errorInfo":{"statusCode":"NONSENSE"}}')),
+    ).toMatchObject({
       status: 'STATUS_FORBIDDEN',
       message: sentence,
     });

@@ -19,7 +19,9 @@ describe('a target', () => {
     ['http://me:secret@h/', 'has a user or a fragment'],
     ['ws://h/m2m#here', 'has a user or a fragment'],
   ])('is refused: %s', (uri, why) => {
-    expect(() => parseTarget(uri)).toThrow(expect.objectContaining({ kind: 'argument', message: expect.stringContaining(why) }));
+    expect(() => parseTarget(uri)).toThrow(
+      expect.objectContaining({ kind: 'argument', message: expect.stringContaining(why) }),
+    );
   });
 
   test.each(['http://a:1', 'coap://a:1'])('%s resolves paths and whole URIs alike, keeping where it is', (uri) => {
