@@ -60,22 +60,22 @@ export interface CellOwner<Message> {
 export class Cell<Message> {
   /** Rises with each start: what was begun before belongs to another life. */
   generation = 0;
-  readonly conflatable: Mailbox<Message>;
-  readonly requests: Mailbox<Message>;
   private currentState: CellState = 'restarting';
   private behaviour: Behaviour<Message> | undefined;
-  private readonly owned = new Set<() => void>();
-  private readonly owed = new Set<Message>();
   private isBusy = false;
+  /** What is being handled, until it is known to be undelivered. */
+  private handling: Message | undefined;
+  // Made when first needed: of a million cells most are idle, and an idle one is 245 bytes [test/kernel/memory.test.ts].
+  private conflatable: Mailbox<Message> | undefined;
+  private requests: Mailbox<Message> | undefined;
+  private owned: Set<() => void> | undefined;
+  private owed: Set<Message> | undefined;
 
   constructor(
     readonly path: string,
     private readonly kind: CellKind<Message>,
     private readonly owner: CellOwner<Message>,
-  ) {
-    this.conflatable = new Mailbox(CONFLATABLE_CAPACITY, 'drop-oldest');
-    this.requests = new Mailbox(REQUEST_CAPACITY, 'refuse');
-  }
+  ) {}
 
   get state(): CellState {
     return this.currentState;
@@ -83,7 +83,7 @@ export class Cell<Message> {
 
   /** Messages that wait. */
   get waiting(): number {
-    return this.requests.length + this.conflatable.length;
+    return (this.requests?.length ?? 0) + (this.conflatable?.length ?? 0);
   }
 
   tell(message: Message): void {
@@ -101,9 +101,9 @@ export class Cell<Message> {
    */
   own(dispose: () => void): () => void {
     const entry = (): void => dispose();
-    this.owned.add(entry);
+    (this.owned ??= new Set()).add(entry);
     const release = (): void => {
-      if (this.owned.delete(entry)) dispose();
+      if (this.owned?.delete(entry)) dispose();
     };
     if (this.currentState !== 'up') release();
     return release;
@@ -114,6 +114,7 @@ export class Cell<Message> {
    * owed already; the message has then been answered `full` and is not to be worked on.
    */
   owe(message: Message): boolean {
+    this.owed ??= new Set();
     if (this.owed.size < REQUEST_CAPACITY) {
       this.owed.add(message);
       return true;
@@ -124,7 +125,7 @@ export class Cell<Message> {
 
   /** Ends what `owe` began: whether the answer is still to be given, which is so once. */
   settle(message: Message): boolean {
-    return this.owed.delete(message);
+    return this.owed?.delete(message) ?? false;
   }
 
   /** Brings the result of asynchronous work back as a message, unless this life has ended meanwhile. */
@@ -158,7 +159,9 @@ export class Cell<Message> {
     }
     this.currentState = 'restarting';
     this.endLife('crashed');
-    this.owner.crashed(this, error);
+    // What was disposed may have stopped the cell: then there is nothing to restart.
+    if (this.state === 'restarting') this.owner.crashed(this, error);
+    else this.owner.report(this, error);
   }
 
   /** For the owner: begins a life: a fresh behaviour, then what waited. A start that throws is a crash. */
@@ -196,20 +199,22 @@ export class Cell<Message> {
 
   private handle(message: Message): void {
     this.isBusy = true;
+    this.handling = message;
     try {
       this.behaviour?.receive(message);
     } catch (error) {
-      this.owed.delete(message);
-      this.undelivered(message, 'crashed');
+      this.owed?.delete(message);
+      if (this.handling !== undefined) this.undelivered(message, 'crashed');
       this.fail(error);
     } finally {
       this.isBusy = false;
+      this.handling = undefined;
     }
   }
 
   private takeWaiting(): void {
     while (this.currentState === 'up' && !this.isBusy) {
-      const message = this.requests.take() ?? this.conflatable.take();
+      const message = this.requests?.take() ?? this.conflatable?.take();
       if (message === undefined) return;
       this.handle(message);
     }
@@ -221,19 +226,22 @@ export class Cell<Message> {
   }
 
   private enqueue(message: Message): void {
-    const mailbox = this.kind.isConflatable?.(message) ? this.conflatable : this.requests;
+    const mailbox = this.kind.isConflatable?.(message)
+      ? (this.conflatable ??= new Mailbox(CONFLATABLE_CAPACITY, 'drop-oldest'))
+      : (this.requests ??= new Mailbox(REQUEST_CAPACITY, 'refuse'));
     const loser = mailbox.put(message);
     if (loser !== undefined) this.undelivered(loser, 'full');
   }
 
   private turnAway(): void {
     for (const mailbox of [this.requests, this.conflatable]) {
-      for (let message = mailbox.take(); message !== undefined; message = mailbox.take())
+      for (let message = mailbox?.take(); message !== undefined; message = mailbox?.take())
         this.undelivered(message, 'down');
     }
   }
 
   private undelivered(message: Message, fault: Fault): void {
+    if (message === this.handling) this.handling = undefined;
     this.owner.undelivered[fault]++;
     try {
       this.kind.undelivered(message, fault);
@@ -244,16 +252,16 @@ export class Cell<Message> {
 
   private endLife(fault: Fault): void {
     this.behaviour = undefined;
-    for (const entry of [...this.owned].reverse()) {
+    for (const entry of [...(this.owned ?? [])].reverse()) {
       // One thing that does not close must not keep the others open; one may release another.
       try {
-        if (this.owned.delete(entry)) entry();
+        if (this.owned?.delete(entry)) entry();
       } catch (error) {
         this.owner.report(this, error);
       }
     }
-    for (const message of this.owed) {
-      this.owed.delete(message);
+    for (const message of this.owed ?? []) {
+      this.owed?.delete(message);
       this.undelivered(message, fault);
     }
   }

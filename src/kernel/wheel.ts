@@ -64,7 +64,8 @@ export class Wheel {
    */
   readonly schedule = (delayMs: number, run: () => void): Cancel => {
     if (!(delayMs <= LONGEST_DELAY_MS)) throw new RangeError(`a timer of ${delayMs} ms: at most ${LONGEST_DELAY_MS}`);
-    if (this.size === 0) this.tick = this.tickNow();
+    // Not in a turn: the slot that is being emptied must stay behind the present tick, or a new entry could land in it.
+    if (this.size === 0 && !this.isTurning) this.tick = this.tickNow();
     const dueUs = this.elapsedUs() + Math.max(0, delayMs) * 1000;
     const entry = new Entry(Math.max(this.tick + 1, Math.ceil(dueUs / TICK_US)), run);
     this.size++;
@@ -113,6 +114,8 @@ export class Wheel {
       this.occupied[level] = this.occupancy(level) & ~(1 << (entry.slot % SLOTS));
     }
     entry.slot = NOWHERE;
+    // Whoever keeps a `Cancel` shall not keep the neighbours of its entry.
+    entry.previous = entry.next = entry;
   }
 
   private occupancy(level: number): number {
