@@ -1,0 +1,32 @@
+/** The pages for those who run the broker: is it alive, is it ready, its figures, its supervision tree. */
+import type { HttpAnswer } from '../transport/transport.js';
+
+export interface Operations {
+  /** Prometheus' exposition. */
+  readonly expose: () => Promise<{ readonly mediaType: string; readonly text: string }>;
+  /** Why the broker should be given no work; undefined when it is ready. */
+  readonly unready: () => string | undefined;
+  /** The supervision tree. */
+  readonly tree: () => unknown;
+}
+
+const text = (status: number, body: string): HttpAnswer => ({ status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${body}\n` });
+
+/** The answer to a GET of one of the pages; undefined for any other path. */
+export function operationsPage(path: string, operations: Operations): HttpAnswer | Promise<HttpAnswer> | undefined {
+  switch (path) {
+    case '/livez':
+      // That it answers is the news: the event loop turns.
+      return text(200, 'alive');
+    case '/readyz': {
+      const reason = operations.unready();
+      return reason === undefined ? text(200, 'ready') : text(503, `not ready: ${reason}`);
+    }
+    case '/metrics':
+      return operations.expose().then(({ mediaType, text: body }) => ({ status: 200, headers: { 'content-type': mediaType }, body }));
+    case '/supervision':
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(operations.tree()) };
+    default:
+      return undefined;
+  }
+}
