@@ -1,0 +1,159 @@
+/**
+ * How a PMU looks in the tree, and the way its measurements take into it.
+ *
+ *     configuration ──> application pmu-61 ──> containers descriptor, measurements, alarms, commands, health
+ *     measurement ────> Sample ──> container's actor (latest, ring)
+ *                          └─────> router (deliveries)          neither waits for the other
+ */
+import type { Clock } from '../clock.js';
+import { isRefusal } from '../errors.js';
+import type { Population } from '../kernel/population.js';
+import type { Log } from '../log.js';
+import { INTERNAL } from '../resources/node.js';
+import { FORMATS } from '../routing/format.js';
+import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
+import type { JsonObject } from '../routing/primitive.js';
+import type { Route, Router } from '../routing/router.js';
+import { Sample, type SampleEncoder } from '../routing/sample.js';
+import type { ResourceMessage } from './resource.js';
+import type { Node, Resources } from './resources.js';
+
+/** Frames kept per PMU: what a late reader or a snapshot looks back on; a chart of more asks the history of a later reader. */
+const KEPT_S = 10;
+/** Descriptors, health reports: the last few. */
+const KEPT_REPORTS = 20;
+
+export interface PmusOptions {
+  readonly resources: Resources;
+  readonly population: Population<ResourceMessage>;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly encoder: SampleEncoder;
+}
+
+/** One PMU's rooms in the tree, found once per configuration: the cached route of its samples. */
+interface Place {
+  readonly application: Node;
+  readonly container: Node;
+  readonly key: string;
+  readonly route: Route;
+}
+
+/** The PMUs of one stream. */
+export class StreamPmus {
+  private places: (Place | undefined)[] = [];
+  /** Measurements of PMUs that have no place: their application was deleted. */
+  unplaced = 0;
+
+  /**
+   * @param stream the application that has the stream's address as its point of contact
+   * @param name asked for in the address, in place of `pmu-<IDCODE>`
+   */
+  constructor(
+    private readonly stream: Node,
+    private readonly name: string | undefined,
+    private readonly options: PmusOptions,
+  ) {}
+
+  /** A configuration holds: each PMU gets its application, or keeps the one it has. */
+  configure(descriptors: readonly PmuDescriptor[]): void {
+    this.places = descriptors.map((descriptor, index) => this.settle(descriptor, index, descriptors.length));
+  }
+
+  measure(index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number): void {
+    const place = this.place(index);
+    if (!place) {
+      this.unplaced++;
+      return;
+    }
+    const sample = new Sample({ kind: 'measurement', measurement }, measuredUs, arrivedUs, quality, this.options.encoder, '');
+    this.options.population.activate(place.key).tell(sample);
+    this.options.router.publish(place.route, sample);
+  }
+
+  /** Writes one report into each PMU's `health`. */
+  report(health: JsonObject): void {
+    for (const place of this.places) if (place) this.write(place.application, 'health', health);
+  }
+
+  /** The stream is gone; what it brought stays readable until it expires or is deleted, unless nobody else made it. */
+  remove(): void {
+    for (const place of this.places) if (place?.route.isOpen && place.application !== this.stream) this.options.resources.remove(place.application);
+    this.places = [];
+  }
+
+  /** A deleted application comes back with the next configuration, not with the next frame. */
+  private place(index: number): Place | undefined {
+    const place = this.places[index];
+    return place?.route.isOpen ? place : undefined;
+  }
+
+  private settle(descriptor: PmuDescriptor, index: number, count: number): Place | undefined {
+    const standing = this.place(index);
+    const application = standing?.application ?? this.application(descriptor, index, count);
+    if (!application) return undefined;
+    const container = this.container(application, 'measurements', Math.max(KEPT_REPORTS, Math.round(descriptor.reportingRate * KEPT_S)), descriptor.reportingRate);
+    for (const name of ['descriptor', 'alarms', 'commands', 'health']) this.container(application, name, KEPT_REPORTS);
+    this.write(application, 'descriptor', descriptorDocument(descriptor));
+    const contentInstances = container?.child('contentInstances');
+    const route = contentInstances && this.options.resources.routeOf(contentInstances);
+    if (!container || !route) return undefined;
+    route.sourceRate = descriptor.reportingRate >= 1 ? descriptor.reportingRate : 0;
+    return { application, container, key: container.reference, route };
+  }
+
+  /** `pmu-<IDCODE>`, or `pmu-<stream>-<IDCODE>` where that is somebody else's. */
+  private application(descriptor: PmuDescriptor, index: number, count: number): Node | undefined {
+    const { resources, log } = this.options;
+    const applications = this.stream.parent;
+    if (!applications) return undefined;
+    const wanted = this.name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? this.name : `${this.name}-${index + 1}`;
+    const fallback = `pmu-${descriptor.streamId}-${descriptor.idCode}`;
+    for (const appId of [wanted, fallback]) {
+      const standing = applications.child(appId);
+      if (standing === this.stream) return standing;
+      if (standing) continue;
+      const document = { application: { appId, searchStrings: { searchString: ['pmu', descriptor.stationName] } } };
+      const written = resources.create(applications, document, INTERNAL);
+      if (!isRefusal(written)) return written.node;
+      log.warn({ appId, detail: written.detail }, 'a PMU’s application could not be created');
+    }
+    log.error({ idCode: descriptor.idCode, streamId: descriptor.streamId }, `both ${wanted} and ${fallback} are taken; this PMU’s measurements are dropped`);
+    return undefined;
+  }
+
+  private container(application: Node, id: string, maxNrOfInstances: number, reportingRate?: number): Node | undefined {
+    const containers = application.child('containers');
+    if (!containers) return undefined;
+    const standing = containers.child(id);
+    if (standing) return standing;
+    const durability = id === 'measurements' ? 'latest' : 'synced';
+    const document = { container: { id, maxNrOfInstances, durability, ...(reportingRate !== undefined && reportingRate >= 1 && { reportingRate }) } };
+    const written = this.options.resources.create(containers, document, INTERNAL);
+    return isRefusal(written) ? undefined : written.node;
+  }
+
+  private write(application: Node, container: string, document: JsonObject): void {
+    const contentInstances = application.child('containers')?.child(container)?.child('contentInstances');
+    if (!contentInstances) return;
+    const { clock, encoder, resources, router } = this.options;
+    const bytes = Buffer.from(JSON.stringify(document));
+    const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
+    const nowUs = clock.wallUs();
+    const sample = new Sample(content, nowUs, clock.monotonicUs(), 0, encoder, `${container}-${nowUs}`);
+    if (resources.append(contentInstances, sample, bytes.length)) return;
+    const route = resources.routeOf(contentInstances);
+    if (route) router.publish(route, sample);
+  }
+}
+
+function descriptorDocument(descriptor: PmuDescriptor): JsonObject {
+  const { phasors, analogs, digitals, ...rest } = descriptor;
+  return {
+    ...rest,
+    phasors: phasors.map(({ name, unit }) => ({ name, unit })),
+    analogs: analogs.map(({ name, kind }) => ({ name, kind })),
+    digitals,
+  };
+}

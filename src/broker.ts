@@ -1,0 +1,175 @@
+/**
+ * The broker: the one place that sees all sides and hands each what it needs.
+ *
+ *     bindings ──Site──> dispatcher ──> resource actors ──> tree
+ *         │                                  │
+ *         └──Session──> endpoint actors ──> subscription actors ──> router <── PMU streams
+ *
+ *     broker             rest_for_one, 3 in 60 s; beyond: exit code 70
+ *     ├ resources        population
+ *     ├ subscriptions    population
+ *     ├ commands         population
+ *     ├ endpoints        population, temporary
+ *     ├ sources          population
+ *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
+ */
+import { actorOf, resourceKind, type ResourceMessage } from './actors/resource.js';
+import { Commands } from './actors/commands.js';
+import { Resources } from './actors/resources.js';
+import { Sessions } from './actors/sessions.js';
+import { Sources } from './sources.js';
+import { Subscriptions } from './actors/subscriptions.js';
+import type { Clock } from './clock.js';
+import type { Config } from './config.js';
+import { Population } from './kernel/population.js';
+import { Supervisor, type Branch, type Supervised } from './kernel/supervisor.js';
+import { Wheel } from './kernel/wheel.js';
+import type { Log } from './log.js';
+import { openMetrics, type Metrics } from './metrics.js';
+import type { Network } from './network.js';
+import type { Random } from './random.js';
+import { sampleEncoder } from './protocols/sample-encoder.js';
+import { measuredTimeOf } from './protocols/senml-reader.js';
+import { exposeFigures } from './figures.js';
+import { discover } from './resources/discovery.js';
+import { anonymousIsAdministrator, Dispatcher, type Ask } from './routing/dispatcher.js';
+import { FORMATS } from './routing/format.js';
+import { refused, type Request, type Response } from './routing/primitive.js';
+import { Router } from './routing/router.js';
+import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
+import type { Port } from './routing/delivery.js';
+import { FAULTS } from './actors/resource.js';
+import type { Refusal } from './errors.js';
+
+/** Seconds; from the paper's protection class up to what only a lost clock explains. */
+const AGE_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: Network;
+  readonly log: Log;
+}
+
+/** A listener, made when the site it serves stands. */
+export type ListenerOf = (broker: Broker) => Supervised;
+
+export class Broker implements Site {
+  readonly metrics: Metrics = openMetrics();
+  readonly wheel: Wheel;
+  readonly router: Router;
+  readonly resources: Resources;
+  readonly subscriptions: Subscriptions;
+  readonly sessions: Sessions;
+  readonly commands: Commands;
+  readonly sources: Sources;
+  private readonly population: Population<ResourceMessage>;
+  private readonly dispatcher: Dispatcher;
+  private readonly supervisor: Supervisor;
+  private isReady = false;
+
+  constructor(
+    readonly config: Config,
+    readonly surroundings: Surroundings,
+    listeners: readonly ListenerOf[],
+  ) {
+    const { clock, random, log } = surroundings;
+    this.wheel = new Wheel(clock, (error) => log.error({ err: error }, 'a deadline failed'));
+    const { schedule } = this.wheel;
+    const observeAge = this.metrics.histogram('gridcast_delivery_age_seconds', 'Now minus measured time, sampled', ['class'], AGE_BUCKETS_S);
+    this.router = new Router(clock, config.lagS * 1e6, (latencyClass, ageS) => observeAge({ class: latencyClass }, ageS));
+    const shared = { clock, random, log, schedule, router: this.router };
+    this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });
+    this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
+    this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
+    this.sessions = new Sessions({ ...shared, dispatcher: this.dispatcher, subscriptions: this.subscriptions, resources: this.resources });
+    this.commands = new Commands({ ...shared, resources: this.resources, encoder: sampleEncoder, lanes: this.sessions });
+    const kind = resourceKind({ ...shared, resources: this.resources, encoder: sampleEncoder, measuredTimeOf, command: this.commands.accept });
+    this.population = new Population({ name: 'resources', kind: () => kind, clock, random, log });
+    this.sources = new Sources({ ...shared, ...surroundings, config, encoder: sampleEncoder, resources: this.resources, population: this.population });
+    this.resources.listen({
+      created: (node) =>
+        node.type === 'subscription' ? this.subscriptions.openResource(node) : node.type === 'application' ? this.sources.attach(node) : undefined,
+      removed: (node) => {
+        if (node.type === 'subscription') this.subscriptions.closeResource(node);
+        if (node.type === 'application') this.sources.detach(node);
+        if (node.type === 'contentInstances') this.subscriptions.closeRoute(node, 'RESOURCE_DELETED');
+        this.population.end(node.reference);
+      },
+    });
+    exposeFigures(this);
+    this.supervisor = new Supervisor(
+      'broker',
+      'rest_for_one',
+      { failures: 3, withinMs: 60_000 },
+      [
+        this.population,
+        this.subscriptions.population,
+        this.commands.population,
+        this.sessions.population,
+        this.sources.population,
+        new Supervisor('listeners', 'one_for_one', { failures: 5, withinMs: 10_000 }, listeners.map((make) => make(this)), clock, log),
+      ],
+      clock,
+      log,
+    );
+  }
+
+  /** @param fatal called when restarting has not helped: the process should end with code 70 */
+  async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
+    await this.supervisor.start(fatal);
+    for (const uri of this.config.pmu) {
+      const refusal = this.sources.attachByUri(uri);
+      if (refusal) return refusal;
+    }
+    this.isReady = true;
+    return undefined;
+  }
+
+  async stop(): Promise<void> {
+    this.isReady = false;
+    this.resources.closeAll();
+    await this.supervisor.stop();
+  }
+
+  /** Why the broker should not be given work; undefined when it is ready. */
+  get unready(): string | undefined {
+    return this.isReady ? undefined : 'starting or stopping';
+  }
+
+  tree(): Branch {
+    return this.supervisor.tree();
+  }
+
+  request(request: Request): Promise<Response> {
+    return this.dispatcher.dispatch(request);
+  }
+
+  connect(peer: Peer, port: Port | ReliablePort): Session | Refusal {
+    return this.sessions.connect(peer, port, this.commands);
+  }
+
+  *discover(): Iterable<Link> {
+    for (const { path, type, isObservable, node } of discover(this.resources.tree.root)) {
+      const isContent = type === 'contentInstance' && path.at(-1) === 'content';
+      // What can be observed so far is the latest of a container.
+      yield {
+        path,
+        resourceType: isContent ? 'content' : type,
+        contentFormats: isContent && node.history?.latest?.value.content.kind === 'measurement' ? MEASUREMENT_FORMATS : DOCUMENT_FORMATS,
+        isObservable: isObservable && type === 'contentInstance',
+      };
+    }
+  }
+
+  private handOn(ask: Ask): void {
+    const node = actorOf(ask.target);
+    // What a request removes meanwhile has no actor to ask.
+    const cell = this.population.activate(node.reference);
+    if (cell.state === 'stopped') ask.reply(refused(FAULTS.down));
+    else cell.tell(ask);
+  }
+}
+
+const DOCUMENT_FORMATS = [FORMATS.json.coap, FORMATS.cbor.coap];
+const MEASUREMENT_FORMATS = [FORMATS.senmlCbor.coap, FORMATS.senmlJson.coap, FORMATS.protobuf.coap, FORMATS.c37118.coap];

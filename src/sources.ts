@@ -1,0 +1,122 @@
+/**
+ * Sources: the PMU streams that are attached, each the point of contact (aPoC) of an application. Joins the C37.118 client to the
+ * source actor and to the PMUs' places in the tree.
+ */
+import { sourceKind, type SourceMessage } from './actors/source.js';
+import type { ResourceMessage } from './actors/resource.js';
+import { StreamPmus } from './actors/pmus.js';
+import type { Node, Resources } from './actors/resources.js';
+import type { Schedule } from './actors/notification-channel.js';
+import type { Surroundings } from './broker.js';
+import { every } from './clock.js';
+import type { Config } from './config.js';
+import { isRefusal, refuse, type Refusal } from './errors.js';
+import { Population } from './kernel/population.js';
+import { parseStreamAddress, type StreamAddress } from './protocols/c37118/address.js';
+import { DEFAULT_TIMING, StreamClient } from './protocols/c37118/client.js';
+import type { HealthFigures } from './protocols/c37118/health.js';
+import { INTERNAL } from './resources/node.js';
+import type { JsonObject } from './routing/primitive.js';
+import type { Router } from './routing/router.js';
+import type { SampleEncoder } from './routing/sample.js';
+
+const SCHEME = /^c37118\+/;
+/** How often a PMU's `health` gets a new report. */
+const REPORT_MS = 10_000;
+
+export interface SourcesOptions extends Surroundings {
+  readonly config: Config;
+  readonly resources: Resources;
+  readonly population: Population<ResourceMessage>;
+  readonly router: Router;
+  readonly schedule: Schedule;
+  readonly encoder: SampleEncoder;
+}
+
+interface Attached {
+  readonly address: StreamAddress;
+  readonly pmus: StreamPmus;
+  readonly stopReports: () => void;
+  client: StreamClient | undefined;
+  state: string;
+}
+
+export class Sources {
+  readonly population: Population<SourceMessage>;
+  private readonly attached = new Map<string, Attached>();
+
+  constructor(private readonly options: SourcesOptions) {
+    const { clock, random, log } = options;
+    this.population = new Population({ name: 'sources', kind: (key) => this.kindOf(key), clock, random, log });
+  }
+
+  /** An application was created: if its aPoC is a PMU stream, that is connected to. */
+  attach(application: Node): Refusal | undefined {
+    const contact = application.attributes.get('aPoC');
+    if (typeof contact !== 'string' || !SCHEME.test(contact)) return undefined;
+    const address = parseStreamAddress(contact);
+    if (isRefusal(address)) return address;
+    const pmus = new StreamPmus(application, address.name, this.options);
+    const key = application.reference;
+    const stopReports = every(this.options.clock, REPORT_MS, () => this.report(key));
+    this.attached.set(key, { address, pmus, stopReports, client: undefined, state: 'idle' });
+    this.population.activate(key);
+    return undefined;
+  }
+
+  /** The same from the command line: an application `stream-<IDCODE>` stands for it. */
+  attachByUri(uri: string): Refusal | undefined {
+    const { resources } = this.options;
+    const address = parseStreamAddress(uri);
+    if (isRefusal(address)) return address;
+    const applications = resources.tree.root.child('applications');
+    if (!applications) throw new Error('an sclBase without applications');
+    const { streamId, at } = address;
+    const ids = [`stream-${streamId}`, `stream-${streamId}-${at.host}-${at.port}`.replace(/[^A-Za-z0-9._-]/g, '-')];
+    const appId = ids.find((id) => !applications.child(id));
+    if (appId === undefined) return refuse('STATUS_CONFLICT', `The PMU stream ${uri} is attached already.`);
+    const written = resources.create(applications, { application: { appId, aPoC: uri } }, INTERNAL);
+    return isRefusal(written) ? written : undefined;
+  }
+
+  /** The application is removed: the stream is left in order and its PMUs go too. */
+  detach(application: Node): void {
+    const attached = this.attached.get(application.reference);
+    if (!attached) return;
+    this.attached.delete(application.reference);
+    attached.stopReports();
+    this.population.end(application.reference);
+    attached.pmus.remove();
+  }
+
+  /** Name, state and figures of each stream. */
+  *figures(): Iterable<{ readonly name: string; readonly state: string; readonly health: HealthFigures | undefined }> {
+    for (const [name, { client, state }] of this.attached) yield { name, state, health: client?.figures };
+  }
+
+  private kindOf(key: string) {
+    const attached = this.attached.get(key);
+    if (!attached) throw new Error(`a source ${key} that nobody attached`);
+    const { network, clock, random, schedule, config, log } = this.options;
+    const timing = { ...DEFAULT_TIMING, lagMs: config.lagS * 1000, leadMs: config.leadS * 1000 };
+    return sourceKind({
+      open: (sink) => (attached.client = new StreamClient(attached.address, network, clock, sink, timing)),
+      random,
+      schedule,
+      owner: {
+        onConfiguration: (pmus) => attached.pmus.configure(pmus),
+        onMeasurement: (index, measurement, measuredUs, arrivedUs, quality) => attached.pmus.measure(index, measurement, measuredUs, arrivedUs, quality),
+        onState: (state) => {
+          attached.state = state;
+          log.info({ source: key, state, lastError: attached.client?.figures.lastError }, 'source');
+        },
+      },
+    });
+  }
+
+  private report(key: string): void {
+    const attached = this.attached.get(key);
+    const health = attached?.client?.figures;
+    if (attached && health) attached.pmus.report({ state: attached.state, ...(health as unknown as JsonObject) });
+  }
+}
