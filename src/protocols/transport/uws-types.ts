@@ -44,7 +44,7 @@ export interface UwsResponse {
   onData(take: (chunk: ArrayBuffer, isLast: boolean) => void): UwsResponse;
   getRemoteAddressAsText(): ArrayBuffer;
   cork(write: () => void): UwsResponse;
-  upgrade<State>(state: State, key: string, protocol: string, extensions: string, context: UwsUpgradeContext): void;
+  upgrade(state: unknown, key: string, protocol: string, extensions: string, context: UwsUpgradeContext): void;
 }
 
 /** Throws on every call after it was closed. */

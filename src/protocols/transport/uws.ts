@@ -56,7 +56,10 @@ export function uwsTransport(uws: UwsModule, limits: TransportLimits, log: Log, 
         const exchange = new Exchange(response, request, service);
         const protocols = offeredProtocols(exchange.header('sec-websocket-protocol'));
         const decision = service.decide(Object.assign(exchange, { protocols }));
-        if (!isAccept(decision)) return exchange.write(decision);
+        if (!isAccept(decision)) {
+          exchange.write(decision);
+          return;
+        }
         const state: SocketState = { accept: decision };
         const key = request.getHeader('sec-websocket-key');
         response.upgrade(state, key, decision.protocol ?? '', request.getHeader('sec-websocket-extensions'), context);
