@@ -65,7 +65,7 @@ export class Cell<Message> {
   private isBusy = false;
   /** What is being handled, until it is known to be undelivered. */
   private handling: Message | undefined;
-  // Made when first needed: of a million cells most are idle, and an idle one is 245 bytes [test/kernel/memory.test.ts].
+  // Made when first needed: of a million cells most are idle, and an idle one is 245 bytes [test/kernel/heap.test.ts].
   private conflatable: Mailbox<Message> | undefined;
   private requests: Mailbox<Message> | undefined;
   private owned: Set<() => void> | undefined;

@@ -80,13 +80,13 @@ export class Supervisor implements Supervised {
     this.state = 'starting';
     try {
       await this.inTurn(async () => {
-        for (const post of this.posts) if (this.isRunning) await this.startChild(post);
+        for (const post of this.posts) if (this.isRunning()) await this.startChild(post);
       });
     } catch (error) {
       await this.stop();
       throw error;
     }
-    if (this.isRunning) this.state = 'up';
+    if (this.isRunning()) this.state = 'up';
   }
 
   async stop(): Promise<void> {
@@ -103,7 +103,7 @@ export class Supervisor implements Supervised {
     return { name: this.name, state: this.state, restarts: 0, children };
   }
 
-  private get isRunning(): boolean {
+  private isRunning(): boolean {
     return this.state === 'up' || this.state === 'starting';
   }
 
@@ -138,7 +138,7 @@ export class Supervisor implements Supervised {
   }
 
   private failed(post: Post, life: number, error: unknown): void {
-    if (!this.isRunning || post.life !== life || post.state === 'failed') return;
+    if (!this.isRunning() || post.life !== life || post.state === 'failed') return;
     post.state = 'failed';
     this.log.error({ child: this.pathOf(post), err: error }, 'a child failed');
     const nowUs = this.clock.monotonicUs();
@@ -149,12 +149,12 @@ export class Supervisor implements Supervised {
 
   private async restart(post: Post, life: number): Promise<void> {
     // Another's restart may have taken this one with it.
-    if (!this.isRunning || post.life !== life) return;
+    if (!this.isRunning() || post.life !== life) return;
     const posts = this.strategy === 'rest_for_one' ? this.posts.slice(post.index) : [post];
     await this.stopChildren(posts);
     for (const next of posts) {
       // A stop may have been called for meanwhile.
-      if (!this.isRunning) return;
+      if (!this.isRunning()) return;
       next.restarts++;
       try {
         await this.startChild(next);

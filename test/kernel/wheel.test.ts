@@ -1,0 +1,203 @@
+import fc from 'fast-check';
+import { Wheel } from '../../src/kernel/wheel.js';
+import { ManualClock } from '../support/manual-clock.js';
+
+const TICK_MS = 10;
+const DAY_MS = 86_400_000;
+
+function turning(): { clock: ManualClock; wheel: Wheel; errors: unknown[] } {
+  const clock = new ManualClock();
+  const errors: unknown[] = [];
+  return { clock, wheel: new Wheel(clock, (error) => void errors.push(error)), errors };
+}
+
+/** From a millisecond to half a year, as likely short as long. */
+const delays = fc.integer({ min: 0, max: 34 }).chain((power) => fc.nat({ max: 2 ** power }));
+
+describe('Wheel', () => {
+  test('fires each once, never early, at most a tick late, in order of its ticks', () => {
+    const moves = fc.record({ pauseMs: delays, delayMs: delays });
+    fc.assert(
+      fc.property(fc.array(moves, { minLength: 1, maxLength: 40 }), (all) => {
+        const { clock, wheel } = turning();
+        const nowMs = (): number => clock.monotonicUs() / 1000;
+        const fired: { dueMs: number; atMs: number }[] = [];
+        for (const { pauseMs, delayMs } of all) {
+          clock.advance(pauseMs);
+          const dueMs = nowMs() + delayMs;
+          wheel.schedule(delayMs, () => void fired.push({ dueMs, atMs: nowMs() }));
+        }
+        clock.advance(2 ** 35);
+        expect(fired).toHaveLength(all.length);
+        for (const { dueMs, atMs } of fired) {
+          expect(atMs).toBeGreaterThanOrEqual(dueMs);
+          expect(atMs).toBeLessThanOrEqual(dueMs + TICK_MS);
+        }
+        expect(wheel.size).toBe(0);
+        expect(clock.pending).toBe(0);
+      }),
+    );
+  });
+
+  test('what is cancelled never fires, and nothing else is lost with it', () => {
+    const entries = fc.array(fc.record({ delayMs: delays, isCancelled: fc.boolean(), afterMs: delays }), {
+      maxLength: 40,
+    });
+    fc.assert(
+      fc.property(entries, (all) => {
+        const { clock, wheel } = turning();
+        const fired = new Set<number>();
+        const cancels = all.map(({ delayMs }, index) => wheel.schedule(delayMs, () => void fired.add(index)));
+        const expected = new Set(all.keys());
+        let nowMs = 0;
+        const inTime = [...all.entries()].sort(([, a], [, b]) => a.afterMs - b.afterMs);
+        for (const [index, { isCancelled, afterMs, delayMs }] of inTime) {
+          clock.advance(afterMs - nowMs);
+          nowMs = afterMs;
+          if (!isCancelled) continue;
+          const wasWaiting = !fired.has(index);
+          if (afterMs < delayMs) expect(wasWaiting).toBe(true);
+          if (wasWaiting) expected.delete(index);
+          cancels[index]?.();
+          cancels[index]?.();
+        }
+        clock.advance(2 ** 35);
+        expect([...fired].sort()).toEqual([...expected].sort());
+        expect(wheel.size).toBe(0);
+        expect(clock.pending).toBe(0);
+      }),
+    );
+  });
+
+  test('fires in order of its ticks when the clock jumps over all of them at once', () => {
+    fc.assert(
+      fc.property(fc.array(delays, { minLength: 1, maxLength: 60 }), (all) => {
+        let nowUs = 0;
+        let wake: (() => void) | undefined;
+        const { wallUs, atTurnEnd } = new ManualClock();
+        const wheel = new Wheel(
+          {
+            wallUs,
+            atTurnEnd,
+            monotonicUs: () => nowUs,
+            after: (_, run) => {
+              wake = run;
+              return () => (wake = undefined);
+            },
+          },
+          () => {},
+        );
+        const fired: number[] = [];
+        for (const delayMs of all) wheel.schedule(delayMs, () => void fired.push(delayMs));
+        nowUs = 2 ** 35 * 1000;
+        wake?.();
+        const ticks = fired.map((delayMs) => Math.max(1, Math.ceil(delayMs / TICK_MS)));
+        expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
+        expect(fired).toHaveLength(all.length);
+      }),
+    );
+  });
+
+  test('a timer that comes too early, as those of the system may, fires nothing early', () => {
+    let nowUs = 5_000;
+    const wakes: (() => void)[] = [];
+    const after = (_: number, run: () => void): (() => void) => {
+      wakes.push(run);
+      return () => {};
+    };
+    const { wallUs, atTurnEnd } = new ManualClock();
+    const wheel = new Wheel({ wallUs, atTurnEnd, monotonicUs: () => nowUs, after }, () => {});
+    let hasFired = false;
+    wheel.schedule(100, () => (hasFired = true));
+    nowUs += 99_400;
+    wakes.shift()?.();
+    expect(hasFired).toBe(false);
+    nowUs += 10_600;
+    wakes.shift()?.();
+    expect(hasFired).toBe(true);
+  });
+
+  test('a lease of half a year wakes nobody until its end is near', () => {
+    const { clock, wheel } = turning();
+    let wakeUps = 0;
+    const { after } = clock;
+    clock.after = (delayMs, run) =>
+      after(delayMs, () => {
+        wakeUps++;
+        run();
+      });
+    let hasFired = false;
+    wheel.schedule(182 * DAY_MS, () => (hasFired = true));
+    clock.advance(182 * DAY_MS - 1);
+    expect(hasFired).toBe(false);
+    clock.advance(TICK_MS + 1);
+    expect(hasFired).toBe(true);
+    expect(wakeUps).toBeLessThanOrEqual(8);
+  });
+
+  test('arms a timer of the system only while something waits', () => {
+    const { clock, wheel } = turning();
+    const cancels = [50, 500, DAY_MS].map((delayMs) => wheel.schedule(delayMs, () => {}));
+    expect(clock.pending).toBe(1);
+    cancels.forEach((cancel) => cancel());
+    expect(clock.pending).toBe(0);
+  });
+
+  test('an earlier entry is not kept waiting by a later one', () => {
+    const { clock, wheel } = turning();
+    const fired: string[] = [];
+    wheel.schedule(DAY_MS, () => void fired.push('late'));
+    wheel.schedule(20, () => void fired.push('soon'));
+    clock.advance(30);
+    expect(fired).toEqual(['soon']);
+  });
+
+  test('a callback may schedule, and cancel what is due in the same tick', () => {
+    const { clock, wheel } = turning();
+    const fired: string[] = [];
+    const cancels: (() => void)[] = [];
+    const once = (name: string): void => {
+      fired.push(name);
+      cancels.forEach((cancel) => cancel());
+      wheel.schedule(0, () => void fired.push('again'));
+    };
+    cancels.push(
+      wheel.schedule(30, () => once('a')),
+      wheel.schedule(30, () => once('b')),
+    );
+    clock.advance(30);
+    expect(fired).toEqual(['a']);
+    clock.advance(TICK_MS);
+    expect(fired).toEqual(['a', 'again']);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a callback that throws hinders no other', () => {
+    const { clock, wheel, errors } = turning();
+    let hasFired = false;
+    wheel.schedule(30, () => {
+      throw new Error('bug');
+    });
+    wheel.schedule(30, () => (hasFired = true));
+    clock.advance(30);
+    expect(hasFired).toBe(true);
+    expect(errors).toEqual([new Error('bug')]);
+  });
+
+  test('refuses a delay that is no number', () => {
+    const { wheel } = turning();
+    expect(() => wheel.schedule(NaN, () => {})).toThrow(RangeError);
+    expect(() => wheel.schedule(Infinity, () => {})).toThrow(RangeError);
+    expect(wheel.size).toBe(0);
+  });
+
+  test('takes a million leases and cancels them, in any order, in little time', () => {
+    const { clock, wheel } = turning();
+    const cancels = Array.from({ length: 1_000_000 }, (_, n) => wheel.schedule((n * 7919) % (30 * DAY_MS), () => {}));
+    expect(wheel.size).toBe(1_000_000);
+    expect(clock.pending).toBe(1);
+    for (let n = 0; n < 1_000_000; n++) cancels[(n * 7919) % 1_000_000]?.();
+    expect(wheel.size).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+});
