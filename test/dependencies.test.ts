@@ -10,7 +10,7 @@ const page = readFileSync('docs/dependencies.md', 'utf8');
 
 /** The rows of the tables: name in backticks, what for, why this one, licence. */
 const rows = page.split('\n').flatMap((line) => {
-  const [, name, ...cells] = /^\| `([^`]+)` \|(.*)\|$/.exec(line) ?? [];
+  const [, name, ...cells] = /^\| `([^`]+)` *\|(.*)\|$/.exec(line) ?? [];
   return name === undefined
     ? []
     : [
