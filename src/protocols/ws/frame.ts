@@ -13,7 +13,7 @@
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import { refuse, STATUSES, type Refusal, type Status } from '../../errors.js';
 import type { JsonObject, Operation } from '../../routing/primitive.js';
-import type { ReliableKind } from '../../routing/site.js';
+import type { ReliableKind } from '../../routing/primitive.js';
 import { LATENCY_CLASSES, type LatencyClass } from '../../routing/terms.js';
 
 /** A body and its media type, parameters included. */
