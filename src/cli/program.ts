@@ -8,7 +8,7 @@ import { addDemo } from './demo.js';
 import { addObserve } from './observe.js';
 import { addRequests } from './request.js';
 import { addServe } from './serve.js';
-import { Interruption, type Shell } from './shell.js';
+import { Exit, Interruption, type Shell } from './shell.js';
 import { addSim } from './sim.js';
 import { addTop } from './top.js';
 import { addTree } from './tree.js';
@@ -40,6 +40,7 @@ export async function runProgram(words: readonly string[], shell: Shell): Promis
     await program.parseAsync(words, { from: 'user' });
     return interruptionOf(shell)?.exitCode ?? 0;
   } catch (error) {
+    if (error instanceof Exit) return error.code;
     return interruptionOf(shell)?.exitCode ?? report(error, shell);
   }
 }

@@ -5,7 +5,7 @@ import { systemDisk } from '../disk.js';
 import { isRefusal } from '../errors.js';
 import { serve, type DaemonAddresses } from '../main.js';
 import { gather, UsageError } from './arguments.js';
-import type { Shell } from './shell.js';
+import { Exit, type Shell } from './shell.js';
 
 type ServeFlags = Readonly<Record<string, unknown>>;
 
@@ -36,12 +36,14 @@ async function run(shell: Shell, flags: ServeFlags, version: string): Promise<vo
   const file = path === undefined ? undefined : { path, text: await read(path) };
   const loaded = loadConfig({ flags, environment, ...(file && { file }) });
   if (isRefusal(loaded)) throw new UsageError(loaded.detail);
-  if (flags.printConfig === true) { shell.print(printConfig(loaded).trimEnd()); return; }
+  if (flags.printConfig === true) {
+    shell.print(printConfig(loaded).trimEnd());
+    return;
+  }
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
   for (const line of banner(version, daemon.addresses, loaded.config.pmu.length > 0, shell)) shell.print(line);
-  const exitCode = await daemon.closed;
-  process.exit(exitCode);
+  throw new Exit(await daemon.closed);
 }
 
 async function read(path: string): Promise<string> {
@@ -55,12 +57,7 @@ async function read(path: string): Promise<string> {
 const CONTENT = 'containers/measurements/contentInstances/latest/content';
 
 /** What listens where, and the next three commands to try. */
-function banner(
-  version: string,
-  { http, coap }: DaemonAddresses,
-  hasPmu: boolean,
-  shell: Shell,
-): readonly string[] {
+function banner(version: string, { http, coap }: DaemonAddresses, hasPmu: boolean, shell: Shell): readonly string[] {
   const attach = `gridcast post http://${http}/m2m/applications '{"application":{"aPoC":"c37118+tcp://127.0.0.1:4712?idcode=1"}}'`;
   const observe = `gridcast observe coap://${coap}/m2m/applications/pmu-1/${CONTENT} --rate 5`;
   const next = hasPmu

@@ -40,6 +40,13 @@ export class Interruption extends Error {
 }
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGPIPE: 0 } as const;
 
+/** Thrown by a command that decides its exit code itself. */
+export class Exit extends Error {
+  constructor(readonly code: number) {
+    super(`exit code ${code}`);
+  }
+}
+
 /** The shell of this process. To be opened once. */
 export function openShell(): Shell {
   const { stdout, stderr } = process;

@@ -87,11 +87,7 @@ function accepted<T>(result: T | Refusal): T {
 }
 
 /** Until it is interrupted, or has come to its end. */
-async function run(
-  shell: Shell,
-  simulator: Simulator<unknown>,
-  finished = new Promise<void>(() => {}),
-): Promise<void> {
+async function run(shell: Shell, simulator: Simulator<unknown>, finished = new Promise<void>(() => {})): Promise<void> {
   for (const address of simulator.addresses) shell.print(`listening ${address}`);
   await Promise.race([finished, interruption(shell)]);
   await simulator.close();

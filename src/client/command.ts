@@ -1,17 +1,18 @@
 /**
- * Commands an application's device and waits for what becomes of it.
+ * Commands an application's device and tells what becomes of it.
  *
- *     CREATE .../containers/commands/contentInstances ──> 201 accepted ──> acknowledged ──> executed | rejected | ...
+ *     CREATE .../containers/commands/contentInstances ──> accepted ──> acknowledged ──> executed | rejected | ...
  *
  * Over WebSocket the broker tells each state on the reliable lane; over HTTP and CoAP what was created is read again until its
  * state is final.
  */
 import { systemClock, type Clock } from '../clock.js';
 import { randomId, systemRandom } from '../random.js';
-import type { CommandState } from '../routing/command.js';
+import { COMMANDS_CONTAINER, DEFAULT_DEADLINE_MS, type CommandState } from '../routing/command.js';
 import type { Json } from '../routing/primitive.js';
 import { jsonOf, member, type Client, type ClientOptions } from './client.js';
 import { GridcastError } from './error.js';
+import { Inbox } from './inbox.js';
 import { WsClient } from './ws-client.js';
 
 export interface CommandRequest {
@@ -32,14 +33,12 @@ export interface CommandNews {
   readonly reason?: string;
 }
 
-const FINAL: readonly CommandState[] = ['executed', 'rejected', 'cancelled', 'expired', 'unknown', 'executedLate'];
-export const isFinal = ({ state }: CommandNews): boolean => FINAL.includes(state);
-const STATES: readonly string[] = ['accepted', 'dispatched', 'acknowledged', ...FINAL];
+const OUTCOMES: readonly CommandState[] = ['executed', 'rejected', 'cancelled', 'expired', 'unknown', 'executedLate'];
+const STATES: readonly string[] = ['accepted', 'dispatched', 'acknowledged', ...OUTCOMES];
 
 const POLL_INTERVAL_MS = 100;
-/** Beyond the deadline the broker decides by itself; this much later nobody has decided. */
+/** At the deadline the broker decides by itself; this much later nobody has decided. */
 const GRACE_MS = 5_000;
-const DEFAULT_DEADLINE_MS = 10_000;
 
 /**
  * Yields the states of one command, each once, and ends after the final one.
@@ -54,60 +53,77 @@ export async function* command(
   { clock = systemClock }: Pick<ClientOptions, 'clock'> = {},
 ): AsyncGenerator<CommandNews, void, undefined> {
   const { point, value, deadlineMs, action, signal, commandId = randomId(systemRandom) } = request;
-  const untilUs = clock.monotonicUs() + ((deadlineMs ?? DEFAULT_DEADLINE_MS) + GRACE_MS) * 1000;
-  const outcomes = client instanceof WsClient ? client.outcomesOf(commandId) : undefined;
+  const inbox = new Inbox<CommandNews>();
+  const over = new AbortController();
+  const leave = (): void => inbox.fail(signal?.reason);
+  signal?.addEventListener('abort', leave);
+  const cancel = clock.after((deadlineMs ?? DEFAULT_DEADLINE_MS) + GRACE_MS, () =>
+    inbox.fail(new GridcastError('timed-out', `No outcome of command ${commandId} has come in time.`)),
+  );
+  const stopHearing = client instanceof WsClient ? hear(client, commandId, inbox) : undefined;
   try {
-    const content = {
-      commandId,
-      point,
-      ...(value !== undefined && { value }),
-      ...(deadlineMs !== undefined && { deadlineMs }),
-      ...(action && { action }),
-    };
-    const { location } = await client.request({
+    const { location, bytes } = await client.request({
       op: 'create',
-      to: `${application.replace(/\/$/, '')}/containers/commands/contentInstances`,
-      body: content,
+      to: `${application.replace(/\/$/, '')}/containers/${COMMANDS_CONTAINER}/contentInstances`,
+      body: { commandId, point, value, deadlineMs, action },
       ...(signal && { signal }),
     });
-    let last: CommandNews = { commandId, state: 'accepted' };
+    // A command that was given before is answered with what became of it.
+    let last = newsOf(jsonOf(bytes)) ?? { commandId, state: 'accepted' };
     yield last;
-    while (!isFinal(last)) {
-      const leftMs = (untilUs - clock.monotonicUs()) / 1000;
-      if (leftMs <= 0)
-        throw new GridcastError(
-          'timed-out',
-          `No outcome of command ${commandId} has come; its last state is ${last.state}.`,
-        );
-      const news = outcomes
-        ? await outcomes.next(leftMs, signal)
-        : await polled(client, location, Math.min(leftMs, POLL_INTERVAL_MS), clock, signal);
-      if (!news || news.state === last.state) continue;
+    if (!stopHearing && !isOutcome(last)) void poll(client, location, inbox, clock, over.signal);
+    while (!isOutcome(last)) {
+      const news = await inbox.take();
+      if (news.state === last.state) continue;
       last = news;
       yield news;
     }
   } finally {
-    outcomes?.close();
+    over.abort();
+    cancel();
+    stopHearing?.();
+    signal?.removeEventListener('abort', leave);
   }
 }
 
-/** The state that stands in the created contentInstance, after a pause. */
-async function polled(
+export const isOutcome = ({ state }: CommandNews): boolean => OUTCOMES.includes(state);
+
+function hear(client: WsClient, commandId: string, inbox: Inbox<CommandNews>): () => void {
+  void client.closed.then((reason) => inbox.fail(reason));
+  return client.hear((kind, body) => {
+    const news = kind === 'outcome' ? newsOf(body) : undefined;
+    if (news?.commandId === commandId) inbox.push(news);
+  });
+}
+
+/** Reads the state that stands in the created contentInstance, until it is final or nobody wants it any more. */
+async function poll(
   client: Client,
   location: string | undefined,
-  pauseMs: number,
+  inbox: Inbox<CommandNews>,
   clock: Clock,
-  signal: AbortSignal | undefined,
-): Promise<CommandNews | undefined> {
-  if (location === undefined) throw new GridcastError('protocol', 'The broker did not say where the command is.');
-  await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
-  signal?.throwIfAborted();
-  const { bytes } = await client.request({ op: 'retrieve', to: `${location}/content`, ...(signal && { signal }) });
-  return newsOf(jsonOf(bytes));
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    if (location === undefined) throw new GridcastError('protocol', 'The broker did not say where the command is.');
+    for (let news: CommandNews | undefined; !signal.aborted && !(news && isOutcome(news));) {
+      await new Promise<void>((resolve) => clock.after(POLL_INTERVAL_MS, resolve));
+      const { bytes } = await client.request({
+        op: 'retrieve',
+        to: `${location}/content`,
+        accept: 'application/json',
+        signal,
+      });
+      news = newsOf(jsonOf(bytes));
+      if (news) inbox.push(news);
+    }
+  } catch (error) {
+    inbox.fail(error);
+  }
 }
 
 /** Reads `{"commandId","state","reason"}`, as the broker tells and stores it. */
-export function newsOf(document: Json | undefined): CommandNews | undefined {
+function newsOf(document: Json | undefined): CommandNews | undefined {
   const [commandId, state, reason] = ['commandId', 'state', 'reason'].map((name) => member(document, name));
   if (typeof commandId !== 'string' || typeof state !== 'string' || !STATES.includes(state)) return undefined;
   return { commandId, state: state as CommandState, ...(typeof reason === 'string' && { reason }) };

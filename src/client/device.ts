@@ -1,12 +1,13 @@
 /** The device's side of commands: a WebSocket session attached to an application, whose commands come to a handler. */
 import { systemClock } from '../clock.js';
 import { CommandDesk, type CommandHandler } from './command-desk.js';
+import type { GridcastError } from './error.js';
 import { parseTarget } from './target.js';
 import { WsClient, type WsClientOptions } from './ws-client.js';
 
 export interface Device {
-  /** Resolves when the session has ended, from either side. */
-  readonly closed: Promise<void>;
+  /** Resolves to the reason when the session has ended, from either side. */
+  readonly closed: Promise<GridcastError>;
   close(): Promise<void>;
 }
 

@@ -51,7 +51,7 @@ const LATEST = '/m2m/applications/pmu-1/containers/measurements/contentInstances
 
 describe('an HTTP request', () => {
   test('carries method, query, media types, body and token', async () => {
-    const { client, lines } = await broker((line, body, request) => {
+    const { client, lines } = await broker((_line, body, request) => {
       expect(request.header('content-type')).toBe('application/json');
       expect(request.header('accept')).toBe('application/cbor');
       expect(request.header('authorization')).toBe('Bearer s3cret');

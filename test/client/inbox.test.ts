@@ -1,5 +1,5 @@
 import type { Notification } from '../../src/client/client.js';
-import { Inbox, iterate } from '../../src/client/inbox.js';
+import { countMissed, Inbox, iterate } from '../../src/client/inbox.js';
 
 const numbered = (sequence: number): Notification => ({
   mediaType: 'text/plain',
@@ -10,14 +10,14 @@ const numbered = (sequence: number): Notification => ({
 
 describe('the inbox of a subscription', () => {
   test('gives a slow reader the newest and counts what made room', async () => {
-    const inbox = new Inbox();
+    const inbox = new Inbox(countMissed);
     for (let n = 0; n < 1024 + 7; n++) inbox.push(numbered(n));
     expect(await inbox.take()).toMatchObject({ sequence: 7, missed: 7 });
     expect(await inbox.take()).toMatchObject({ sequence: 8, missed: 0 });
   });
 
   test('gives all that came before it throws the failure', async () => {
-    const inbox = new Inbox();
+    const inbox = new Inbox<Notification>();
     inbox.push(numbered(1));
     inbox.fail(new Error('gone'));
     inbox.push(numbered(2));
@@ -26,7 +26,7 @@ describe('the inbox of a subscription', () => {
   });
 
   test('wakes a reader that waits', async () => {
-    const inbox = new Inbox();
+    const inbox = new Inbox<Notification>();
     const taken = inbox.take();
     inbox.push(numbered(5));
     expect(await taken).toMatchObject({ sequence: 5 });
@@ -36,7 +36,7 @@ describe('the inbox of a subscription', () => {
 describe('an iteration', () => {
   const opened = (signal?: AbortSignal) => {
     const log: string[] = [];
-    let inbox: Inbox | undefined;
+    let inbox: Inbox<Notification> | undefined;
     const iteration = iterate((given) => {
       inbox = given;
       log.push('subscribed');

@@ -1,0 +1,20 @@
+/** The SDK: what `import ... from 'gridcast'` gives. */
+export { open, type OpenOptions } from './open.js';
+export type {
+  Client,
+  ClientOptions,
+  ClientRequest,
+  ClientResponse,
+  Notification,
+  ObserveTerms,
+  RequestBody,
+} from './client.js';
+export { GridcastError, type FailureKind } from './error.js';
+export { HttpClient } from './http-client.js';
+export { CoapClient, type CoapClientOptions } from './coap-client.js';
+export { WsClient, type ReliableKind, type ReliableListener, type WsClientOptions } from './ws-client.js';
+export { command, isOutcome, type CommandNews, type CommandRequest } from './command.js';
+export { attachDevice, type Device } from './device.js';
+export type { CommandHandler, DeviceCommand, Verdict } from './command-desk.js';
+export { frequencyOf, measuredUsOf, readSample, type Reading } from './reading.js';
+export { parseTarget, type Target } from './target.js';
