@@ -176,6 +176,14 @@ describe('Cell', () => {
     expect(kind.undeliveredMessages).toEqual([['last', 'crashed']]);
   });
 
+  test('a cell that is stopped by what it disposes is not restarted', () => {
+    const { cell, owner } = scripted((self) => self.own(() => self.stop()));
+    cell.tell(crash('poison'));
+    expect(cell.state).toBe('stopped');
+    expect(owner.crashes).toEqual([]);
+    expect(owner.reports).toEqual(['poison']);
+  });
+
   test('a quarantine answers what waited, and everything that comes', () => {
     const { cell, kind } = scripted();
     cell.tell(
@@ -247,6 +255,52 @@ describe('an answer that comes later', () => {
     };
     cell.tell(message);
     expect(kind.undeliveredMessages).toEqual([['slow poison', 'crashed']]);
+  });
+
+  test('is told once where that message stops the cell and then throws', () => {
+    const { cell, kind } = scripted();
+    const message: Step = {
+      name: 'last',
+      act: (self) => {
+        self.owe(message);
+        self.stop();
+        throw new Error('too late');
+      },
+    };
+    cell.tell(message);
+    expect(kind.undeliveredMessages).toEqual([['last', 'down']]);
+  });
+
+  test.each([
+    ['down', (cell: Cell<Step>) => cell.stop()],
+    ['crashed', (cell: Cell<Step>) => cell.fail(new Error('its socket broke'))],
+  ] as const)('is told once, %s, where the message ends its own life before it throws', (fault, end) => {
+    const { cell, kind, owner } = scripted();
+    const message: Step = {
+      name: 'slow poison',
+      act: (self) => {
+        self.owe(message);
+        end(self);
+        throw new Error('poison');
+      },
+    };
+    cell.tell(message);
+    expect(kind.undeliveredMessages).toEqual([['slow poison', fault]]);
+    expect(owner.undelivered[fault]).toBe(1);
+    expect(owner.reports).toEqual(['poison']);
+  });
+
+  test('that was refused is not told again when the message then throws', () => {
+    const { cell, kind } = scripted();
+    for (let n = 1; n <= 256; n++) send(cell, `r${n}`);
+    const message: Step = {
+      name: 'one too many',
+      act: (self) => {
+        if (!self.owe(message)) throw new Error('unprepared');
+      },
+    };
+    cell.tell(message);
+    expect(kind.undeliveredMessages.filter(([name]) => name === 'one too many')).toEqual([['one too many', 'full']]);
   });
 
   test('is refused when 256 are owed', () => {

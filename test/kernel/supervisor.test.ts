@@ -150,7 +150,7 @@ describe('Supervisor', () => {
   });
 
   test('what an earlier life of a child says is not heard, nor what it says twice', async () => {
-    const { diary, part, start } = house('one_for_one');
+    const { diary, part, root, start } = house('one_for_one');
     await start();
     const { fail } = part('b');
     fail(new Error('broken'));
@@ -160,6 +160,7 @@ describe('Supervisor', () => {
     fail(new Error('an echo'));
     await settle();
     expect(diary).toEqual([]);
+    expect(root.tree().children?.[1]).toEqual({ name: 'b', state: 'up', restarts: 1 });
   });
 
   test('a child that fails while it starts is restarted once it stands', async () => {

@@ -11,6 +11,29 @@ function turning(): { clock: ManualClock; wheel: Wheel; errors: unknown[] } {
   return { clock, wheel: new Wheel(clock, (error) => void errors.push(error)), errors };
 }
 
+/** A clock that a test sets; its timers fire only then: late, as after a pause of the process. */
+class LateClock extends ManualClock {
+  private us = 0;
+  private readonly armed = new Set<{ readonly atUs: number; readonly run: () => void }>();
+
+  override monotonicUs = (): number => this.us;
+
+  override after = (delayMs: number, run: () => void): (() => void) => {
+    const timer = { atUs: this.us + delayMs * 1000, run };
+    this.armed.add(timer);
+    return () => void this.armed.delete(timer);
+  };
+
+  override get pending(): number {
+    return this.armed.size;
+  }
+
+  jump(ms: number): void {
+    this.us += ms * 1000;
+    for (const timer of this.armed) if (timer.atUs <= this.us && this.armed.delete(timer)) timer.run();
+  }
+}
+
 /** From a millisecond to half a year, as likely short as long. */
 const delays = fc.integer({ min: 0, max: 34 }).chain((power) => fc.nat({ max: 2 ** power }));
 
@@ -94,6 +117,63 @@ describe('Wheel', () => {
         const ticks = fired.map((delayMs) => Math.max(1, Math.ceil(delayMs / TICK_MS)));
         expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
         expect(fired).toHaveLength(all.length);
+      }),
+    );
+  });
+
+  test('what is scheduled while a late turn is caught up with fires as late as it asked for', () => {
+    fc.assert(
+      fc.property(fc.nat(100_000), fc.nat(100_000), delays, (dueMs, lateMs, delayMs) => {
+        let nowUs = 0;
+        const wakes: (() => void)[] = [];
+        const after = (_: number, run: () => void): (() => void) => {
+          wakes.push(run);
+          return () => void wakes.splice(wakes.indexOf(run), 1);
+        };
+        const { wallUs, atTurnEnd } = new ManualClock();
+        const wheel = new Wheel({ wallUs, atTurnEnd, monotonicUs: () => nowUs, after }, () => {});
+        let firedUs: number | undefined;
+        wheel.schedule(dueMs, () => void wheel.schedule(delayMs, () => (firedUs = nowUs)));
+        nowUs = (dueMs + lateMs + TICK_MS) * 1000;
+        const askedUs = nowUs;
+        wakes.shift()?.();
+        if (delayMs > 0) expect(firedUs).toBeUndefined();
+        for (nowUs += delayMs * 1000; nowUs < askedUs + (delayMs + 2 * TICK_MS) * 1000; nowUs += TICK_MS * 1000)
+          wakes.shift()?.();
+        expect(firedUs).toBeGreaterThanOrEqual(askedUs + delayMs * 1000);
+        expect(wheel.size).toBe(0);
+      }),
+    );
+  });
+
+  test('under a clock that jumps nothing is early, lost or later than the jump, whatever callbacks schedule', () => {
+    const moves = fc.record({ jumpMs: delays, delayMs: delays, againMs: fc.array(delays, { maxLength: 3 }) });
+    fc.assert(
+      fc.property(fc.array(moves, { minLength: 1, maxLength: 40 }), (all) => {
+        const clock = new LateClock();
+        const wheel = new Wheel(clock, (error) => {
+          throw error;
+        });
+        const nowMs = (): number => clock.monotonicUs() / 1000;
+        const waiting = new Set<{ readonly dueMs: number }>();
+        const schedule = (delayMs: number, [againMs, ...later]: readonly number[]): void => {
+          const entry = { dueMs: nowMs() + delayMs };
+          waiting.add(entry);
+          wheel.schedule(delayMs, () => {
+            expect(nowMs()).toBeGreaterThanOrEqual(entry.dueMs);
+            expect(waiting.delete(entry)).toBe(true);
+            if (againMs !== undefined) schedule(againMs, later);
+          });
+        };
+        for (const { jumpMs, delayMs, againMs } of all) {
+          schedule(delayMs, againMs);
+          clock.jump(jumpMs);
+          for (const { dueMs } of waiting) expect(dueMs + TICK_MS).toBeGreaterThan(nowMs());
+          expect(wheel.size).toBe(waiting.size);
+        }
+        for (let round = 0; round < 4; round++) clock.jump(2 ** 35);
+        expect(waiting.size).toBe(0);
+        expect(clock.pending).toBe(0);
       }),
     );
   });
