@@ -257,20 +257,6 @@ describe('an answer that comes later', () => {
     expect(kind.undeliveredMessages).toEqual([['slow poison', 'crashed']]);
   });
 
-  test('is told once where that message stops the cell and then throws', () => {
-    const { cell, kind } = scripted();
-    const message: Step = {
-      name: 'last',
-      act: (self) => {
-        self.owe(message);
-        self.stop();
-        throw new Error('too late');
-      },
-    };
-    cell.tell(message);
-    expect(kind.undeliveredMessages).toEqual([['last', 'down']]);
-  });
-
   test.each([
     ['down', (cell: Cell<Step>) => cell.stop()],
     ['crashed', (cell: Cell<Step>) => cell.fail(new Error('its socket broke'))],
