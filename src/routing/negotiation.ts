@@ -58,7 +58,7 @@ export function contentFor(
 ): { readonly mediaType: string; readonly bytes: Uint8Array } | Refusal {
   const { content } = sample;
   if (content.kind === 'stored') {
-    if (acceptsStored(content.mediaType, accept)) return content;
+    if (acceptsStored(content.mediaType, accept)) return { mediaType: content.mediaType, bytes: content.bytes };
     return refuse('STATUS_NOT_ACCEPTABLE', `The content is stored as ${content.mediaType}, not as ${accept.join(', ')}.`);
   }
   const format = negotiate('content', content, accept, preferred);
