@@ -6,7 +6,7 @@ import { parseTarget } from '../client/target.js';
 import { isRefusal } from '../errors.js';
 import { readValue } from '../protocols/codec.js';
 import type { SenmlRecord } from '../protocols/senml-reader.js';
-import { bareMediaType } from '../routing/format.js';
+import { bareMediaType, FORMATS } from '../routing/format.js';
 import type { BindingName, Json } from '../routing/primitive.js';
 
 /** `pmu-61` of `.../applications/pmu-61/...`; the whole path of what belongs to no application. */
@@ -21,13 +21,13 @@ export function sampleLine(binding: BindingName, uri: string, notification: Noti
   const reading = readSample(mediaType, body);
   const parts = [binding, nameOf(uri)];
   if (timeUs !== undefined) parts.push(formatTime(timeUs));
-  parts.push(reading ? valuesOf(reading) : bodyText(mediaType, body));
+  parts.push(reading ? figuresOf(reading) : bodyText(mediaType, body));
   if (missed > 0) parts.push(`(${missed} missed)`);
   return parts.join(' ');
 }
 
 /** A PMU by its frequency; any other pack by all its records. */
-function valuesOf(reading: Reading): string {
+function figuresOf(reading: Reading): string {
   const frequency = frequencyOf(reading);
   return frequency === undefined ? reading.records.map(recordText).join(', ') : `${frequency.toFixed(4)} Hz`;
 }
@@ -68,8 +68,8 @@ const plainValue = (value: SenmlRecord['value']): string =>
 
 /** A body inside a line of JSON: its value where it is JSON or CBOR, its text, or base64. */
 export function contentJson(mediaType: string, bytes: Uint8Array): { mediaType: string; [form: string]: Json } {
-  const value = readValue(mediaType, bytes);
-  if (!isRefusal(value)) return { mediaType, document: value.parsed };
+  const value = valueOf(mediaType, bytes);
+  if (value !== undefined) return { mediaType, document: value };
   return isText(mediaType)
     ? { mediaType, textContent: textOf(bytes) }
     : { mediaType, binaryContent: Buffer.from(bytes).toString('base64') };
@@ -79,9 +79,15 @@ export function contentJson(mediaType: string, bytes: Uint8Array): { mediaType: 
 export function bodyText(mediaType: string, bytes: Uint8Array): string {
   const reading = readSample(mediaType, bytes);
   if (reading) return reading.records.map(recordText).join('\n');
-  const value = readValue(mediaType, bytes);
-  if (!isRefusal(value)) return JSON.stringify(value.parsed, undefined, 2);
+  const value = valueOf(mediaType, bytes);
+  if (value !== undefined) return JSON.stringify(value, undefined, 2);
   return isText(mediaType) ? textOf(bytes) : `${bytes.length} bytes of ${mediaType}`;
 }
 
-const isText = (mediaType: string): boolean => /^text\/|[/+](json|xml|link-format)$/.test(bareMediaType(mediaType));
+function valueOf(mediaType: string, bytes: Uint8Array): Json | undefined {
+  const type = bareMediaType(mediaType);
+  const value = readValue(type.endsWith('+json') ? FORMATS.json.mediaType : type, bytes);
+  return isRefusal(value) ? undefined : value.parsed;
+}
+
+const isText = (mediaType: string): boolean => /^text\/|[/+](xml|link-format)$/.test(bareMediaType(mediaType));

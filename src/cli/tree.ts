@@ -22,12 +22,14 @@ export interface Branch {
   /** Worth a word beside its name: how many instances a container has. */
   readonly remark?: string;
   readonly branches: readonly Branch[];
+  /** A collection without members: not drawn. */
+  readonly isEmpty: boolean;
 }
 
 export function addTree(program: Command, shell: Shell): void {
   program
     .command('tree')
-    .description('walk the resource tree and draw it')
+    .description('walk the resource tree and draw it, empty collections left out')
     .argument('[URI]', 'where to begin', anyUri, DEFAULT_URI)
     .option('--depth <N>', 'levels below the beginning', count)
     .addOption(jsonOption('one JSON object per resource: at, type, depth'))
@@ -66,6 +68,7 @@ export async function walk(client: Client, at: string, depth: number, signal: Ab
     at,
     type,
     branches,
+    isEmpty: membersOf(fields)?.length === 0 && branches.every((branch) => branch.isEmpty),
     ...(typeof instances === 'number' && { remark: `${instances} ${instances === 1 ? 'instance' : 'instances'}` }),
   };
 }
@@ -78,16 +81,17 @@ function rootOf(at: string, document: Json | undefined): [type: string, fields: 
 }
 
 function referencesOf(fields: JsonObject): readonly string[] {
-  return Object.entries(fields).flatMap(([name, value]) => {
-    if (name.endsWith('Reference') && typeof value === 'string') return [value];
-    if (!name.endsWith('Collection') || !isObject(value)) return [];
-    const members = value.namedReference;
-    return isList(members)
-      ? members
-          .map((member) => isObject(member) && member.reference)
-          .filter((reference) => typeof reference === 'string')
-      : [];
-  });
+  const references = Object.entries(fields).filter(([name]) => name.endsWith('Reference'));
+  return [...references.map(([, reference]) => reference), ...(membersOf(fields) ?? [])].filter(
+    (reference) => typeof reference === 'string',
+  );
+}
+
+/** The references of a collection's members; undefined for what is no collection. */
+function membersOf(fields: JsonObject): readonly (Json | undefined)[] | undefined {
+  const [, collection] = Object.entries(fields).find(([name]) => name.endsWith('Collection')) ?? [];
+  const members = isObject(collection) ? collection.namedReference : undefined;
+  return isList(members) ? members.map((member) => (isObject(member) ? member.reference : undefined)) : undefined;
 }
 
 const isObject = (value: Json | undefined): value is JsonObject =>
@@ -109,8 +113,9 @@ function* treeLines(root: Branch, shell: Pick<Shell, 'paint'>): Generator<string
   yield* below(root, '');
 
   function* below({ branches }: Branch, indent: string): Generator<string> {
-    for (const [index, branch] of branches.entries()) {
-      const isLast = index === branches.length - 1;
+    const shown = branches.filter(({ isEmpty }) => !isEmpty);
+    for (const [index, branch] of shown.entries()) {
+      const isLast = index === shown.length - 1;
       yield `${indent}${isLast ? '└── ' : '├── '}${label(decodeURIComponent(branch.at.split('/').at(-1) ?? ''), branch)}`;
       yield* below(branch, `${indent}${isLast ? '    ' : '│   '}`);
     }
