@@ -10,7 +10,11 @@ export interface Operations {
   readonly tree: () => unknown;
 }
 
-const text = (status: number, body: string): HttpAnswer => ({ status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${body}\n` });
+const text = (status: number, body: string): HttpAnswer => ({
+  status,
+  headers: { 'content-type': 'text/plain; charset=utf-8' },
+  body: `${body}\n`,
+});
 
 /** The answer to a GET of one of the pages; undefined for any other path. */
 export function operationsPage(path: string, operations: Operations): HttpAnswer | Promise<HttpAnswer> | undefined {
@@ -23,7 +27,9 @@ export function operationsPage(path: string, operations: Operations): HttpAnswer
       return reason === undefined ? text(200, 'ready') : text(503, `not ready: ${reason}`);
     }
     case '/metrics':
-      return operations.expose().then(({ mediaType, text: body }) => ({ status: 200, headers: { 'content-type': mediaType }, body }));
+      return operations
+        .expose()
+        .then(({ mediaType, text: body }) => ({ status: 200, headers: { 'content-type': mediaType }, body }));
     case '/supervision':
       return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(operations.tree()) };
     default:

@@ -1,0 +1,96 @@
+/**
+ * The WebSocket binding: sockets at /m2m, each a session of the site.
+ *
+ *     upgrade ──> path, origin, subprotocol ──> Connection ──> frames
+ *         └─ refused: 404, 403, or 400 with the subprotocols that there are
+ */
+import type { Clock } from '../../clock.js';
+import { refuse } from '../../errors.js';
+import type { Log } from '../../log.js';
+import { randomId, type Random } from '../../random.js';
+import type { Ending } from '../../routing/endings.js';
+import { refused } from '../../routing/primitive.js';
+import type { Site } from '../../routing/site.js';
+import { writeContent } from '../codec.js';
+import { bearerToken, believe, isOwnOrigin, type Claim, type Identify } from '../identity.js';
+import type { HttpAnswer, UpgradeRequest, WsAccept } from '../transport/transport.js';
+import { Connection } from './connection.js';
+import { FRAME_CODECS, isSubprotocol, WS_PATH } from './frames.js';
+import { LastNotification } from './last-notification.js';
+
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+}
+
+export class WsBinding {
+  /** Messages that were no frame, since the start. */
+  faults = 0;
+  private readonly connections = new Map<string, Connection>();
+  private readonly last = {
+    'gridcast.v1': new LastNotification(FRAME_CODECS['gridcast.v1']),
+    'gridcast.v1+json': new LastNotification(FRAME_CODECS['gridcast.v1+json']),
+  };
+  private readonly idPrefix: string;
+  private requests = 0;
+
+  constructor(
+    readonly site: Site,
+    readonly surroundings: Surroundings,
+    readonly identify: Identify = believe,
+  ) {
+    this.idPrefix = randomId(surroundings.random);
+  }
+
+  /** Sessions that are open. */
+  get open(): number {
+    return this.connections.size;
+  }
+
+  /** The transport's handler. */
+  readonly upgrade = (request: UpgradeRequest): WsAccept | HttpAnswer => {
+    const known = Object.keys(FRAME_CODECS).join(', ');
+    if (request.path !== WS_PATH) return refusal(404, 'STATUS_NOT_FOUND', `WebSockets are opened at ${WS_PATH}.`);
+    if (!isOwnOrigin(request.header('origin'), request.header('host'))) {
+      return refusal(403, 'STATUS_FORBIDDEN', 'Pages of another origin may not use this broker from a browser.');
+    }
+    const protocol = request.protocols.find(isSubprotocol);
+    if (!protocol) {
+      const offered = request.protocols.length > 0 ? `not ${request.protocols.join(', ')}` : 'and none was offered';
+      return refusal(400, 'STATUS_BAD_REQUEST', `The subprotocols here are ${known}, ${offered}.`);
+    }
+    const token = bearerToken(request.header('authorization'));
+    const claim: Claim = token === undefined ? {} : { token };
+    return {
+      protocol,
+      open: (socket) => new Connection(this, socket, FRAME_CODECS[protocol], this.last[protocol], claim),
+    };
+  };
+
+  /** Ends all sessions. */
+  close(ending: Ending): void {
+    for (const connection of [...this.connections.values()]) connection.end(ending);
+  }
+
+  nextRequestId(): string {
+    return `${this.idPrefix}-${++this.requests}`;
+  }
+
+  opened(session: string, connection: Connection): void {
+    this.connections.set(session, connection);
+  }
+
+  closed(session: string): void {
+    this.connections.delete(session);
+  }
+
+  connection(session: string): Connection | undefined {
+    return this.connections.get(session);
+  }
+}
+
+function refusal(http: number, status: Parameters<typeof refuse>[0], detail: string): HttpAnswer {
+  const written = writeContent(refused(refuse(status, detail)), []);
+  return { status: http, ...(written && { headers: { 'content-type': written.mediaType }, body: written.bytes }) };
+}

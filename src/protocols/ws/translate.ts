@@ -1,0 +1,70 @@
+/** WebSocket's spelling of the primitive: `req` and `sub` become a Request, a Response becomes a `res`. Pure. */
+import { isRefusal, refuse, STATUSES, type Refusal } from '../../errors.js';
+import { FORMATS } from '../../routing/format.js';
+import { parsePath, pathText, type Request, type Response } from '../../routing/primitive.js';
+import { checkTerms, termsOfQuery, type Terms } from '../../routing/terms.js';
+import { bodyOfBytes, readAccept, writeContent } from '../codec.js';
+import type { FrameCodec, RequestFrame, ResponseFrame, SubscribeFrame } from './frames.js';
+
+/** What a request has from its connection. */
+export interface Asker {
+  readonly originator: string;
+  readonly requestId: string;
+  readonly codec: FrameCodec;
+  readonly signal: AbortSignal;
+}
+
+export function requestOf(frame: RequestFrame | SubscribeFrame, { codec, ...asker }: Asker): Request | Refusal {
+  const mark = frame.to.indexOf('?');
+  const [path, query] = mark < 0 ? [frame.to, ''] : [frame.to.slice(0, mark), frame.to.slice(mark + 1)];
+  const to = parsePath(path);
+  if (isRefusal(to)) return to;
+  const common = {
+    ...asker,
+    to,
+    query: new URLSearchParams(query),
+    binding: 'ws' as const,
+    accept: readAccept(frame.accept),
+    defaultFormat: codec.isBinary ? FORMATS.protobuf : FORMATS.senmlJson,
+  };
+  if (frame.t === 'sub') return { ...common, op: 'retrieve' };
+  const { op, payload, ifMatch, ifNoneMatch } = frame;
+  return {
+    ...common,
+    op,
+    ...(payload && { body: bodyOfBytes(payload.mediaType, payload.bytes) }),
+    ...(ifMatch.length > 0 && { ifMatch }),
+    ...(ifNoneMatch.length > 0 && { ifNoneMatch }),
+  };
+}
+
+/** The terms of a subscription: members of the frame go before parameters of its path. */
+export function termsOf(
+  { rate, class: latencyClass, batchMs = 0 }: SubscribeFrame,
+  query: URLSearchParams,
+): Terms | Refusal {
+  if (batchMs !== 0)
+    return refuse('STATUS_NOT_IMPLEMENTED', 'Notifications are sent one by one here; leave "batchMs" out or 0.');
+  const terms = termsOfQuery(query);
+  if (isRefusal(terms)) return terms;
+  return checkTerms({ ...terms, ...(rate !== undefined && { rate }), ...(latencyClass && { latencyClass }) });
+}
+
+/** @param format to `sub`: the media type of its notifications */
+export function responseOf(id: number, response: Response, accept: readonly string[], format?: string): ResponseFrame {
+  const { status, etag, location, locationQuery = [], allow = [], retryAfterS } = response;
+  const written = status === 'STATUS_NOT_MODIFIED' ? undefined : writeContent(response, accept);
+  const query = locationQuery.length > 0 ? `?${locationQuery.join('&')}` : '';
+  return {
+    t: 'res',
+    id,
+    status,
+    code: STATUSES[status].http,
+    allow,
+    ...(etag !== undefined && { etag }),
+    ...(location && { location: pathText(location) + query }),
+    ...(retryAfterS !== undefined && { retryAfterS }),
+    ...(format !== undefined && { format }),
+    ...(written && { payload: written }),
+  };
+}
