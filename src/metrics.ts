@@ -21,7 +21,7 @@ export interface Metrics {
     buckets: readonly number[],
   ): (labels: LabelValues, value: number) => void;
   /** The exposition text and its media type. */
-  expose(): Promise<{ mediaType: string; text: string }>;
+  readonly expose: () => Promise<{ readonly mediaType: string; readonly text: string }>;
 }
 
 export function openMetrics(): Metrics {

@@ -20,7 +20,6 @@ import type { JsonObject } from './routing/primitive.js';
 import type { Router } from './routing/router.js';
 import type { SampleEncoder } from './routing/sample.js';
 
-const SCHEME = /^c37118\+/;
 /** How often a PMU's `health` gets a new report. */
 const REPORT_MS = 10_000;
 
@@ -53,7 +52,7 @@ export class Sources {
   /** An application was created: if its aPoC is a PMU stream, that is connected to. */
   attach(application: Node): Refusal | undefined {
     const contact = application.attributes.get('aPoC');
-    if (typeof contact !== 'string' || !SCHEME.test(contact)) return undefined;
+    if (typeof contact !== 'string' || !contact.startsWith("c37118+")) return undefined;
     const address = parseStreamAddress(contact);
     if (isRefusal(address)) return address;
     const pmus = new StreamPmus(application, address.name, this.options);

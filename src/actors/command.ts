@@ -9,7 +9,7 @@
  * The device's words alone make `acknowledged`, `executed` and `rejected`; that a socket took the bytes makes nothing.
  */
 import type { Behaviour, CellKind } from '../kernel/cell.js';
-import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
+import { createLifecycle, setup, type Dispose, type Lifecycle } from '../kernel/lifecycle.js';
 import type { Command, CommandState, Word } from '../routing/command.js';
 import type { Schedule } from './notification-channel.js';
 
@@ -17,6 +17,7 @@ export type CommandMessage =
   /** A device is there: it goes out, or goes out again under the same id. */
   | { readonly type: 'DISPATCH' }
   | { readonly type: 'CANCEL' }
+  | { readonly type: 'DEADLINE' }
   | { readonly type: 'WORD'; readonly word: Word };
 
 type CommandEvent =
@@ -74,17 +75,19 @@ export function commandKind(record: CommandRecord, options: CommandOptions): Cel
       // A new life begins where the last one stood: the machine is walked there without telling anybody.
       for (const { state } of record.states) for (const event of REPLAY[state] ?? []) lifecycle.send({ type: event });
       cell.own(() => lifecycle.dispose());
-      const behaviour = new CommandBehaviour(record, options, lifecycle.send, () => lifecycle.state as CommandState);
+      const leftMs = (record.deadlineUs - options.monotonicUs()) / 1000;
       cell.own(
-        options.schedule((record.deadlineUs - options.monotonicUs()) / 1000, () => behaviour.step('DEADLINE', undefined)),
+        options.schedule(leftMs, () => {
+          cell.tell({ type: 'DEADLINE' });
+        }),
       );
-      return behaviour;
+      return new CommandBehaviour(record, options, lifecycle);
     },
     undelivered() {},
   };
 }
 
-const REPLAY: Partial<Record<CommandState, readonly ('DISPATCH' | 'CANCEL' | 'DEADLINE' | 'ACKNOWLEDGED' | 'EXECUTED' | 'REJECTED')[]>> = {
+const REPLAY: Partial<Record<CommandState, readonly CommandEvent['type'][]>> = {
   dispatched: ['DISPATCH'],
   acknowledged: ['ACKNOWLEDGED'],
   executed: ['EXECUTED'],
@@ -99,18 +102,24 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
   constructor(
     private readonly record: CommandRecord,
     private readonly options: CommandOptions,
-    private readonly send: (event: CommandEvent) => void,
-    private readonly state: () => CommandState,
+    private readonly lifecycle: Lifecycle<typeof commandMachine>,
   ) {}
+
+  private get state(): CommandState {
+    return this.lifecycle.state as CommandState;
+  }
 
   receive(message: CommandMessage): void {
     switch (message.type) {
       case 'DISPATCH':
         // What the device has acknowledged it has; anything else goes again, and the device knows the id.
-        if ((this.state() === 'accepted' || this.state() === 'dispatched') && this.options.send(this.record)) this.step('DISPATCH', undefined);
+        if ((this.state === 'accepted' || this.state === 'dispatched') && this.options.send(this.record)) {
+          this.step('DISPATCH', undefined);
+        }
         return;
       case 'CANCEL':
-        this.step('CANCEL', undefined);
+      case 'DEADLINE':
+        this.step(message.type, undefined);
         return;
       case 'WORD':
         this.step(WORDS[message.word.state], message.word.reason);
@@ -118,10 +127,10 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
   }
 
   /** Moves the machine; a new state is told on. */
-  step(type: 'DISPATCH' | 'CANCEL' | 'DEADLINE' | 'ACKNOWLEDGED' | 'EXECUTED' | 'REJECTED', reason: string | undefined): void {
-    const before = this.state();
-    this.send({ type });
-    const after = this.state();
+  private step(type: CommandEvent['type'], reason: string | undefined): void {
+    const before = this.state;
+    this.lifecycle.send({ type });
+    const after = this.state;
     if (after !== before) this.options.changed(this.record, after, reason);
   }
 }

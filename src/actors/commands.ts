@@ -129,7 +129,7 @@ export class Commands {
     const { clock, schedule, lanes } = this.options;
     return commandKind(record, {
       schedule,
-      monotonicUs: clock.monotonicUs,
+      monotonicUs: () => clock.monotonicUs(),
       send: ({ command, application, deadlineUs }) =>
         lanes.toDevice(application, 'command', {
           commandId: command.commandId,

@@ -174,13 +174,22 @@ export class EndpointSession implements Session {
     this.cell.tell({ type: 'ACKNOWLEDGE', seq });
   }
 
-  async receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined> {
-    if (kind !== 'outcome') return refuse('STATUS_NOT_IMPLEMENTED', `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome".`);
-    const word = readWord(body);
-    return isRefusal(word) ? word : this.commands.word(this.peer, word);
+  receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined> {
+    return Promise.resolve(this.hear(kind, body));
   }
 
   close(ending: Ending): void {
     this.cell.tell({ type: 'CLOSE', ending });
+  }
+
+  private hear(kind: ReliableKind, body: JsonObject): Refusal | undefined {
+    if (kind !== 'outcome') {
+      return refuse(
+        'STATUS_NOT_IMPLEMENTED',
+        `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome".`,
+      );
+    }
+    const word = readWord(body);
+    return isRefusal(word) ? word : this.commands.word(this.peer, word);
   }
 }

@@ -14,7 +14,7 @@ import { COMMANDS_CONTAINER } from '../routing/command.js';
 import { etagOfTarget, type Ask, type FoundTarget } from '../routing/dispatcher.js';
 import { bareMediaType, FORMATS } from '../routing/format.js';
 import { contentFor } from '../routing/negotiation.js';
-import { answer, parsePath, refused, type Body, type Content, type JsonObject, type Request, type Response } from '../routing/primitive.js';
+import { answer, parsePath, refused, type Body, type Content, type Request, type Response } from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
 import type { Node, Resources } from './resources.js';
@@ -172,7 +172,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       return { id: randomId(this.options.random), mediaType: body.mediaType, bytes: body.bytes, attributes: undefined };
     }
     const act = { nowUs: this.options.clock.wallUs(), creator: creatorOf(request) };
-    const draft = this.options.resources.tree.draftInstance(contentInstances, document as JsonObject, act);
+    const draft = this.options.resources.tree.draftInstance(contentInstances, document, act);
     if (isRefusal(draft)) return draft;
     return { id: draft.id, ...draft.content, attributes: draft.attributes as ReadonlyMap<string, string> | undefined };
   }
@@ -211,11 +211,12 @@ const isRepresentation = (mediaType: string): boolean =>
   [FORMATS.json.mediaType, FORMATS.cbor.mediaType].some((type) => type === bareMediaType(mediaType));
 
 const NO_CONTENT = { content: () => undefined };
-const documentOf = (node: Node): Content => ({ kind: 'document', document: resourceDocument(node, NO_CONTENT) as JsonObject });
+const documentOf = (node: Node): Content => ({ kind: 'document', document: resourceDocument(node, NO_CONTENT) });
 
 /** An instance's content inside a document: a measurement is shown as SenML+JSON. */
 function shownContent(sample: Sample) {
-  if (sample.content.kind === 'stored') return sample.content;
+  const { content } = sample;
+  if (content.kind === 'stored') return { mediaType: content.mediaType, bytes: content.bytes };
   const bytes = sample.body('content', FORMATS.senmlJson);
   return bytes && { mediaType: FORMATS.senmlJson.mediaType, bytes };
 }

@@ -176,14 +176,15 @@ export class Subscriptions {
   private wantedBy(node: Node) {
     const { resources, clock } = this.options;
     const subscribed = node.parent?.parent;
-    if (!subscribed || subscribed.type !== 'contentInstances') {
+    if (subscribed?.type !== 'contentInstances') {
       return refuse('STATUS_NOT_IMPLEMENTED', 'Changes of this resource cannot be subscribed to; subscribe to the contentInstances of a container.');
     }
-    const contact = parsePath(String(node.attributes.get('contact')));
+    const contactUri = textOf(node, 'contact');
+    const contact = parsePath(contactUri);
     const at = isRefusal(contact) ? undefined : resources.tree.resolve(contact, clock.wallUs());
     const channel = at?.kind === 'resource' ? resources.channelOf(at.node) : undefined;
     if (!channel) {
-      return refuse('STATUS_BAD_REQUEST', `subscription.contact is ${String(node.attributes.get('contact'))}; it must be the contactURI of a notificationChannel here.`);
+      return refuse('STATUS_BAD_REQUEST', `subscription.contact is ${contactUri}; it must be the contactURI of a notificationChannel here.`);
     }
     const accessor = accessorOf(node);
     const target = resources.tree.resolve([...subscribed.path, ...accessor], clock.wallUs());
@@ -197,8 +198,8 @@ export class Subscriptions {
       ...(latencyClass !== undefined && { latencyClass }),
     });
     if (isRefusal(terms)) return terms;
-    const accept = node.attributes.get('accept');
-    return { target, terms, channel, accept: typeof accept === 'string' ? [accept] : [], preferred: FORMATS.senmlJson };
+    const accept = textOf(node, 'accept');
+    return { target, terms, channel, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
   }
 }
 
@@ -220,4 +221,9 @@ function accessorOf(node: Node): readonly string[] {
   const filter = node.attributes.get('filterCriteria');
   const accessor = typeof filter === 'object' && filter !== null && 'attributeAccessor' in filter ? filter.attributeAccessor : undefined;
   return typeof accessor === 'string' ? accessor.split('/') : ['latest'];
+}
+
+function textOf(node: Node, name: string): string {
+  const value = node.attributes.get(name);
+  return typeof value === 'string' ? value : '';
 }

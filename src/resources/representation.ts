@@ -29,7 +29,7 @@ export function represent<T>(
     case 'attribute': {
       const { node, name, rest } = target;
       const row = node.row.attributes.get(name);
-      return partOf(row && valueOf(node, row, reading), [name, ...rest], `${node.reference}`);
+      return partOf(row && valueOf(node, row, reading), [name, ...rest], node.reference);
     }
     case 'instance':
       return representInstance(target, reading);
@@ -54,7 +54,7 @@ export const instanceDocument = <T>(record: InstanceRecord<T>, reading: Reading<
 });
 
 const valueOf = <T>(node: ResourceNode<T>, row: AttributeRow, reading: Reading<T>): Json | undefined =>
-  row.derived ? row.derived(node, reading as Reading<unknown>) : (node.attributes.get(row.name) ?? row.unset);
+  row.derived ? row.derived(node, reading) : (node.attributes.get(row.name) ?? row.unset);
 
 function representInstance<T>(
   { node, by, record, rest }: InstanceTarget<T>,

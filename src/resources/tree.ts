@@ -130,7 +130,7 @@ export class ResourceTree<T> {
     return {
       id: id ?? randomId(this.random),
       content: storedContent(content),
-      attributes: Object.keys(others).length > 0 ? new Map(Object.entries(others) as [string, Json][]) : undefined,
+      attributes: Object.keys(others).length > 0 ? new Map<string, Json>(Object.entries(others)) : undefined,
       isAltered: isAltered || id === undefined,
     };
   }
@@ -209,7 +209,8 @@ function retentionOf<T>({ attributes }: ResourceNode<T>): Retention {
 /** The bytes that a checked `content` attribute stands for. */
 function storedContent(content: Json | undefined): InstanceContent {
   const { contentType, textContent, binaryContent } = isObject(content) ? content : {};
+  const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '');
   const bytes =
-    typeof binaryContent === 'string' ? Buffer.from(binaryContent, 'base64') : Buffer.from(String(textContent));
-  return { mediaType: String(contentType), bytes };
+    binaryContent === undefined ? Buffer.from(text(textContent)) : Buffer.from(text(binaryContent), 'base64');
+  return { mediaType: text(contentType), bytes };
 }

@@ -22,7 +22,7 @@ const SHOWN_CHARACTERS = 60;
 
 /** A value as a sentence can carry it: cut short, since it is the user's and may be of any size. */
 export function shown(value: Json | undefined): string {
-  const text = JSON.stringify(value) ?? 'absent';
+  const text = value === undefined ? 'absent' : JSON.stringify(value);
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}...`;
 }
 
@@ -60,7 +60,7 @@ export const listOf = (item: ValueType, fewest = 0): ValueType => {
     expected,
     check(value, at) {
       if (!Array.isArray(value) || value.length < fewest) return `${at} is ${shown(value)}; it must be ${expected}.`;
-      for (const [index, member] of value.entries()) {
+      for (const [index, member] of (value as readonly Json[]).entries()) {
         const complaint = item.check(member, `${at}[${index}]`);
         if (complaint) return complaint;
       }

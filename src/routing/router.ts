@@ -84,7 +84,7 @@ export class Router {
     sample.sequence = route.sequence;
     route.latest = sample;
     // Backwards, so that a delivery that ends while it is offered (its peer is gone) disturbs none of the others.
-    for (let g = route.groups.length - 1; g >= 0; g--) this.publishTo(route.groups[g] as Group, sample, slot);
+    for (let g = route.groups.length - 1; g >= 0; g--) this.publishTo(route.groups[g]!, sample, slot);
   }
 
   /** Sends the latest sample again under a new sequence: a subscriber's largest spacing has passed. */
@@ -121,7 +121,7 @@ export class Router {
       return;
     }
     const { deliveries } = group;
-    for (let d = deliveries.length - 1; d >= 0; d--) this.offer(deliveries[d] as Delivery, sample);
+    for (let d = deliveries.length - 1; d >= 0; d--) this.offer(deliveries[d]!, sample); // below the length it has
     if (--this.untilAge <= 0) this.sampleAge(group, sample);
   }
 

@@ -85,7 +85,7 @@ export class Grid {
       // There are pmus + 1 buses, so `bus` and the next are in both lists.
       const { hz, hzPerS } = buses[bus]!.deviation;
       const isBreakerClosed = !this.isLineOpen(t, bus);
-      const [here, next] = [volts[bus]!, volts[bus + 1]!];
+      const [here, next] = [volts[bus]!, volts[bus + 1]!]; // one more bus is computed than is shown
       const current = isBreakerClosed ? lineCurrent(here, next) : { magnitude: 0, angle: 0 };
       const watts = 3 * here.magnitude * current.magnitude * Math.cos(here.angle - current.angle);
       return {

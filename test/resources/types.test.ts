@@ -82,7 +82,7 @@ describe('the type table', () => {
       const grid = new SmallGrid();
       const value = PROPER[name] ?? fail(`no proper value of ${name}`);
       if (type !== 'contentInstance')
-        return expect(grid.fields(standing(grid, type, { [name]: value }))[name]).toEqual(value);
+        { expect(grid.fields(standing(grid, type, { [name]: value }))[name]).toEqual(value); return; }
       const { id, content, attributes } = accepted(draft(grid, { [name]: value }));
       const record = new InstanceRecord(content, NOW_US, NOW_US, content.bytes.length, id, attributes);
       expect(instanceDocument(record, reading)).toMatchObject({ contentInstance: { [name]: value } });

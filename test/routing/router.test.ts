@@ -3,7 +3,7 @@ import { Cadence } from '../../src/routing/cadence.js';
 import { MODE, type Delivery } from '../../src/routing/delivery.js';
 import { FORMATS } from '../../src/routing/format.js';
 import { accountOf, type Account } from '../../src/routing/group.js';
-import { Router, type Route } from '../../src/routing/router.js';
+import { Router } from '../../src/routing/router.js';
 import { activeDelivery, CountingEncoder, RecordingPort, sampleAt } from '../support/deliveries.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -116,7 +116,7 @@ describe('Router', () => {
     router.publish(route, sampleAt(tag(0)));
     expect(ports.map(({ sent }) => sent.length)).toEqual([1, 1, 1, 1]);
     expect(leaving.mode).toBe(MODE.ended);
-    router.unsubscribe(deliveries[1] as Delivery);
+    router.unsubscribe(deliveries[1]!);
     router.publish(route, sampleAt(tag(1)));
     expect(ports.map(({ sent }) => sent.length)).toEqual([2, 1, 2, 2]);
   });
@@ -158,7 +158,7 @@ describe('Router', () => {
           if (what === 'join') deliveries.push(join(port, value));
           if (what === 'leave' && deliveries.length > 0) {
             const [gone] = deliveries.splice(value % deliveries.length, 1);
-            expect(balance(router.unsubscribe(gone as Delivery))).toBe(0);
+            expect(balance(router.unsubscribe(gone!))).toBe(0);
           }
           if (what === 'congest') {
             port.isCongested = value;
@@ -179,7 +179,7 @@ describe('Router', () => {
     const { router, route, join } = table();
     const port = new RecordingPort();
     join(port);
-    (route as Route).sequence = 0xff_fffe;
+    (route).sequence = 0xff_fffe;
     for (let n = 0; n < 3; n++) router.publish(route, sampleAt(tag(n)));
     expect(port.sent.map(({ sample }) => sample.sequence)).toEqual([0xff_ffff, 0, 1]);
   });

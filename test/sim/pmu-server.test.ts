@@ -15,7 +15,9 @@ const [OFF, ON, HEADER, CFG1, CFG2] = [1, 2, 3, 4, 5];
 const START_US = Date.UTC(2026, 0, 1) * 1000;
 
 const open: { close(): unknown }[] = [];
-afterEach(async () => void (await Promise.all(open.splice(0).map((one) => one.close()))));
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((one) => one.close()));
+});
 
 /** A source on a clock that stands at a whole second, listening on a free port unless told otherwise. */
 async function start(flags: PmuServerFlags = {}) {

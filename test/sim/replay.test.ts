@@ -22,7 +22,9 @@ const START_US = Date.UTC(2026, 0, 1) * 1000 + 345_678;
 const [ON, SEND_HEADER, SEND_CFG1] = [2, 3, 4];
 
 const open: { close(): unknown }[] = [];
-afterEach(async () => void (await Promise.all(open.splice(0).map((one) => one.close()))));
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((one) => one.close()));
+});
 
 const contextOf = (clock: ManualClock) => ({
   clock,

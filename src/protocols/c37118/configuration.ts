@@ -123,7 +123,10 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
       for (const word of pmu.digitals) for (let bit = 0; bit < POINTS_PER_WORD; bit++) name(word.names[bit] ?? '');
       for (const channel of pmu.phasors) u32(channel.unit);
       for (const channel of pmu.analogs) u32(channel.unit);
-      for (const word of pmu.digitals) (u16(word.normalState), u16(word.validInputs));
+      for (const word of pmu.digitals) {
+        u16(word.normalState);
+        u16(word.validInputs);
+      }
       u16(pmu.nominalFrequency);
       u16(pmu.configurationCount);
     }

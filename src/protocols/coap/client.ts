@@ -98,7 +98,7 @@ export class CoapClient {
     const etag = firstOf(first.options, OPTION.etag);
     const parts = [first.payload];
     let bytes = first.payload.length;
-    for (let rounds = 0; block?.isMore && rounds < MOST_BLOCKS; rounds++) {
+    for (let rounds = 0; block.isMore && rounds < MOST_BLOCKS; rounds++) {
       const { exponent }: Block = block;
       const next = { number: bytes / blockBytes(exponent), isMore: false, exponent };
       const { payload: _sent, contentFormat: _format, ...rest } = request;
@@ -152,11 +152,11 @@ export class CoapClient {
     const token = endpoint.random.bytes(TOKEN_BYTES);
     const key = tokenKey(token);
     return new Promise((resolve) => {
-      let confirmable: Confirmable | undefined;
+      const sent: { confirmable?: Confirmable } = {};
       const finish = (result: Message | CoapFailure): void => {
         peer.awaited.delete(key);
         signal?.removeEventListener('abort', abort);
-        confirmable?.settle('acknowledged');
+        sent.confirmable?.settle('acknowledged');
         resolve(result);
       };
       const abort = (): void =>
@@ -169,7 +169,7 @@ export class CoapClient {
         if (endpoint.sendNon(peer, request.code, token, tail) === undefined) finish({ failure: 'out-of-ids' });
         return;
       }
-      confirmable = endpoint.confirm(peer, {
+      sent.confirmable = endpoint.confirm(peer, {
         code: request.code,
         token,
         tail,

@@ -21,7 +21,7 @@ export interface Registered {
   readonly response: Response;
   readonly relation?: Relation;
   /** Lets notifications go; called when the answer is on its way. */
-  open(): void;
+  readonly open: () => void;
 }
 
 /** A row of `gridcast top`. */

@@ -226,7 +226,7 @@ describe('a spontaneous device over UDP', () => {
     client.connect();
     await events.until(is('CONNECTED'));
     // Port 0 was bound to a real one, which CONNECTED says is there.
-    const device = await udpDevice({ configuration: undefined }, client.local!);
+    const device = await udpDevice({ configuration: undefined }, client.local);
     open.push(device);
     client.stopData();
     client.requestConfiguration();

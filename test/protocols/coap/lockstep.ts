@@ -93,11 +93,11 @@ export class Lockstep {
     const message = decode(next.bytes);
     if (isMalformed(message)) throw new Error(`a malformed datagram left: ${next.bytes.toString('hex')}`);
     const got: Record<string, unknown> = { type: message.type };
-    if (expected.code !== undefined) got['code'] = message.code;
-    if (expected.id !== undefined) got['id'] = message.id;
-    if (expected.token !== undefined) got['token'] = Buffer.from(message.token).toString('hex');
-    if (expected.payload !== undefined) got['payload'] = Buffer.from(message.payload).toString();
-    if (expected.to !== undefined) got['to'] = next.to;
+    if (expected.code !== undefined) got.code = message.code;
+    if (expected.id !== undefined) got.id = message.id;
+    if (expected.token !== undefined) got.token = Buffer.from(message.token).toString('hex');
+    if (expected.payload !== undefined) got.payload = Buffer.from(message.payload).toString();
+    if (expected.to !== undefined) got.to = next.to;
     expect(got).toEqual(expected);
     return message;
   }
