@@ -76,24 +76,58 @@ export class Broker implements Site {
     const { clock, random, log } = surroundings;
     this.wheel = new Wheel(clock, (error) => log.error({ err: error }, 'a deadline failed'));
     const { schedule } = this.wheel;
-    const observeAge = this.metrics.histogram('gridcast_delivery_age_seconds', 'Now minus measured time, sampled', ['class'], AGE_BUCKETS_S);
-    this.router = new Router(clock, config.lagS * 1e6, (latencyClass, ageS) => observeAge({ class: latencyClass }, ageS));
+    const observeAge = this.metrics.histogram(
+      'gridcast_delivery_age_seconds',
+      'Now minus measured time, sampled',
+      ['class'],
+      AGE_BUCKETS_S,
+    );
+    this.router = new Router(clock, config.lagS * 1e6, (latencyClass, ageS) =>
+      observeAge({ class: latencyClass }, ageS),
+    );
     const shared = { clock, random, log, schedule, router: this.router };
     this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
-    this.sessions = new Sessions({ ...shared, dispatcher: this.dispatcher, subscriptions: this.subscriptions, resources: this.resources });
-    this.commands = new Commands({ ...shared, resources: this.resources, encoder: sampleEncoder, lanes: this.sessions });
-    const kind = resourceKind({ ...shared, resources: this.resources, encoder: sampleEncoder, measuredTimeOf, command: this.commands.accept });
+    this.sessions = new Sessions({
+      ...shared,
+      dispatcher: this.dispatcher,
+      subscriptions: this.subscriptions,
+      resources: this.resources,
+    });
+    this.commands = new Commands({
+      ...shared,
+      resources: this.resources,
+      encoder: sampleEncoder,
+      lanes: this.sessions,
+    });
+    const kind = resourceKind({
+      ...shared,
+      resources: this.resources,
+      encoder: sampleEncoder,
+      measuredTimeOf,
+      command: this.commands.accept,
+    });
     this.population = new Population({ name: 'resources', kind: () => kind, clock, random, log });
-    this.sources = new Sources({ ...shared, ...surroundings, config, encoder: sampleEncoder, resources: this.resources, population: this.population });
+    this.sources = new Sources({
+      ...shared,
+      ...surroundings,
+      config,
+      encoder: sampleEncoder,
+      resources: this.resources,
+      population: this.population,
+    });
     this.resources.listen({
       created: (node) =>
-        node.type === 'subscription' ? this.subscriptions.openResource(node) : node.type === 'application' ? this.sources.attach(node) : undefined,
-      removed: (node) => {
-        if (node.type === 'subscription') this.subscriptions.closeResource(node);
+        node.type === 'subscription'
+          ? this.subscriptions.openResource(node)
+          : node.type === 'application'
+            ? this.sources.attach(node)
+            : undefined,
+      removed: (node, ending) => {
+        if (node.type === 'subscription') this.subscriptions.closeResource(node, ending);
         if (node.type === 'application') this.sources.detach(node);
-        if (node.type === 'contentInstances') this.subscriptions.closeRoute(node, 'RESOURCE_DELETED');
+        if (node.type === 'contentInstances') this.subscriptions.closeRoute(node, ending);
         this.population.end(node.reference);
       },
     });
@@ -108,7 +142,14 @@ export class Broker implements Site {
         this.commands.population,
         this.sessions.population,
         this.sources.population,
-        new Supervisor('listeners', 'one_for_one', { failures: 5, withinMs: 10_000 }, listeners.map((make) => make(this)), clock, log),
+        new Supervisor(
+          'listeners',
+          'one_for_one',
+          { failures: 5, withinMs: 10_000 },
+          listeners.map((make) => make(this)),
+          clock,
+          log,
+        ),
       ],
       clock,
       log,
@@ -156,7 +197,10 @@ export class Broker implements Site {
       yield {
         path,
         resourceType: isContent ? 'content' : type,
-        contentFormats: isContent && node.history?.latest?.value.content.kind === 'measurement' ? MEASUREMENT_FORMATS : DOCUMENT_FORMATS,
+        contentFormats:
+          isContent && node.history?.latest?.value.content.kind === 'measurement'
+            ? MEASUREMENT_FORMATS
+            : DOCUMENT_FORMATS,
         isObservable: isObservable && type === 'contentInstance',
       };
     }
@@ -172,4 +216,9 @@ export class Broker implements Site {
 }
 
 const DOCUMENT_FORMATS = [FORMATS.json.coap, FORMATS.cbor.coap];
-const MEASUREMENT_FORMATS = [FORMATS.senmlCbor.coap, FORMATS.senmlJson.coap, FORMATS.protobuf.coap, FORMATS.c37118.coap];
+const MEASUREMENT_FORMATS = [
+  FORMATS.senmlCbor.coap,
+  FORMATS.senmlJson.coap,
+  FORMATS.protobuf.coap,
+  FORMATS.c37118.coap,
+];

@@ -5,14 +5,19 @@ import type { Reading } from './metrics.js';
 export function exposeFigures(broker: Broker): void {
   const { metrics, subscriptions, sessions, commands, resources, sources, wheel } = broker;
 
-  metrics.counter('gridcast_samples_published_total', 'Samples taken in', [], () => [[{}, sum(resources.allRoutes(), ({ published }) => published)]]);
+  metrics.counter('gridcast_samples_published_total', 'Samples taken in', [], () => [
+    [{}, sum(resources.allRoutes(), ({ published }) => published)],
+  ]);
   metrics.counter('gridcast_samples_refused_total', 'Samples that nobody was offered', ['reason'], () => [
     [{ reason: 'duplicate' }, sum(resources.allRoutes(), ({ duplicates }) => duplicates)],
     [{ reason: 'out-of-order' }, sum(resources.allRoutes(), ({ outOfOrder }) => outOfOrder)],
   ]);
-  metrics.counter('gridcast_source_clock_steps_total', 'Sources whose clock stepped back beyond the lag limit', [], () => [
-    [{}, sum(resources.allRoutes(), ({ clockSteps }) => clockSteps)],
-  ]);
+  metrics.counter(
+    'gridcast_source_clock_steps_total',
+    'Sources whose clock stepped back beyond the lag limit',
+    [],
+    () => [[{}, sum(resources.allRoutes(), ({ clockSteps }) => clockSteps)]],
+  );
   metrics.counter('gridcast_deliveries_total', 'received = delivered + decimated + dropped + held', ['outcome'], () => {
     const { ended } = subscriptions;
     let [received, delivered, decimated, held] = [ended.received, ended.delivered, ended.decimated, 0];
@@ -29,18 +34,30 @@ export function exposeFigures(broker: Broker): void {
       [{ outcome: 'held' }, held],
     ];
   });
-  metrics.counter('gridcast_dropped_total', 'Samples of an asked cadence that did not reach a subscriber', ['reason'], () => {
-    const dropped = new Map(subscriptions.ended.dropped);
-    for (const account of subscriptions.accounts()) {
-      for (const [reason, count] of Object.entries(account.dropped)) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
-    }
-    return [...dropped].map(([reason, count]): Reading => [{ reason }, count]);
-  });
+  metrics.counter(
+    'gridcast_dropped_total',
+    'Samples of an asked cadence that did not reach a subscriber',
+    ['reason'],
+    () => {
+      const dropped = new Map(subscriptions.ended.dropped);
+      for (const account of subscriptions.accounts()) {
+        for (const [reason, count] of Object.entries(account.dropped))
+          dropped.set(reason, (dropped.get(reason) ?? 0) + count);
+      }
+      return [...dropped].map(([reason, count]): Reading => [{ reason }, count]);
+    },
+  );
   metrics.gauge('gridcast_subscriptions', 'Subscriptions that stand', [], () => [[{}, subscriptions.population.size]]);
-  metrics.counter('gridcast_subscription_endings_total', 'Subscriptions that are over, by reason', ['ending'], () => counted(subscriptions.endings, 'ending'));
+  metrics.counter('gridcast_subscription_endings_total', 'Subscriptions that are over, by reason', ['ending'], () =>
+    counted(subscriptions.endings, 'ending'),
+  );
   metrics.gauge('gridcast_endpoints', 'Connected endpoints', [], () => [[{}, sessions.population.size]]);
-  metrics.counter('gridcast_endpoint_endings_total', 'Endpoints that are gone, by reason', ['ending'], () => counted(sessions.endings, 'ending'));
-  metrics.counter('gridcast_command_outcomes_total', 'Commands by outcome', ['state'], () => counted(commands.outcomes, 'state'));
+  metrics.counter('gridcast_endpoint_endings_total', 'Endpoints that are gone, by reason', ['ending'], () =>
+    counted(sessions.endings, 'ending'),
+  );
+  metrics.counter('gridcast_command_outcomes_total', 'Commands by outcome', ['state'], () =>
+    counted(commands.outcomes, 'state'),
+  );
   metrics.gauge('gridcast_sources', 'PMU streams by state', ['source', 'state'], () =>
     [...sources.figures()].map(({ name, state }): Reading => [{ source: name, state }, 1]),
   );
@@ -59,4 +76,5 @@ function sum<Row>(rows: Iterable<Row>, figure: (row: Row) => number): number {
   return total;
 }
 
-const counted = (counts: ReadonlyMap<string, number>, label: string): Reading[] => [...counts].map(([name, count]) => [{ [label]: name }, count]);
+const counted = (counts: ReadonlyMap<string, number>, label: string): Reading[] =>
+  [...counts].map(([name, count]) => [{ [label]: name }, count]);

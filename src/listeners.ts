@@ -60,7 +60,14 @@ export const coapListener =
       async start() {
         const socket = await network.bindUdp({ host: config.host, port });
         port = socket.local.port;
-        const endpoint = new Endpoint({ socket, clock, timers: { after: wheel.schedule }, random, log, congestion: config.congestion });
+        const endpoint = new Endpoint({
+          socket,
+          clock,
+          timers: { after: wheel.schedule },
+          random,
+          log,
+          congestion: config.congestion,
+        });
         binding = new CoapBinding(endpoint, config.plugtest ? new PlugtestSite(broker, clock) : broker, log);
         bound('coap', socket.local);
       },
@@ -69,19 +76,27 @@ export const coapListener =
   };
 
 function exposeCoap({ metrics }: Broker, binding: () => CoapBinding | undefined): void {
-  metrics.gauge('gridcast_coap_peer_message_ids', 'Message ids of each observing peer, used and allowed', ['peer', 'figure'], () =>
-    [...(binding()?.figures() ?? [])].flatMap(({ address, idsUsed, idsAllowed }): Reading[] => [
-      [{ peer: address, figure: 'used' }, idsUsed],
-      [{ peer: address, figure: 'allowed' }, idsAllowed],
-    ]),
+  metrics.gauge(
+    'gridcast_coap_peer_message_ids',
+    'Message ids of each observing peer, used and allowed',
+    ['peer', 'figure'],
+    () =>
+      [...(binding()?.figures() ?? [])].flatMap(({ address, idsUsed, idsAllowed }): Reading[] => [
+        [{ peer: address, figure: 'used' }, idsUsed],
+        [{ peer: address, figure: 'allowed' }, idsAllowed],
+      ]),
   );
   metrics.gauge('gridcast_coap_peer_rtt_seconds', 'Round-trip time of each observing peer', ['peer'], () =>
-    [...(binding()?.figures() ?? [])].flatMap(({ address, rttUs }): Reading[] => (rttUs === undefined ? [] : [[{ peer: address }, rttUs / 1e6]])),
+    [...(binding()?.figures() ?? [])].flatMap(({ address, rttUs }): Reading[] =>
+      rttUs === undefined ? [] : [[{ peer: address }, rttUs / 1e6]],
+    ),
   );
   metrics.counter('gridcast_coap_events_total', 'CoAP message layer', ['event'], () =>
     Object.entries(binding()?.endpoint.figures ?? {}).map(([event, count]): Reading => [{ event }, count as number]),
   );
-  metrics.counter('gridcast_coap_refused_for_ids_total', 'Observations refused for want of message ids', [], () => [[{}, binding()?.observers.refusedForIds ?? 0]]);
+  metrics.counter('gridcast_coap_refused_for_ids_total', 'Observations refused for want of message ids', [], () => [
+    [{}, binding()?.observers.refusedForIds ?? 0],
+  ]);
 }
 
 export const shown = (at: Address | undefined): string => (at ? addressKey(at) : '');

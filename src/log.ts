@@ -9,7 +9,10 @@ const SECRETS = ['token', '*.token', 'authorization', '*.authorization', 'passwo
 export function openLog(level: string, isTerminal: boolean): Log {
   const options = { level, redact: SECRETS, base: null };
   if (!isTerminal) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
-  return pino({ ...options, transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } } });
+  return pino({
+    ...options,
+    transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } },
+  });
 }
 
 /** For tests and for parts that are used as a library. */

@@ -64,7 +64,10 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
       return refusal;
     }
   } catch (error) {
-    return refuse('STATUS_SERVICE_UNAVAILABLE', `The broker could not start: ${error instanceof Error ? error.message : String(error)}.`);
+    return refuse(
+      'STATUS_SERVICE_UNAVAILABLE',
+      `The broker could not start: ${error instanceof Error ? error.message : String(error)}.`,
+    );
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
   void closed.then(() => {

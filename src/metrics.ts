@@ -53,7 +53,13 @@ export function openMetrics(): Metrics {
       });
     },
     histogram(name, help, labelNames, buckets) {
-      const histogram = new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers: [registry] });
+      const histogram = new Histogram({
+        name,
+        help,
+        labelNames: [...labelNames],
+        buckets: [...buckets],
+        registers: [registry],
+      });
       return (labels, value) => histogram.observe(labels, value);
     },
     expose: async () => ({ mediaType: registry.contentType, text: await registry.metrics() }),

@@ -11,7 +11,8 @@ export interface Address {
   readonly port: number;
 }
 
-export const addressKey = ({ host, port }: Address): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+export const addressKey = ({ host, port }: Address): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 
 /** A UDP socket. Datagrams are queued while a turn of the event loop runs and leave together. */
 export interface UdpSocket {

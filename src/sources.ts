@@ -11,6 +11,7 @@ import type { Surroundings } from './broker.js';
 import { every } from './clock.js';
 import type { Config } from './config.js';
 import { isRefusal, refuse, type Refusal } from './errors.js';
+import type { Cell } from './kernel/cell.js';
 import { Population } from './kernel/population.js';
 import { parseStreamAddress, type StreamAddress } from './protocols/c37118/address.js';
 import { DEFAULT_TIMING, StreamClient } from './protocols/c37118/client.js';
@@ -35,7 +36,6 @@ export interface SourcesOptions extends Surroundings {
 interface Attached {
   readonly address: StreamAddress;
   readonly pmus: StreamPmus;
-  readonly stopReports: () => void;
   client: StreamClient | undefined;
   state: string;
 }
@@ -46,19 +46,25 @@ export class Sources {
 
   constructor(private readonly options: SourcesOptions) {
     const { clock, random, log } = options;
-    this.population = new Population({ name: 'sources', kind: (key) => this.kindOf(key), clock, random, log });
+    this.population = new Population({
+      name: 'sources',
+      kind: (key) => this.kindOf(key),
+      members: () => this.attached.keys(),
+      clock,
+      random,
+      log,
+    });
   }
 
   /** An application was created: if its aPoC is a PMU stream, that is connected to. */
   attach(application: Node): Refusal | undefined {
     const contact = application.attributes.get('aPoC');
-    if (typeof contact !== 'string' || !contact.startsWith("c37118+")) return undefined;
+    if (typeof contact !== 'string' || !contact.startsWith('c37118+')) return undefined;
     const address = parseStreamAddress(contact);
     if (isRefusal(address)) return address;
     const pmus = new StreamPmus(application, address.name, this.options);
     const key = application.reference;
-    const stopReports = every(this.options.clock, REPORT_MS, () => this.report(key));
-    this.attached.set(key, { address, pmus, stopReports, client: undefined, state: 'idle' });
+    this.attached.set(key, { address, pmus, client: undefined, state: 'idle' });
     this.population.activate(key);
     return undefined;
   }
@@ -83,7 +89,6 @@ export class Sources {
     const attached = this.attached.get(application.reference);
     if (!attached) return;
     this.attached.delete(application.reference);
-    attached.stopReports();
     this.population.end(application.reference);
     attached.pmus.remove();
   }
@@ -98,19 +103,27 @@ export class Sources {
     if (!attached) throw new Error(`a source ${key} that nobody attached`);
     const { network, clock, random, schedule, config, log } = this.options;
     const timing = { ...DEFAULT_TIMING, lagMs: config.lagS * 1000, leadMs: config.leadS * 1000 };
-    return sourceKind({
+    const kind = sourceKind({
       open: (sink) => (attached.client = new StreamClient(attached.address, network, clock, sink, timing)),
       random,
       schedule,
       owner: {
         onConfiguration: (pmus) => attached.pmus.configure(pmus),
-        onMeasurement: (index, measurement, measuredUs, arrivedUs, quality) => attached.pmus.measure(index, measurement, measuredUs, arrivedUs, quality),
+        onMeasurement: (index, measurement, measuredUs, arrivedUs, quality) =>
+          attached.pmus.measure(index, measurement, measuredUs, arrivedUs, quality),
         onState: (state) => {
           attached.state = state;
           log.info({ source: key, state, lastError: attached.client?.figures.lastError }, 'source');
         },
       },
     });
+    return {
+      ...kind,
+      start: (cell: Cell<SourceMessage>) => {
+        cell.own(every(clock, REPORT_MS, () => this.report(key)));
+        return kind.start(cell);
+      },
+    };
   }
 
   private report(key: string): void {

@@ -21,8 +21,7 @@ export type CommandMessage =
   | { readonly type: 'WORD'; readonly word: Word };
 
 type CommandEvent =
-  | { readonly type: 'DISPATCH' | 'CANCEL' | 'DEADLINE' | 'ACKNOWLEDGED' | 'EXECUTED' | 'REJECTED' }
-  | Dispose;
+  { readonly type: 'DISPATCH' | 'CANCEL' | 'DEADLINE' | 'ACKNOWLEDGED' | 'EXECUTED' | 'REJECTED' } | Dispose;
 
 export const commandMachine = setup({ types: { events: {} as CommandEvent } }).createMachine({
   id: 'command',
@@ -30,7 +29,9 @@ export const commandMachine = setup({ types: { events: {} as CommandEvent } }).c
   on: { DISPOSE: '.disposed' },
   states: {
     accepted: { on: { DISPATCH: 'dispatched', CANCEL: 'cancelled', DEADLINE: 'expired' } },
-    dispatched: { on: { ACKNOWLEDGED: 'acknowledged', EXECUTED: 'executed', REJECTED: 'rejected', DEADLINE: 'unknown' } },
+    dispatched: {
+      on: { ACKNOWLEDGED: 'acknowledged', EXECUTED: 'executed', REJECTED: 'rejected', DEADLINE: 'unknown' },
+    },
     acknowledged: { on: { EXECUTED: 'executed', REJECTED: 'rejected', DEADLINE: 'unknown' } },
     unknown: { on: { EXECUTED: 'executedLate', REJECTED: 'rejected' } },
     executed: { type: 'final' },

@@ -15,7 +15,15 @@ import type { Random } from '../random.js';
 import { readCommand, type Command, type CommandState, type Word } from '../routing/command.js';
 import type { Ask } from '../routing/dispatcher.js';
 import { FORMATS } from '../routing/format.js';
-import { answer, pathText, refused, type Body, type Content, type JsonObject, type Response } from '../routing/primitive.js';
+import {
+  answer,
+  pathText,
+  refused,
+  type Body,
+  type Content,
+  type JsonObject,
+  type Response,
+} from '../routing/primitive.js';
 import type { Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Peer, ReliableKind } from '../routing/site.js';
@@ -55,10 +63,19 @@ export class Commands {
   readonly outcomes = new Map<CommandState, number>();
   /** By issuer and id, in order of acceptance. */
   private readonly issued = new Map<string, Issued>();
+  /** By application and id: what a device's word is about. */
+  private readonly heard = new Map<string, Issued>();
 
   constructor(private readonly options: CommandsOptions) {
     const { clock, random, log } = options;
-    this.population = new Population({ name: 'commands', kind: (key) => this.kindOf(key), clock, random, log });
+    this.population = new Population({
+      name: 'commands',
+      kind: (key) => this.kindOf(key),
+      members: () => this.underWay(),
+      clock,
+      random,
+      log,
+    });
   }
 
   /** A CREATE in a commands container. */
@@ -71,7 +88,11 @@ export class Commands {
     const standing = this.issued.get(key);
     if (command.action === 'cancel') return ask.reply(this.cancel(command, standing, key));
     // The same command again is answered with what became of it; it never acts twice.
-    if (standing) return ask.reply(isSame(standing.command, command) ? created(standing) : refused(takenId(command)));
+    const isRepeated = standing?.contentInstances === contentInstances && isSame(standing.command, command);
+    if (standing) return ask.reply(isRepeated ? created(standing) : refused(takenId(command)));
+    // A device knows commands by their id alone: it would take the second one for the first.
+    if (this.heard.has(wordKey(applicationOf(contentInstances), command.commandId)))
+      return ask.reply(refused(takenId(command)));
     const record = this.issue(ask, command, issuer, key, contentInstances);
     ask.reply(created(record));
     this.population.activate(key).tell({ type: 'DISPATCH' });
@@ -79,30 +100,33 @@ export class Commands {
 
   /** A device's word; refused when it speaks of a command that is not its own. */
   word(peer: Peer, word: Word): Refusal | undefined {
-    const applications = peer.attach.map(pathText);
-    for (const [key, record] of this.issued) {
-      if (record.command.commandId !== word.commandId || !applications.includes(record.application)) continue;
-      this.population.get(key)?.tell({ type: 'WORD', word });
+    for (const application of peer.attach.map(pathText)) {
+      const record = this.heard.get(wordKey(application, word.commandId));
+      if (!record) continue;
+      this.population.get(record.key)?.tell({ type: 'WORD', word });
       return undefined;
     }
-    return refuse('STATUS_NOT_FOUND', `No command ${JSON.stringify(word.commandId)} is under way for an application this session is attached to.`);
+    return refuse(
+      'STATUS_NOT_FOUND',
+      `No command ${JSON.stringify(word.commandId)} is under way for an application this session is attached to.`,
+    );
   }
 
   /** A device has attached: what waits for it goes out, in the order it was accepted. */
   deviceAttached(application: string): void {
     for (const [key, record] of this.issued) {
-      if (record.application === application && !isFinal(stateOf(record))) this.population.get(key)?.tell({ type: 'DISPATCH' });
+      if (record.application === application && !isFinal(stateOf(record)))
+        this.population.get(key)?.tell({ type: 'DISPATCH' });
     }
   }
 
   private issue(ask: Ask, command: Command, issuer: string, key: string, contentInstances: Node): Issued {
     const { clock } = this.options;
-    const application = contentInstances.parent?.parent?.parent;
     const record: Issued = {
       command,
       issuer,
       key,
-      application: application?.reference ?? '',
+      application: applicationOf(contentInstances),
       deadlineUs: clock.monotonicUs() + command.deadlineMs * 1000,
       states: [{ state: 'accepted', atUs: clock.wallUs() }],
       instanceId: `${issuer}~${command.commandId}`,
@@ -110,17 +134,26 @@ export class Commands {
       session: ask.session,
     };
     this.issued.set(key, record);
+    this.heard.set(wordKey(record.application, command.commandId), record);
     this.store(record);
     this.forgetOldest();
     return record;
   }
 
   private cancel(command: Command, standing: Issued | undefined, key: string): Response {
-    if (!standing) return refused(refuse('STATUS_NOT_FOUND', `There is no command ${JSON.stringify(command.commandId)} of yours to cancel.`));
+    if (!standing)
+      return refused(
+        refuse('STATUS_NOT_FOUND', `There is no command ${JSON.stringify(command.commandId)} of yours to cancel.`),
+      );
     this.population.get(key)?.tell({ type: 'CANCEL' });
     const state = stateOf(standing);
     if (state === 'cancelled') return answer('STATUS_OK', { content: outcomeContent(standing) });
-    return refused(refuse('STATUS_CONFLICT', `The command ${JSON.stringify(command.commandId)} is ${state}; only one that has not gone out can be cancelled.`));
+    return refused(
+      refuse(
+        'STATUS_CONFLICT',
+        `The command ${JSON.stringify(command.commandId)} is ${state}; only one that has not gone out can be cancelled.`,
+      ),
+    );
   }
 
   private kindOf(key: string) {
@@ -150,7 +183,10 @@ export class Commands {
     this.options.lanes.toIssuer(record.issuer, record.session, 'outcome', outcomeDocument(record));
     if (state !== 'unknown' && !isFinal(state)) return;
     this.outcomes.set(state, (this.outcomes.get(state) ?? 0) + 1);
-    this.options.log.info({ command: record.command.commandId, issuer: record.issuer, application: record.application, state, reason }, 'command outcome');
+    this.options.log.info(
+      { command: record.command.commandId, issuer: record.issuer, application: record.application, state, reason },
+      'command outcome',
+    );
     // Its actor is done; a late word still finds one that is unknown.
     if (isFinal(state)) this.options.schedule(0, () => this.population.end(record.key));
   }
@@ -171,11 +207,16 @@ export class Commands {
     if (route) router.publish(route, sample);
   }
 
+  private *underWay(): Iterable<string> {
+    for (const [key, record] of this.issued) if (!isFinal(stateOf(record))) yield key;
+  }
+
   private forgetOldest(): void {
     if (this.issued.size <= REMEMBERED) return;
     for (const [key, record] of this.issued) {
       if (!isFinal(stateOf(record))) continue;
       this.issued.delete(key);
+      this.heard.delete(wordKey(record.application, record.command.commandId));
       return;
     }
   }
@@ -184,11 +225,18 @@ export class Commands {
 const issuerOf = ({ request, session }: Ask): string =>
   request.originator === 'anonymous' && session !== undefined ? `anonymous-${session}` : request.originator;
 
+/** Path text of the application that a commands container belongs to. */
+const applicationOf = (contentInstances: Node): string => contentInstances.parent?.parent?.parent?.reference ?? '';
+const wordKey = (application: string, commandId: string): string => `${application} ${commandId}`;
+
 const isSame = (a: Command, b: Command): boolean =>
   a.action === b.action && a.point === b.point && JSON.stringify(a.value) === JSON.stringify(b.value);
 
 const takenId = ({ commandId }: Command): Refusal =>
-  refuse('STATUS_CONFLICT', `The commandId ${JSON.stringify(commandId)} was used for another command; choose a new one.`);
+  refuse(
+    'STATUS_CONFLICT',
+    `The commandId ${JSON.stringify(commandId)} was used for another command; choose a new one.`,
+  );
 
 /** The command may come bare or inside a contentInstance document. */
 function commandDocument(body: Body): JsonObject | Refusal {
@@ -198,17 +246,21 @@ function commandDocument(body: Body): JsonObject | Refusal {
   if (instance === undefined) return document;
   const content = isObject(instance) ? instance.content : undefined;
   const text = isObject(content) ? content.textContent : undefined;
-  if (typeof text !== 'string') return refuse('STATUS_BAD_REQUEST', 'A command inside a contentInstance is its content.textContent, in JSON.');
+  if (typeof text !== 'string')
+    return refuse('STATUS_BAD_REQUEST', 'A command inside a contentInstance is its content.textContent, in JSON.');
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
     parsed = undefined;
   }
-  return isObject(parsed) ? parsed : refuse('STATUS_BAD_REQUEST', 'The textContent of a command must be a JSON object.');
+  return isObject(parsed)
+    ? parsed
+    : refuse('STATUS_BAD_REQUEST', 'The textContent of a command must be a JSON object.');
 }
 
-const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function outcomeDocument({ command, issuer, application, states }: CommandRecord): JsonObject {
   const last = states.at(-1);
@@ -221,11 +273,18 @@ function outcomeDocument({ command, issuer, application, states }: CommandRecord
     application,
     state: last?.state ?? 'accepted',
     ...(last?.reason !== undefined && { reason: last.reason }),
-    states: states.map(({ state, atUs, reason }) => ({ state, at: formatTime(atUs), ...(reason !== undefined && { reason }) })),
+    states: states.map(({ state, atUs, reason }) => ({
+      state,
+      at: formatTime(atUs),
+      ...(reason !== undefined && { reason }),
+    })),
   };
 }
 
 const outcomeContent = (record: CommandRecord): Content => ({ kind: 'document', document: outcomeDocument(record) });
 
 const created = (record: Issued): Response =>
-  answer('STATUS_CREATED', { location: [...record.contentInstances.path, record.instanceId], content: outcomeContent(record) });
+  answer('STATUS_CREATED', {
+    location: [...record.contentInstances.path, record.instanceId],
+    content: outcomeContent(record),
+  });

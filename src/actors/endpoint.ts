@@ -22,7 +22,12 @@ import { FAULTS } from './resource.js';
 import type { Subscriptions } from './subscriptions.js';
 
 export type EndpointMessage =
-  | { readonly type: 'SUBSCRIBE'; readonly request: Request; readonly terms: Terms; readonly reply: (result: Subscribed | Response) => void }
+  | {
+      readonly type: 'SUBSCRIBE';
+      readonly request: Request;
+      readonly terms: Terms;
+      readonly reply: (result: Subscribed | Response) => void;
+    }
   | { readonly type: 'OPEN'; readonly delivery: Delivery }
   | { readonly type: 'UNSUBSCRIBE'; readonly delivery: Delivery; readonly ending: Ending }
   | { readonly type: 'SEND'; readonly kind: ReliableKind; readonly body: JsonObject }
@@ -71,7 +76,9 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     private readonly cell: Cell<EndpointMessage>,
     private readonly options: EndpointOptions,
   ) {
-    this.lifecycle = createLifecycle(endpointMachine, undefined, (state) => this.suspendMeasurements(state === 'congested'));
+    this.lifecycle = createLifecycle(endpointMachine, undefined, (state) =>
+      this.suspendMeasurements(state === 'congested'),
+    );
     this.lane = new ReliableLane(
       {
         transmit: (seq, kind, body) => isReliable(options.port) && options.port.sendReliable(seq, kind, body),
@@ -106,7 +113,8 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         this.ending = message.ending;
         this.options.onClosed(message.ending);
         // The binding closes what the peer closed by itself; the rest is ours to end.
-        if (message.ending === 'SLOW_CONSUMER' && isReliable(this.options.port)) this.options.port.close(message.ending);
+        if (message.ending === 'SLOW_CONSUMER' && isReliable(this.options.port))
+          this.options.port.close(message.ending);
     }
   }
 

@@ -91,15 +91,23 @@ export class NotificationChannel extends Port {
     this.give({ notify: { statusCode: row.status, reason: row.sentence, ...this.reference(delivery) } });
   }
 
-  /** The channel is deleted, or the broker stops: a held poll is answered. */
-  close(): void {
+  /** The channel is gone, or the broker stops: a held poll is answered. */
+  close(ending: Ending): void {
     this.queue.length = 0;
-    this.letGo(refused(refuse('STATUS_NOT_FOUND', 'The notificationChannel was deleted.')));
+    const isStopping = ending === 'SHUTDOWN';
+    this.letGo(
+      isStopping
+        ? refused(refuse('STATUS_SERVICE_UNAVAILABLE', ENDINGS.SHUTDOWN.sentence), { retryAfterS: RETRY_AFTER_S })
+        : refused(refuse('STATUS_NOT_FOUND', 'The notificationChannel is gone.')),
+    );
   }
 
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     if (this.queue.length >= QUEUE_LENGTH) return false;
-    const mediaType = sample.content.kind === 'stored' && delivery.projection === 'content' ? sample.content.mediaType : delivery.format.mediaType;
+    const mediaType =
+      sample.content.kind === 'stored' && delivery.projection === 'content'
+        ? sample.content.mediaType
+        : delivery.format.mediaType;
     this.give({
       notify: {
         statusCode: 'STATUS_OK',

@@ -67,7 +67,14 @@ export class StreamPmus {
       this.unplaced++;
       return;
     }
-    const sample = new Sample({ kind: 'measurement', measurement }, measuredUs, arrivedUs, quality, this.options.encoder, '');
+    const sample = new Sample(
+      { kind: 'measurement', measurement },
+      measuredUs,
+      arrivedUs,
+      quality,
+      this.options.encoder,
+      '',
+    );
     this.options.population.activate(place.key).tell(sample);
     this.options.router.publish(place.route, sample);
   }
@@ -79,7 +86,8 @@ export class StreamPmus {
 
   /** The stream is gone; what it brought stays readable until it expires or is deleted, unless nobody else made it. */
   remove(): void {
-    for (const place of this.places) if (place?.route.isOpen && place.application !== this.stream) this.options.resources.remove(place.application);
+    for (const place of this.places)
+      if (place?.route.isOpen && place.application !== this.stream) this.options.resources.remove(place.application);
     this.places = [];
   }
 
@@ -93,7 +101,12 @@ export class StreamPmus {
     const standing = this.place(index);
     const application = standing?.application ?? this.application(descriptor, index, count);
     if (!application) return undefined;
-    const container = this.container(application, 'measurements', Math.max(KEPT_REPORTS, Math.round(descriptor.reportingRate * KEPT_S)), descriptor.reportingRate);
+    const container = this.container(
+      application,
+      'measurements',
+      Math.max(KEPT_REPORTS, Math.round(descriptor.reportingRate * KEPT_S)),
+      descriptor.reportingRate,
+    );
     for (const name of ['descriptor', 'alarms', 'commands', 'health']) this.container(application, name, KEPT_REPORTS);
     this.write(application, 'descriptor', descriptorDocument(descriptor));
     const contentInstances = container?.child('contentInstances');
@@ -108,7 +121,8 @@ export class StreamPmus {
     const { resources, log } = this.options;
     const applications = this.stream.parent;
     if (!applications) return undefined;
-    const wanted = this.name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? this.name : `${this.name}-${index + 1}`;
+    const wanted =
+      this.name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? this.name : `${this.name}-${index + 1}`;
     const fallback = `pmu-${descriptor.streamId}-${descriptor.idCode}`;
     for (const appId of [wanted, fallback]) {
       const standing = applications.child(appId);
@@ -119,7 +133,10 @@ export class StreamPmus {
       if (!isRefusal(written)) return written.node;
       log.warn({ appId, detail: written.detail }, 'a PMU’s application could not be created');
     }
-    log.error({ idCode: descriptor.idCode, streamId: descriptor.streamId }, `both ${wanted} and ${fallback} are taken; this PMU’s measurements are dropped`);
+    log.error(
+      { idCode: descriptor.idCode, streamId: descriptor.streamId },
+      `both ${wanted} and ${fallback} are taken; this PMU’s measurements are dropped`,
+    );
     return undefined;
   }
 
@@ -129,7 +146,14 @@ export class StreamPmus {
     const standing = containers.child(id);
     if (standing) return standing;
     const durability = id === 'measurements' ? 'latest' : 'synced';
-    const document = { container: { id, maxNrOfInstances, durability, ...(reportingRate !== undefined && reportingRate >= 1 && { reportingRate }) } };
+    const document = {
+      container: {
+        id,
+        maxNrOfInstances,
+        durability,
+        ...(reportingRate !== undefined && reportingRate >= 1 && { reportingRate }),
+      },
+    };
     const written = this.options.resources.create(containers, document, INTERNAL);
     return isRefusal(written) ? undefined : written.node;
   }

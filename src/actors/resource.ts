@@ -10,11 +10,20 @@ import type { Creator } from '../resources/node.js';
 import { represent, resourceDocument } from '../resources/representation.js';
 import { etagOf } from '../resources/revision.js';
 import type { InstanceTarget } from '../resources/target.js';
+import { isObject } from '../resources/values.js';
 import { COMMANDS_CONTAINER } from '../routing/command.js';
 import { etagOfTarget, type Ask, type FoundTarget } from '../routing/dispatcher.js';
 import { bareMediaType, FORMATS } from '../routing/format.js';
 import { contentFor } from '../routing/negotiation.js';
-import { answer, parsePath, refused, type Body, type Content, type Request, type Response } from '../routing/primitive.js';
+import {
+  answer,
+  parsePath,
+  refused,
+  type Body,
+  type Content,
+  type Request,
+  type Response,
+} from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
 import type { Node, Resources } from './resources.js';
@@ -45,7 +54,8 @@ export function resourceKind(options: ResourceOptions): CellKind<ResourceMessage
     start: (cell) => new ResourceBehaviour(options, cell.path),
     isConflatable: (message) => message instanceof Sample,
     undelivered(message, fault) {
-      if (!(message instanceof Sample)) message.reply(refused(FAULTS[fault], fault === 'crashed' ? {} : { retryAfterS: 1 }));
+      if (!(message instanceof Sample))
+        message.reply(refused(FAULTS[fault], fault === 'crashed' ? {} : { retryAfterS: 1 }));
     },
   };
 }
@@ -111,7 +121,8 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
   }
 
   private retrieve(request: Request, target: Exclude<FoundTarget, { readonly kind: 'virtual' }>): Response {
-    if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record) return this.readContent(request, target);
+    if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record)
+      return this.readContent(request, target);
     const shown = represent(target, { content: ({ value }) => shownContent(value) });
     if (isRefusal(shown)) return refused(shown);
     const etag = etagOfTarget(target);
@@ -123,7 +134,11 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (!record) return refused(refuse('STATUS_NOT_FOUND', 'There is no contentInstance yet.'));
     const content = contentFor(record.value, request.accept, request.defaultFormat);
     if (isRefusal(content)) return refused(content);
-    return answer('STATUS_OK', { content: { kind: 'bytes', ...content }, etag: etagOf(record.sequence), ...this.sequenceOf(target) });
+    return answer('STATUS_OK', {
+      content: { kind: 'bytes', ...content },
+      etag: etagOf(record.sequence),
+      ...this.sequenceOf(target),
+    });
   }
 
   private sequenceOf({ kind, node }: FoundTarget): Pick<Response, 'sequence'> {
@@ -142,7 +157,11 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (isRefusal(document)) return refused(document);
     const written = this.options.resources.create(node, document, creatorOf(request));
     if (isRefusal(written)) return refused(written);
-    return answer('STATUS_CREATED', { location: written.node.path, etag: written.node.etag, content: documentOf(written.node) });
+    return answer('STATUS_CREATED', {
+      location: written.node.path,
+      etag: written.node.etag,
+      content: documentOf(written.node),
+    });
   }
 
   private createInstance(ask: Ask, contentInstances: Node, body: Body): Response | undefined {
@@ -161,14 +180,18 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (refusal) return refused(refusal);
     const route = resources.routeOf(contentInstances);
     if (route) router.publish(route, sample);
-    return answer('STATUS_CREATED', { location: [...contentInstances.path, id], etag: etagOf(contentInstances.history?.latest?.sequence ?? 0) });
+    return answer('STATUS_CREATED', {
+      location: [...contentInstances.path, id],
+      etag: etagOf(contentInstances.history?.latest?.sequence ?? 0),
+    });
   }
 
   /** A contentInstance document describes the instance; any other body is the content itself [TS 102 921 10.19, design: spellings]. */
   private draft(contentInstances: Node, body: Body, request: Request) {
-    const document = isRepresentation(body.mediaType) ? body.document() : undefined;
-    if (document && isRefusal(document)) return document;
-    if (document?.contentInstance === undefined) {
+    const value = isRepresentation(body.mediaType) ? body.value() : undefined;
+    if (value && isRefusal(value)) return value;
+    const document = value?.parsed;
+    if (!isObject(document) || document.contentInstance === undefined) {
       return { id: randomId(this.options.random), mediaType: body.mediaType, bytes: body.bytes, attributes: undefined };
     }
     const act = { nowUs: this.options.clock.wallUs(), creator: creatorOf(request) };
@@ -182,10 +205,16 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const document = request.body ? request.body.document() : refuse('STATUS_BAD_REQUEST', 'An UPDATE needs a body.');
     if (isRefusal(document)) return refused(document);
     const act = { nowUs: clock.wallUs(), creator: creatorOf(request) };
-    const written = target.kind === 'attribute' ? resources.tree.updateAttribute(target, document, act) : resources.tree.update(target.node, document, act);
+    const written =
+      target.kind === 'attribute'
+        ? resources.tree.updateAttribute(target, document, act)
+        : resources.tree.update(target.node, document, act);
     if (isRefusal(written)) return refused(written);
     resources.updated(written.node);
-    return answer('STATUS_OK', { etag: written.node.etag, ...(written.isAltered && { content: documentOf(written.node) }) });
+    return answer('STATUS_OK', {
+      etag: written.node.etag,
+      ...(written.isAltered && { content: documentOf(written.node) }),
+    });
   }
 
   private remove(target: FoundTarget): Response {

@@ -4,7 +4,7 @@
  *
  *     create ──> node ──> container: a route          notificationChannel: a port that is polled
  *                    └──> expirationTime: a lease     application with aPoC, subscription: told to whoever opens them
- *     remove ──> everything below, children first, each closed
+ *     remove ──> everything below, parents first: who subscribed to a container hears of it before his subscription goes too
  */
 import { parseTime, type Cancel, type Clock } from '../clock.js';
 import { isRefusal, type Refusal } from '../errors.js';
@@ -12,6 +12,7 @@ import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
 import { ResourceTree, type Written } from '../resources/tree.js';
+import type { Ending } from '../routing/endings.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
 import type { Sample } from '../routing/sample.js';
@@ -22,7 +23,8 @@ export type Node = ResourceNode<Sample>;
 /** What has to happen elsewhere when resources come and go. A refusal undoes the creation. */
 export interface ResourceEvents {
   created(node: Node): Refusal | undefined;
-  removed(node: Node): void;
+  /** @param ending RESOURCE_DELETED, or LEASE_EXPIRED where nobody asked for it */
+  removed(node: Node, ending: Ending): void;
 }
 
 export interface ResourcesOptions {
@@ -79,13 +81,17 @@ export class Resources {
     if (route) route.sourceRate = numberOf(node, 'reportingRate') ?? 0;
   }
 
-  remove(node: Node): void {
-    const removed = this.tree.remove(node, this.options.clock.wallUs());
-    for (const each of [...removed].reverse()) this.close(each);
+  remove(node: Node, ending: Ending = 'RESOURCE_DELETED'): void {
+    for (const each of this.tree.remove(node, this.options.clock.wallUs())) this.close(each, ending);
   }
 
   /** Stores a sample as its container's latest; told why where it cannot be. */
-  append(contentInstances: Node, sample: Sample, sizeBytes: number, attributes?: ReadonlyMap<string, string>): Refusal | undefined {
+  append(
+    contentInstances: Node,
+    sample: Sample,
+    sizeBytes: number,
+    attributes?: ReadonlyMap<string, string>,
+  ): Refusal | undefined {
     const name = sample.content.kind === 'stored' ? sample.id : undefined;
     const createdUs = this.options.clock.wallUs();
     const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, name, attributes);
@@ -95,7 +101,7 @@ export class Resources {
   /** Ends every lease and channel: the broker stops. */
   closeAll(): void {
     for (const cancel of this.leases.values()) cancel();
-    for (const channel of this.channels.values()) channel.close();
+    for (const channel of this.channels.values()) channel.close('SHUTDOWN');
     this.leases.clear();
   }
 
@@ -103,17 +109,18 @@ export class Resources {
     const { router, schedule, longPollHoldMs } = this.options;
     if (node.type === 'container') {
       const contentInstances = node.child('contentInstances');
-      if (contentInstances) this.routes.set(contentInstances, router.open(node.reference, numberOf(node, 'reportingRate') ?? 0));
+      if (contentInstances)
+        this.routes.set(contentInstances, router.open(node.reference, numberOf(node, 'reportingRate') ?? 0));
     }
     if (node.type === 'notificationChannel') this.channels.set(node, new NotificationChannel(schedule, longPollHoldMs));
     this.lease(node);
   }
 
-  private close(node: Node): void {
-    this.events.removed(node);
+  private close(node: Node, ending: Ending): void {
+    this.events.removed(node, ending);
     this.leases.get(node)?.();
     this.leases.delete(node);
-    this.channels.get(node)?.close();
+    this.channels.get(node)?.close(ending);
     this.channels.delete(node);
     const route = this.routes.get(node);
     if (route) this.options.router.close(route);
@@ -131,7 +138,7 @@ export class Resources {
       node,
       schedule((untilUs - clock.wallUs()) / 1000, () => {
         this.leases.delete(node);
-        this.remove(node);
+        this.remove(node, 'LEASE_EXPIRED');
       }),
     );
   }

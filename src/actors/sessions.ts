@@ -58,20 +58,31 @@ export class Sessions implements Lanes {
 
   constructor(private readonly options: SessionsOptions) {
     const { clock, random, log } = options;
-    this.population = new Population({ name: 'endpoints', kind: (id) => this.kindOf(id), clock, random, log, isTemporary: true });
+    this.population = new Population({
+      name: 'endpoints',
+      kind: (id) => this.kindOf(id),
+      clock,
+      random,
+      log,
+      isTemporary: true,
+    });
   }
 
   connect(peer: Peer, port: Port | ReliablePort, commands: Commands): Session | Refusal {
     for (const path of peer.attach) {
       const target = this.options.resources.tree.resolve(path, this.options.clock.wallUs());
       if (target.kind !== 'resource' || target.node.type !== 'application') {
-        return refuse('STATUS_NOT_FOUND', `${pathText(path)} is no application; a device attaches to one that is registered.`);
+        return refuse(
+          'STATUS_NOT_FOUND',
+          `${pathText(path)} is no application; a device attaches to one that is registered.`,
+        );
       }
     }
     const id = randomId(this.options.random);
     this.connected.set(id, { id, peer, port });
     const cell = this.population.activate(id);
-    for (const application of peer.attach.map(pathText)) this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
+    for (const application of peer.attach.map(pathText))
+      this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
     // After the welcome, which the binding sends when this returns.
     if (peer.attach.length > 0) {
       this.options.schedule(0, () => {
@@ -89,7 +100,8 @@ export class Sessions implements Lanes {
   toIssuer(issuer: string, session: string | undefined, kind: ReliableKind, body: JsonObject): boolean {
     if (session !== undefined && this.send(session, kind, body)) return true;
     if (issuer === 'anonymous') return false;
-    for (const { id, peer } of this.connected.values()) if (peer.originator === issuer && this.send(id, kind, body)) return true;
+    for (const { id, peer } of this.connected.values())
+      if (peer.originator === issuer && this.send(id, kind, body)) return true;
     return false;
   }
 
@@ -105,7 +117,14 @@ export class Sessions implements Lanes {
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
     const { dispatcher, subscriptions, schedule } = this.options;
     const { peer, port } = connected;
-    return endpointKind({ peer, port, dispatcher, subscriptions, schedule, onClosed: (ending) => this.close(connected, ending) });
+    return endpointKind({
+      peer,
+      port,
+      dispatcher,
+      subscriptions,
+      schedule,
+      onClosed: (ending) => this.close(connected, ending),
+    });
   }
 
   private close({ id, peer }: Connected, ending: Ending): void {

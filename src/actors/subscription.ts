@@ -39,7 +39,15 @@ const MODES: Readonly<Record<string, Mode>> = {
   opening: MODE.opening,
   active: MODE.active,
   suspended: MODE.suspended,
-  ended: MODE.ended,
+};
+
+const MODE_AFTER = { OPEN: MODE.active, RESUME: MODE.active, SUSPEND: MODE.suspended } as const;
+/** The way to the state in which a new life finds its delivery. */
+const TAKE_OVER: Readonly<Record<Mode, readonly ('OPEN' | 'SUSPEND')[]>> = {
+  [MODE.opening]: [],
+  [MODE.active]: ['OPEN'],
+  [MODE.suspended]: ['OPEN', 'SUSPEND'],
+  [MODE.ended]: [],
 };
 
 /** What a subscription is, apart from its life: kept while it is restarted. */
@@ -56,16 +64,21 @@ export interface SubscriptionOptions {
   readonly onEnded: (ending: Ending, account: Account) => void;
 }
 
-export function subscriptionKind(record: SubscriptionRecord, options: SubscriptionOptions): CellKind<SubscriptionMessage> {
+export function subscriptionKind(
+  record: SubscriptionRecord,
+  options: SubscriptionOptions,
+): CellKind<SubscriptionMessage> {
   return {
     start(cell) {
       const behaviour = new SubscriptionBehaviour(record, options);
       cell.own(() => behaviour.dispose());
       return behaviour;
     },
-    // An END that meets a crashed actor must not be lost: the table is data and is put right without it.
+    // What meets a crashed actor must not be lost: the table is data and is put right without it; the next life finds it so.
     undelivered(message) {
       if (message.type === 'END') options.onEnded(message.ending, options.router.unsubscribe(record.delivery));
+      else if (message.type === 'OPEN' || record.delivery.mode !== MODE.opening)
+        record.delivery.mode = MODE_AFTER[message.type];
     },
   };
 }
@@ -80,12 +93,15 @@ class SubscriptionBehaviour implements Behaviour<SubscriptionMessage> {
     private readonly options: SubscriptionOptions,
   ) {
     const { delivery } = record;
+    let isTakingOver = true;
     this.lifecycle = createLifecycle(subscriptionMachine, undefined, (state) => {
+      // The end of this life is not the end of the delivery: that is the router's to say.
+      if (isTakingOver || state === 'ended') return;
       delivery.mode = MODES[state] ?? MODE.ended;
       if (delivery.mode === MODE.active) delivery.port.drain();
     });
-    // A new life of a subscription that was open already.
-    if (delivery.mode !== MODE.opening) this.lifecycle.send({ type: 'OPEN' });
+    for (const type of TAKE_OVER[delivery.mode]) this.lifecycle.send({ type });
+    isTakingOver = false;
     if (delivery.terms.maxSpacingS !== undefined) this.armRepeat(delivery.terms.maxSpacingS * 1000);
   }
 
@@ -102,6 +118,7 @@ class SubscriptionBehaviour implements Behaviour<SubscriptionMessage> {
   dispose(): void {
     this.cancelRepeat?.();
     this.cancelRepeat = undefined;
+    this.lifecycle.dispose();
   }
 
   /** c.pmax: the latest value goes again when nothing newer came for so long. */

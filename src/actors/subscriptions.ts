@@ -50,7 +50,14 @@ export class Subscriptions {
 
   constructor(private readonly options: SubscriptionsOptions) {
     const { clock, random, log } = options;
-    this.population = new Population({ name: 'subscriptions', kind: (id) => this.kindOf(id), clock, random, log });
+    this.population = new Population({
+      name: 'subscriptions',
+      kind: (id) => this.kindOf(id),
+      members: () => this.records.keys(),
+      clock,
+      random,
+      log,
+    });
   }
 
   /**
@@ -69,7 +76,8 @@ export class Subscriptions {
     const container = target.node.parent;
     if (!route || !container) return notObservable(target.node);
     const content = target.node.history?.latest?.value.content;
-    const preferred = projection === 'instance' && wanted.preferred.mediaType.includes('json') ? FORMATS.json : wanted.preferred;
+    const preferred =
+      projection === 'instance' && wanted.preferred.mediaType.includes('json') ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
     const defaultRate = numberOf(container, 'defaultRate');
@@ -118,11 +126,14 @@ export class Subscriptions {
     return undefined;
   }
 
-  /** It was deleted, or has expired. */
-  closeResource(node: Node): void {
+  /** It was deleted, which its subscriber did himself, or has expired, which he is told. */
+  closeResource(node: Node, ending: Ending): void {
     const delivery = this.ofResources.get(node);
-    if (delivery) this.end(delivery, 'UNSUBSCRIBED');
     this.ofResources.delete(node);
+    if (!delivery || !this.ids.has(delivery)) return;
+    const hasExpired = ending === 'LEASE_EXPIRED';
+    if (hasExpired) delivery.port.end(delivery, ending);
+    this.end(delivery, hasExpired ? ending : 'UNSUBSCRIBED');
   }
 
   /** A container goes: its subscribers are told. */
@@ -177,21 +188,28 @@ export class Subscriptions {
     const { resources, clock } = this.options;
     const subscribed = node.parent?.parent;
     if (subscribed?.type !== 'contentInstances') {
-      return refuse('STATUS_NOT_IMPLEMENTED', 'Changes of this resource cannot be subscribed to; subscribe to the contentInstances of a container.');
+      return refuse(
+        'STATUS_NOT_IMPLEMENTED',
+        'Changes of this resource cannot be subscribed to; subscribe to the contentInstances of a container.',
+      );
     }
     const contactUri = textOf(node, 'contact');
     const contact = parsePath(contactUri);
     const at = isRefusal(contact) ? undefined : resources.tree.resolve(contact, clock.wallUs());
     const channel = at?.kind === 'resource' ? resources.channelOf(at.node) : undefined;
     if (!channel) {
-      return refuse('STATUS_BAD_REQUEST', `subscription.contact is ${contactUri}; it must be the contactURI of a notificationChannel here.`);
+      return refuse(
+        'STATUS_BAD_REQUEST',
+        `subscription.contact is ${contactUri}; it must be the contactURI of a notificationChannel here.`,
+      );
     }
     const accessor = accessorOf(node);
     const target = resources.tree.resolve([...subscribed.path, ...accessor], clock.wallUs());
     if (target.kind === 'none') return target.refusal;
     const rate = numberOf(node, 'rate');
     const spacingMs = numberOf(node, 'minimalTimeBetweenNotifications');
-    const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies LatencyClass | undefined;
+    const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies
+      LatencyClass | undefined;
     const terms = checkTerms({
       ...(rate !== undefined && { rate }),
       ...(spacingMs !== undefined && spacingMs > 0 && { minSpacingS: spacingMs / 1000 }),
@@ -214,12 +232,18 @@ function projectionOf(target: FoundTarget): Projection | Refusal {
 }
 
 const notObservable = ({ reference }: Node): Refusal =>
-  refuse('STATUS_METHOD_NOT_ALLOWED', `${reference} cannot be observed; .../contentInstances/latest and .../contentInstances/latest/content of a container can.`);
+  refuse(
+    'STATUS_METHOD_NOT_ALLOWED',
+    `${reference} cannot be observed; .../contentInstances/latest and .../contentInstances/latest/content of a container can.`,
+  );
 
 /** What of the contentInstances is notified; all of the latest by default. */
 function accessorOf(node: Node): readonly string[] {
   const filter = node.attributes.get('filterCriteria');
-  const accessor = typeof filter === 'object' && filter !== null && 'attributeAccessor' in filter ? filter.attributeAccessor : undefined;
+  const accessor =
+    typeof filter === 'object' && filter !== null && 'attributeAccessor' in filter
+      ? filter.attributeAccessor
+      : undefined;
   return typeof accessor === 'string' ? accessor.split('/') : ['latest'];
 }
 

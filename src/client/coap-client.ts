@@ -53,6 +53,8 @@ export class CoapClient implements Client {
   readonly binding = 'coap';
   private readonly observations = new Set<Observation>();
 
+  private isClosed = false;
+
   private constructor(
     private readonly base: Target,
     private readonly address: Address,
@@ -79,6 +81,7 @@ export class CoapClient implements Client {
     timeoutMs = DEFAULT_TIMEOUT_MS,
   }: ClientRequest): Promise<ClientResponse> {
     signal?.throwIfAborted();
+    if (this.isClosed) throw this.failed({ failure: 'closed' });
     const request = { ...this.requestOf(to, accept, body && bytesOf(body)), code: CODES[op] };
     const response = await this.asking.request(this.address, request, { timeoutMs, ...(signal && { signal }) });
     if (!isFailure(response)) return read(response);
@@ -93,6 +96,7 @@ export class CoapClient implements Client {
 
   observe(to: string, terms: ObserveTerms = {}): AsyncIterableIterator<Notification> {
     return iterate((inbox) => {
+      if (this.isClosed) throw this.failed({ failure: 'closed' });
       const request = { ...this.requestOf(to, terms.accept, undefined, terms), code: CODE.get };
       let lostBefore = 0;
       let isFirst = true;
@@ -131,7 +135,9 @@ export class CoapClient implements Client {
   }
 
   close(): Promise<void> {
-    for (const observation of this.observations) observation.forget();
+    this.isClosed = true;
+    // The word leaves with the last flush; whether it arrives is not waited for: a notification too many meets no port.
+    for (const observation of this.observations) observation.cancel();
     this.asking.endpoint.close();
     return Promise.resolve();
   }

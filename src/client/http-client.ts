@@ -12,17 +12,21 @@ import {
 } from './client.js';
 import { deadline } from './deadline.js';
 import { GridcastError, reasonOf } from './error.js';
-import { pollNotifications } from './long-poll.js';
+import { pollNotifications, type Poller } from './long-poll.js';
 import { refusalOf, statusOf } from './refusal.js';
 import { authority, pathAndQuery, resolve, type Target } from './target.js';
 
+/** For each DELETE at the end: nobody waits long for a broker that is gone. */
+const FAREWELL_MS = 2_000;
 const METHODS = { create: 'POST', retrieve: 'GET', update: 'PUT', delete: 'DELETE' } as const;
 
-export class HttpClient implements Client {
+export class HttpClient implements Client, Poller {
   readonly binding = 'http';
   private readonly clock: Clock;
   private readonly headers: Readonly<Record<string, string>>;
   private readonly closing = new AbortController();
+  /** What observations have made at the broker and not yet deleted, the newest last. */
+  private readonly made = new Set<string>();
 
   constructor(
     private readonly base: Target,
@@ -32,38 +36,20 @@ export class HttpClient implements Client {
     this.headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
-  async request({
-    op,
-    to,
-    accept,
-    body,
-    signal,
-    timeoutMs = DEFAULT_TIMEOUT_MS,
-  }: ClientRequest): Promise<ClientResponse> {
-    const target = resolve(this.base, to);
-    const sent = body && bytesOf(body);
-    const where = authority(target);
-    const limit = deadline(this.clock, timeoutMs, `${where} did not answer`, signal);
-    try {
-      this.closing.signal.throwIfAborted();
-      const response = await fetch(`${target.scheme}://${where}${pathAndQuery(target)}`, {
-        method: METHODS[op],
-        headers: {
-          ...this.headers,
-          ...(accept !== undefined && { accept }),
-          ...(sent && { 'content-type': sent.mediaType }),
-        },
-        signal: AbortSignal.any([limit.signal, this.closing.signal]),
-        redirect: 'error',
-        ...(sent && { body: sent.bytes }),
-      });
-      return await read(response);
-    } catch (error) {
-      if (error instanceof GridcastError) throw error;
-      for (const { aborted, reason } of [this.closing.signal, limit.signal]) if (aborted) throw reason;
-      throw new GridcastError('unreachable', `No HTTP answer from ${where}: ${reasonOf(error)}.`);
-    } finally {
-      limit.cancel();
+  request(request: ClientRequest): Promise<ClientResponse> {
+    return this.exchange(request, this.closing.signal);
+  }
+
+  async make(request: Omit<ClientRequest, 'op'>): Promise<ClientResponse> {
+    const response = await this.request({ ...request, op: 'create' });
+    if (response.location !== undefined) this.made.add(response.location);
+    return response;
+  }
+
+  async discard(paths: readonly string[]): Promise<void> {
+    for (const to of paths.toReversed()) {
+      if (this.made.delete(to))
+        await this.exchange({ op: 'delete', to, timeoutMs: FAREWELL_MS }).catch(() => undefined);
     }
   }
 
@@ -71,9 +57,39 @@ export class HttpClient implements Client {
     return pollNotifications(this, resolve(this.base, to), terms);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.closing.abort(new GridcastError('closed', 'This client has been closed.'));
-    return Promise.resolve();
+    await this.discard([...this.made]);
+  }
+
+  /** @param closing ends it before its time; none for a farewell, which is said after closing too */
+  private async exchange(request: ClientRequest, closing?: AbortSignal): Promise<ClientResponse> {
+    const { op, to, accept, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
+    const target = resolve(this.base, to);
+    const sent = body && bytesOf(body);
+    const where = authority(target);
+    const limit = deadline(this.clock, timeoutMs, `${where} did not answer`, signal);
+    const signals = closing ? [closing, limit.signal] : [limit.signal];
+    try {
+      const response = await fetch(`${target.scheme}://${where}${pathAndQuery(target)}`, {
+        method: METHODS[op],
+        headers: {
+          ...this.headers,
+          ...(accept !== undefined && { accept }),
+          ...(sent && { 'content-type': sent.mediaType }),
+        },
+        signal: AbortSignal.any(signals),
+        redirect: 'error',
+        ...(sent && { body: sent.bytes }),
+      });
+      return await read(response);
+    } catch (error) {
+      if (error instanceof GridcastError) throw error;
+      for (const { aborted, reason } of signals) if (aborted) throw reason;
+      throw new GridcastError('unreachable', `No HTTP answer from ${where}: ${reasonOf(error)}.`);
+    } finally {
+      limit.cancel();
+    }
   }
 }
 

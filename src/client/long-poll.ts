@@ -12,7 +12,14 @@
 import { parseTime } from '../clock.js';
 import { STATUSES, type Status } from '../errors.js';
 import type { Json, JsonObject } from '../routing/primitive.js';
-import { jsonOf, member, type Client, type Notification, type ObserveTerms } from './client.js';
+import {
+  jsonOf,
+  member,
+  type ClientRequest,
+  type ClientResponse,
+  type Notification,
+  type ObserveTerms,
+} from './client.js';
 import { GridcastError } from './error.js';
 import { pathAndQuery, type Target } from './target.js';
 
@@ -20,31 +27,36 @@ import { pathAndQuery, type Target } from './target.js';
 const SCL_BASE = '/m2m';
 /** The broker holds a poll for 60 s at most; an answer later than that comes from nobody. */
 const POLL_PATIENCE_MS = 90_000;
-/** For each DELETE at the end: nobody waits long for a broker that is gone. */
-const FAREWELL_MS = 2_000;
-/** Asked for where the caller leaves it open: what any HTTP client can read. */
-const DEFAULT_ACCEPT = 'application/senml+json';
+
+/** What an observation needs of the HTTP client. */
+export interface Poller {
+  request(request: ClientRequest): Promise<ClientResponse>;
+  /** Creates something that lasts as long as an observation: `discard` deletes it, or the client's end. */
+  make(request: Omit<ClientRequest, 'op'>): Promise<ClientResponse>;
+  /** Deletes what `make` has made, the newest first. That it is gone already, or the broker is, is no fault. */
+  discard(paths: readonly string[]): Promise<void>;
+}
 
 /** Yields what the channel brings; the subscription and the channel are deleted when the iteration ends. */
 export async function* pollNotifications(
-  client: Client,
+  client: Poller,
   target: Target,
   terms: ObserveTerms,
 ): AsyncGenerator<Notification, void, undefined> {
   const { signal } = terms;
-  const created: string[] = [];
-  const create = async (to: string, body: JsonObject): Promise<Json | undefined> => {
-    const response = await client.request({ op: 'create', to, body, ...(signal && { signal }) });
-    if (response.location !== undefined) created.unshift(response.location);
+  const made: string[] = [];
+  const make = async (to: string, body: JsonObject): Promise<Json | undefined> => {
+    const response = await client.make({ to, body, ...(signal && { signal }) });
+    if (response.location !== undefined) made.push(response.location);
     return jsonOf(response.bytes);
   };
   try {
-    const channel = await create(`${SCL_BASE}/notificationChannels`, {
+    const channel = await make(`${SCL_BASE}/notificationChannels`, {
       notificationChannel: { channelType: 'LONG_POLLING' },
     });
     const contact = text(channel, 'notificationChannel', 'contactURI');
     const poll = text(channel, 'notificationChannel', 'channelData', 'longPollingURI');
-    await create(...subscriptionTo(target, contact, terms));
+    await make(...subscriptionTo(target, contact, terms));
     for (;;) {
       const response = await client.request({
         op: 'retrieve',
@@ -55,8 +67,7 @@ export async function* pollNotifications(
       if (response.status === 'STATUS_OK') yield notificationOf(jsonOf(response.bytes));
     }
   } finally {
-    // The broker ends them by itself when nobody polls any more; that they are gone already is no fault either.
-    for (const to of created) await client.request({ op: 'delete', to, timeoutMs: FAREWELL_MS }).catch(() => undefined);
+    await client.discard(made);
   }
 }
 
@@ -69,7 +80,7 @@ function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [
     {
       subscription: {
         contact,
-        accept: terms.accept ?? DEFAULT_ACCEPT,
+        ...(terms.accept !== undefined && { accept: terms.accept }),
         ...(rate !== null && { rate: Number(rate) }),
         ...(latencyClass !== null && { latencyClass }),
         ...(accessor !== '' && { filterCriteria: { attributeAccessor: accessor } }),

@@ -28,6 +28,8 @@ export interface PopulationOptions<Message> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Whose cells stand again when the population itself is started again; nobody's where absent. */
+  readonly members?: () => Iterable<string>;
   /** Never restarted: what a crash ends is told here. */
   readonly isTemporary?: boolean;
   readonly onCrash?: (key: string, error: unknown) => void;
@@ -103,6 +105,7 @@ export class Population<Message> implements CellOwner<Message>, Supervised {
 
   start(): void {
     this.isStopped = false;
+    for (const key of this.options.members?.() ?? []) this.activate(key);
   }
 
   /** Ends every cell; until the next start none is activated. */

@@ -16,8 +16,9 @@ const CBOR_TYPE = FORMATS.cbor.mediaType;
 
 /** A body as it came over the wire. */
 export function bodyOfBytes(mediaType: string, bytes: Uint8Array): Body {
-  let document: JsonObject | Refusal | undefined;
-  return { mediaType, bytes, document: () => (document ??= readDocument(mediaType, bytes)) };
+  let value: Parsed | Refusal | undefined;
+  const read = (): Parsed | Refusal => (value ??= readValue(mediaType, bytes));
+  return { mediaType, bytes, value: read, document: () => documentOf(read()) };
 }
 
 /** A body that came as a value inside a JSON frame. */
@@ -25,17 +26,14 @@ export function bodyOfValue(value: Json): Body {
   return bodyOfBytes(JSON_TYPE, Buffer.from(JSON.stringify(value)));
 }
 
-function readDocument(mediaType: string, bytes: Uint8Array): JsonObject | Refusal {
-  const value = readValue(mediaType, bytes);
-  if (isParsed(value)) {
-    const document = value.parsed;
-    if (typeof document === 'object' && document !== null && !Array.isArray(document)) return document as JsonObject;
-    return refuse(
-      'STATUS_BAD_REQUEST',
-      'The body must be an object with one root key named after the type, such as {"container":{...}}.',
-    );
-  }
-  return value;
+function documentOf(value: Parsed | Refusal): JsonObject | Refusal {
+  if (!isParsed(value)) return value;
+  const { parsed } = value;
+  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as JsonObject;
+  return refuse(
+    'STATUS_BAD_REQUEST',
+    'The body must be an object with one root key named after the type, such as {"container":{...}}.',
+  );
 }
 
 interface Parsed {

@@ -78,7 +78,8 @@ export class Cadence {
     const accepted = acceptedRates(sourceRate, highestRate);
     if (rate >= 1 && accepted.includes(rate)) return new Cadence(sourceRate, sourceRate / rate, 0);
     const seconds = Math.round(1 / rate);
-    if (rate < 1 && SECONDS_PER_HOUR % seconds === 0 && Math.abs(seconds * rate - 1) < 1e-3) return new Cadence(sourceRate, sourceRate * seconds, 0);
+    if (rate < 1 && SECONDS_PER_HOUR % seconds === 0 && Math.abs(seconds * rate - 1) < 1e-3)
+      return new Cadence(sourceRate, sourceRate * seconds, 0);
     return refuse(
       'STATUS_BAD_REQUEST',
       `rate ${rate} does not divide the source's ${sourceRate} per second; possible: ${accepted.join(', ')}, or one in n seconds with n dividing 3600.`,

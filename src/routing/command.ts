@@ -50,12 +50,21 @@ export function readCommand(document: JsonObject): Command | Refusal {
   const { commandId, action = 'operate', point, value = null, deadlineMs = DEFAULT_DEADLINE_MS } = document;
   const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
   if (typeof commandId !== 'string' || !ID.test(commandId)) {
-    return bad('A command needs a "commandId" of 1 to 64 letters, digits, ".", "_", ":" or "-", unique for its issuer.');
+    return bad(
+      'A command needs a "commandId" of 1 to 64 letters, digits, ".", "_", ":" or "-", unique for its issuer.',
+    );
   }
-  if (action === 'select') return refuse('STATUS_NOT_IMPLEMENTED', 'Select-before-operate is not offered; "action" may be "operate" or "cancel".');
-  if (action !== 'operate' && action !== 'cancel') return bad(`"action" is ${JSON.stringify(action)}; it must be "operate" or "cancel".`);
+  if (action === 'select')
+    return refuse(
+      'STATUS_NOT_IMPLEMENTED',
+      'Select-before-operate is not offered; "action" may be "operate" or "cancel".',
+    );
+  if (action !== 'operate' && action !== 'cancel')
+    return bad(`"action" is ${JSON.stringify(action)}; it must be "operate" or "cancel".`);
   if (action === 'operate' && (typeof point !== 'string' || point === '' || point.length > MAX_POINT_LENGTH)) {
-    return bad(`A command needs a "point" of 1 to ${MAX_POINT_LENGTH} characters: what is to be operated, such as "breaker-1".`);
+    return bad(
+      `A command needs a "point" of 1 to ${MAX_POINT_LENGTH} characters: what is to be operated, such as "breaker-1".`,
+    );
   }
   if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= LONGEST_DEADLINE_MS)) {
     return bad(`"deadlineMs" is ${JSON.stringify(deadlineMs)}; it must be above 0 and at most ${LONGEST_DEADLINE_MS}.`);
@@ -65,9 +74,13 @@ export function readCommand(document: JsonObject): Command | Refusal {
 
 export function readWord(document: JsonObject): Word | Refusal {
   const { commandId, state, reason } = document;
-  if (typeof commandId !== 'string') return refuse('STATUS_BAD_REQUEST', 'A device’s word needs the "commandId" it answers.');
+  if (typeof commandId !== 'string')
+    return refuse('STATUS_BAD_REQUEST', 'A device’s word needs the "commandId" it answers.');
   if (state !== 'acknowledged' && state !== 'executed' && state !== 'rejected') {
-    return refuse('STATUS_BAD_REQUEST', `"state" is ${JSON.stringify(state)}; a device says "acknowledged", "executed" or "rejected".`);
+    return refuse(
+      'STATUS_BAD_REQUEST',
+      `"state" is ${JSON.stringify(state)}; a device says "acknowledged", "executed" or "rejected".`,
+    );
   }
   if (reason !== undefined && typeof reason !== 'string') return refuse('STATUS_BAD_REQUEST', '"reason" must be text.');
   return { commandId, state, ...(reason !== undefined && { reason }) };

@@ -39,7 +39,10 @@ export const DROP_REASONS = [
   'send-failed',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
-const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, index])) as Record<DropReason, number>;
+const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, index])) as Record<
+  DropReason,
+  number
+>;
 
 export class Delivery {
   mode: Mode = MODE.opening;
@@ -76,7 +79,8 @@ export abstract class Port {
   /** Takes a sample of the delivery's cadence: it goes now, or is held as the newest. */
   offer(delivery: Delivery, sample: Sample): void {
     if (delivery.mode === MODE.ended) return;
-    if (delivery.mode !== MODE.active || delivery.held !== undefined || !this.attempt(delivery, sample)) this.hold(delivery, sample);
+    if (delivery.mode !== MODE.active || delivery.held !== undefined || !this.attempt(delivery, sample))
+      this.hold(delivery, sample);
   }
 
   /** Lets go of what is held, in the order it began to wait, until the transport refuses. Called when it has room again. */

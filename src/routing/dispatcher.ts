@@ -76,11 +76,12 @@ export class Dispatcher {
  * neither has children of its own to be meant otherwise.
  */
 const isShorthand = (target: FoundTarget, verb: Verb): boolean =>
-  verb === 'create' && target.kind === 'resource' && (target.node.type === 'container' || target.node.type === 'notificationChannel');
+  verb === 'create' &&
+  target.kind === 'resource' &&
+  (target.node.type === 'container' || target.node.type === 'notificationChannel');
 
 /** The entity tag of what a path points at: an instance's own, else its resource's. */
 export function etagOfTarget(target: FoundTarget): string | undefined {
   if (target.kind === 'instance') return target.record && etagOf(target.record.sequence);
   return target.kind === 'virtual' ? undefined : target.node.etag;
 }
-

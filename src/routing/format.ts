@@ -26,13 +26,16 @@ export const FORMATS = {
   link: row(9, 'application/link-format', 40),
 } as const satisfies Record<string, ContentFormat>;
 
-const BY_MEDIA_TYPE = new Map<string, ContentFormat>(Object.values(FORMATS).map((format) => [format.mediaType, format]));
+const BY_MEDIA_TYPE = new Map<string, ContentFormat>(
+  Object.values(FORMATS).map((format) => [format.mediaType, format]),
+);
 const BY_COAP = new Map<number, ContentFormat>(Object.values(FORMATS).map((format) => [format.coap, format]));
 
 /** The type and subtype of a media type in lower case, parameters dropped: what formats are compared by. */
 export const bareMediaType = (mediaType: string): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase();
 
-export const formatOfMediaType = (mediaType: string): ContentFormat | undefined => BY_MEDIA_TYPE.get(bareMediaType(mediaType));
+export const formatOfMediaType = (mediaType: string): ContentFormat | undefined =>
+  BY_MEDIA_TYPE.get(bareMediaType(mediaType));
 export const formatOfCoap = (number: number): ContentFormat | undefined => BY_COAP.get(number);
 
 /**

@@ -34,7 +34,10 @@ export function negotiate(
     const format = formatOfMediaType(type);
     if (format && possible.includes(format)) return format;
   }
-  const offered = content?.kind === 'stored' && projection === 'content' ? [content.mediaType] : possible.map(({ mediaType }) => mediaType);
+  const offered =
+    content?.kind === 'stored' && projection === 'content'
+      ? [content.mediaType]
+      : possible.map(({ mediaType }) => mediaType);
   return refuse('STATUS_NOT_ACCEPTABLE', `This is to be had as ${offered.join(', ')}, not as ${accept.join(', ')}.`);
 }
 
@@ -59,10 +62,15 @@ export function contentFor(
   const { content } = sample;
   if (content.kind === 'stored') {
     if (acceptsStored(content.mediaType, accept)) return { mediaType: content.mediaType, bytes: content.bytes };
-    return refuse('STATUS_NOT_ACCEPTABLE', `The content is stored as ${content.mediaType}, not as ${accept.join(', ')}.`);
+    return refuse(
+      'STATUS_NOT_ACCEPTABLE',
+      `The content is stored as ${content.mediaType}, not as ${accept.join(', ')}.`,
+    );
   }
   const format = negotiate('content', content, accept, preferred);
   if ('status' in format) return format;
   const bytes = sample.body('content', format);
-  return bytes ? { mediaType: format.mediaType, bytes } : refuse('STATUS_NOT_ACCEPTABLE', `This sample has no form as ${format.mediaType}.`);
+  return bytes
+    ? { mediaType: format.mediaType, bytes }
+    : refuse('STATUS_NOT_ACCEPTABLE', `This sample has no form as ${format.mediaType}.`);
 }

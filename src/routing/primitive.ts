@@ -19,7 +19,9 @@ export interface Body {
   /** As sent, parameters included. */
   readonly mediaType: string;
   readonly bytes: Uint8Array;
-  /** The representation inside, or why it cannot be read (415 for a type without one, 400 for a broken one). */
+  /** What it says as JSON or CBOR, or why it cannot be read (415 for a type that is neither, 400 for a broken one). */
+  value(): { readonly parsed: Json } | Refusal;
+  /** The same where only an object will do, as for every representation; 400 for anything else. */
   document(): JsonObject | Refusal;
 }
 
@@ -72,10 +74,16 @@ export interface Response {
 }
 
 export const answer = (status: Status, rest: Omit<Response, 'status'> = {}): Response => ({ status, ...rest });
-export const refused = (refusal: Refusal, rest: Omit<Response, 'status' | 'detail'> = {}): Response => ({ ...rest, ...refusal });
+export const refused = (refusal: Refusal, rest: Omit<Response, 'status' | 'detail'> = {}): Response => ({
+  ...rest,
+  ...refusal,
+});
 
 export const isSuccess = ({ status }: Response): boolean =>
-  status === 'STATUS_OK' || status === 'STATUS_CREATED' || status === 'STATUS_ACCEPTED' || status === 'STATUS_NOT_MODIFIED';
+  status === 'STATUS_OK' ||
+  status === 'STATUS_CREATED' ||
+  status === 'STATUS_ACCEPTED' ||
+  status === 'STATUS_NOT_MODIFIED';
 
 /** `/m2m/applications/pmu-61`, percent-encoded where a segment needs it. */
 export const pathText = (segments: readonly string[]): string => `/${segments.map(encodeURIComponent).join('/')}`;
@@ -87,7 +95,10 @@ const FORBIDDEN_SEGMENT = /^\.{0,2}$|[/\0]/;
  * Refused with 400: an empty segment, `.` and `..`, an encoded slash or NUL, a broken escape.
  */
 export function parsePath(path: string): readonly string[] | Refusal {
-  const broken = (why: string): Refusal => ({ status: 'STATUS_BAD_REQUEST', detail: `The path ${JSON.stringify(path.slice(0, 200))} ${why}.` });
+  const broken = (why: string): Refusal => ({
+    status: 'STATUS_BAD_REQUEST',
+    detail: `The path ${JSON.stringify(path.slice(0, 200))} ${why}.`,
+  });
   if (!path.startsWith('/')) return broken('must start with "/"');
   if (path === '/') return [];
   const segments: string[] = [];
@@ -98,7 +109,8 @@ export function parsePath(path: string): readonly string[] | Refusal {
     } catch {
       return broken(`has a broken percent escape in ${JSON.stringify(encoded)}`);
     }
-    if (FORBIDDEN_SEGMENT.test(segment)) return broken(`has a segment ${JSON.stringify(segment)}, which is never a name`);
+    if (FORBIDDEN_SEGMENT.test(segment))
+      return broken(`has a segment ${JSON.stringify(segment)}, which is never a name`);
     segments.push(segment);
   }
   return segments;

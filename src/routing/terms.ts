@@ -23,7 +23,10 @@ export interface Terms {
 export function termsOfQuery(query: URLSearchParams): Terms | Refusal {
   for (const name of query.keys()) {
     if (name.startsWith('c.') && !KNOWN_CONDITIONS.includes(name)) {
-      return refuse('STATUS_BAD_REQUEST', `The parameter ${name} is not offered here; offered: ${KNOWN_CONDITIONS.join(', ')}.`);
+      return refuse(
+        'STATUS_BAD_REQUEST',
+        `The parameter ${name} is not offered here; offered: ${KNOWN_CONDITIONS.join(', ')}.`,
+      );
     }
   }
   const texts = (name: string): string | undefined => query.get(name) ?? undefined;
@@ -50,10 +53,14 @@ export function termsOfQuery(query: URLSearchParams): Terms | Refusal {
 export function checkTerms(terms: Terms): Terms | Refusal {
   const { rate, minSpacingS, maxSpacingS, latencyClass } = terms;
   const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
-  if (rate !== undefined && !(Number.isFinite(rate) && rate > 0)) return bad(`rate is ${rate}; it must be a positive number of samples per second.`);
-  if (rate !== undefined && minSpacingS !== undefined) return bad('rate and a smallest spacing exclude each other; give one.');
-  if (minSpacingS !== undefined && !(minSpacingS > 0)) return bad(`The smallest spacing is ${minSpacingS} s; it must be above 0.`);
-  if (maxSpacingS !== undefined && !(maxSpacingS > 0)) return bad(`The largest spacing is ${maxSpacingS} s; it must be above 0.`);
+  if (rate !== undefined && !(Number.isFinite(rate) && rate > 0))
+    return bad(`rate is ${rate}; it must be a positive number of samples per second.`);
+  if (rate !== undefined && minSpacingS !== undefined)
+    return bad('rate and a smallest spacing exclude each other; give one.');
+  if (minSpacingS !== undefined && !(minSpacingS > 0))
+    return bad(`The smallest spacing is ${minSpacingS} s; it must be above 0.`);
+  if (maxSpacingS !== undefined && !(maxSpacingS > 0))
+    return bad(`The largest spacing is ${maxSpacingS} s; it must be above 0.`);
   if (minSpacingS !== undefined && maxSpacingS !== undefined && maxSpacingS < minSpacingS) {
     return bad(`The largest spacing ${maxSpacingS} s is below the smallest ${minSpacingS} s.`);
   }
@@ -70,5 +77,8 @@ function decimal(name: string, text: string | undefined): number | undefined | R
   if (text === undefined) return undefined;
   return DECIMAL.test(text)
     ? Number(text)
-    : refuse('STATUS_BAD_REQUEST', `${name} is ${JSON.stringify(text)}; it must be a decimal number above 0, such as 0.2.`);
+    : refuse(
+        'STATUS_BAD_REQUEST',
+        `${name} is ${JSON.stringify(text)}; it must be a decimal number above 0, such as 0.2.`,
+      );
 }

@@ -11,11 +11,12 @@ const cadence = (source: number, terms: Pick<Terms, 'rate' | 'minSpacingS'>, lim
 };
 const admits = (made: Cadence, us: number): boolean => made.admits(slotOf(us, made.sourceRate));
 /** A device's tag for a slot: FRACSEC truncated, as most do. */
-const tag = (second: number, slot: number, rate: number): number => second * SECOND + Math.floor((slot * SECOND) / rate);
+const tag = (second: number, slot: number, rate: number): number =>
+  second * SECOND + Math.floor((slot * SECOND) / rate);
 
-const periodic = fc.constantFrom(10, 12, 25, 30, 50, 60, 120).chain((source) =>
-  fc.record({ source: fc.constant(source), wanted: fc.constantFrom(...dividingRates(source)) }),
-);
+const periodic = fc
+  .constantFrom(10, 12, 25, 30, 50, 60, 120)
+  .chain((source) => fc.record({ source: fc.constant(source), wanted: fc.constantFrom(...dividingRates(source)) }));
 
 describe('Cadence', () => {
   test.each([
@@ -25,7 +26,9 @@ describe('Cadence', () => {
     [50, 10],
   ])('%d/s reselected to %d/s gives exactly that many in every second', (source, wanted) => {
     for (let second = 0; second < 5; second++) {
-      const admitted = [...Array(source).keys()].filter((slot) => admits(cadence(source, { rate: wanted }), tag(second, slot, source)));
+      const admitted = [...Array(source).keys()].filter((slot) =>
+        admits(cadence(source, { rate: wanted }), tag(second, slot, source)),
+      );
       expect(admitted).toHaveLength(wanted);
       expect(admitted[0]).toBe(0);
     }
@@ -35,14 +38,18 @@ describe('Cadence', () => {
     fc.assert(
       fc.property(periodic, fc.nat(2_000_000_000), ({ source, wanted }, second) => {
         const slots = [...Array(source).keys()];
-        expect(slots.filter((slot) => admits(cadence(source, { rate: wanted }), tag(second, slot, source)))).toHaveLength(wanted);
+        expect(
+          slots.filter((slot) => admits(cadence(source, { rate: wanted }), tag(second, slot, source))),
+        ).toHaveLength(wanted);
       }),
     );
   });
 
   test('picks the same instants on PMUs of different rates', () => {
     const instants = (source: number): number[] =>
-      [...Array(source).keys()].filter((slot) => admits(cadence(source, { rate: 10 }), tag(9, slot, source))).map((slot) => slot / source);
+      [...Array(source).keys()]
+        .filter((slot) => admits(cadence(source, { rate: 10 }), tag(9, slot, source)))
+        .map((slot) => slot / source);
     expect(instants(60)).toEqual(instants(30));
     expect(instants(60)).toEqual(instants(10));
   });
@@ -58,12 +65,17 @@ describe('Cadence', () => {
 
   test('keeps its phase under tag error of up to a quarter of a slot, also over the second', () => {
     fc.assert(
-      fc.property(periodic, fc.nat(119), fc.double({ min: -0.25, max: 0.25, noNaN: true }), ({ source, wanted }, n, error) => {
-        const made = cadence(source, { rate: wanted });
-        const exact = 1_000 * SECOND + Math.round(((n % source) * SECOND) / source);
-        const skewed = Math.round(exact + (error * SECOND) / source);
-        expect(admits(made, skewed)).toBe(admits(made, exact));
-      }),
+      fc.property(
+        periodic,
+        fc.nat(119),
+        fc.double({ min: -0.25, max: 0.25, noNaN: true }),
+        ({ source, wanted }, n, error) => {
+          const made = cadence(source, { rate: wanted });
+          const exact = 1_000 * SECOND + Math.round(((n % source) * SECOND) / source);
+          const skewed = Math.round(exact + (error * SECOND) / source);
+          expect(admits(made, skewed)).toBe(admits(made, exact));
+        },
+      ),
     );
   });
 
@@ -94,7 +106,10 @@ describe('Cadence', () => {
   });
 
   test('refuses a rate that does not divide, and names those that do', () => {
-    expect(Cadence.of(50, { rate: 20 })).toMatchObject({ status: 'STATUS_BAD_REQUEST', detail: expect.stringContaining('50, 25, 10, 5, 2, 1') });
+    expect(Cadence.of(50, { rate: 20 })).toMatchObject({
+      status: 'STATUS_BAD_REQUEST',
+      detail: expect.stringContaining('50, 25, 10, 5, 2, 1'),
+    });
     expect(Cadence.of(30, { rate: 60 })).toMatchObject({ status: 'STATUS_BAD_REQUEST' });
     expect(Cadence.of(30, { rate: 1 / 7 })).toMatchObject({ status: 'STATUS_BAD_REQUEST' });
   });
@@ -103,6 +118,8 @@ describe('Cadence', () => {
     expect(cadence(50, {}, { defaultRate: 10 }).periodS).toBe(0.1);
     expect(cadence(50, {}, { highestRate: 25 }).periodS).toBe(0.04);
     expect(cadence(50, { minSpacingS: 0.02 }, { highestRate: 25 }).periodS).toBe(0.04);
-    expect(Cadence.of(50, { rate: 50 }, { highestRate: 25 })).toMatchObject({ detail: expect.stringContaining('highest allowed') });
+    expect(Cadence.of(50, { rate: 50 }, { highestRate: 25 })).toMatchObject({
+      detail: expect.stringContaining('highest allowed'),
+    });
   });
 });

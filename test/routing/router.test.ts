@@ -38,7 +38,9 @@ describe('Router', () => {
     for (let n = 0; n < 60; n++) router.publish(route, sampleAt(tag(n), encoder));
     clock.endTurn();
     expect(fast.sent).toHaveLength(60);
-    expect(slow.times).toEqual([0, 200_000, 400_000, 600_000, 800_000].flatMap((us) => [us, us + SECOND]).sort((a, b) => a - b));
+    expect(slow.times).toEqual(
+      [0, 200_000, 400_000, 600_000, 800_000].flatMap((us) => [us, us + SECOND]).sort((a, b) => a - b),
+    );
     expect(slow2.times).toEqual(slow.times);
     expect(encoder.encodings).toBe(60);
     expect(fast.flushes).toBe(1);
@@ -79,7 +81,11 @@ describe('Router', () => {
     const delivery = join(port);
     for (const n of [0, 1, 1, 3, 2, 4]) router.publish(route, sampleAt(tag(n)));
     expect(port.times).toEqual([0, 1, 3, 4].map((n) => tag(n)));
-    expect(accountOf(delivery)).toMatchObject({ received: 6, delivered: 4, dropped: { duplicate: 1, 'out-of-order': 1 } });
+    expect(accountOf(delivery)).toMatchObject({
+      received: 6,
+      delivered: 4,
+      dropped: { duplicate: 1, 'out-of-order': 1 },
+    });
   });
 
   test('a source whose clock steps back beyond the lag limit starts a new grid', () => {
@@ -140,7 +146,11 @@ describe('Router', () => {
   });
 
   test('whatever is lost, late, repeated, held or ended: received = delivered + decimated + dropped + held', () => {
-    type Step = readonly ['publish', number] | readonly ['congest', boolean] | readonly ['join', number] | readonly ['leave', number];
+    type Step =
+      | readonly ['publish', number]
+      | readonly ['congest', boolean]
+      | readonly ['join', number]
+      | readonly ['leave', number];
     const step: fc.Arbitrary<Step> = fc.oneof(
       fc.tuple(fc.constant('publish' as const), fc.integer({ min: -3, max: 4 })),
       fc.tuple(fc.constant('congest' as const), fc.boolean()),
@@ -179,7 +189,7 @@ describe('Router', () => {
     const { router, route, join } = table();
     const port = new RecordingPort();
     join(port);
-    (route).sequence = 0xff_fffe;
+    route.sequence = 0xff_fffe;
     for (let n = 0; n < 3; n++) router.publish(route, sampleAt(tag(n)));
     expect(port.sent.map(({ sample }) => sample.sequence)).toEqual([0xff_ffff, 0, 1]);
   });

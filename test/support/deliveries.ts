@@ -38,7 +38,11 @@ export class CountingEncoder implements SampleEncoder {
 }
 
 export function sampleAt(measuredUs: number, encoder: SampleEncoder = new CountingEncoder(), quality = 0): Sample {
-  const content = { kind: 'stored', mediaType: FORMATS.octets.mediaType, bytes: Buffer.from(String(measuredUs)) } as const;
+  const content = {
+    kind: 'stored',
+    mediaType: FORMATS.octets.mediaType,
+    bytes: Buffer.from(String(measuredUs)),
+  } as const;
   return new Sample(content, measuredUs, 0, quality, encoder, String(measuredUs));
 }
 

@@ -76,7 +76,8 @@ export class CoapBinding {
 
   private async handle(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
     if (request.to[0] === '.well-known' && request.to[1] === 'core' && request.to.length === 2) {
-      respond(replyOf(this.discover(request), request)); return;
+      respond(replyOf(this.discover(request), request));
+      return;
     }
     const observe = message.code === CODE.get ? uintOption(message.options, OPTION.observe) : undefined;
     if (observe === REGISTER) return this.register(peer, message, request, respond);
@@ -86,7 +87,10 @@ export class CoapBinding {
 
   private async register(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
     const terms = termsOfQuery(request.query);
-    if (isRefusal(terms)) { respond(replyOf(refused(terms), request)); return; }
+    if (isRefusal(terms)) {
+      respond(replyOf(refused(terms), request));
+      return;
+    }
     const block = firstOf(message.options, OPTION.block2);
     const exponent = block ? blockOf(block).exponent : LARGEST_EXPONENT;
     const { response, relation, open } = await this.observers.register(peer, message.token, exponent, request, terms);
@@ -94,7 +98,8 @@ export class CoapBinding {
       // What can be read but not observed is read [RFC7641-4.1].
       const isUnobservable =
         response.status === 'STATUS_METHOD_NOT_ALLOWED' || response.status === 'STATUS_NOT_IMPLEMENTED';
-      respond(replyOf(isUnobservable ? await this.site.request(request) : response, request)); return;
+      respond(replyOf(isUnobservable ? await this.site.request(request) : response, request));
+      return;
     }
     const { maxAgeS: _bare, ...rest } = response;
     const observing = isSuccess(response)

@@ -134,33 +134,41 @@ export class Blockwise {
         options: [option(OPTION.size1, LARGEST_BODY_BYTES)],
       });
     if (payload.length > size || (block.isMore && payload.length !== size)) {
-      answer(fault(coapCode(4, 0), `The block has ${payload.length} bytes where its option says ${size}.`)); return;
+      answer(fault(coapCode(4, 0), `The block has ${payload.length} bytes where its option says ${size}.`));
+      return;
     }
     const announced = uintOption(request.options, OPTION.size1) ?? 0;
     const offset = block.number * size;
     if (announced > LARGEST_BODY_BYTES || offset + payload.length > LARGEST_BODY_BYTES) {
       this.assemblies.remove(key);
-      tooLarge(); return;
+      tooLarge();
+      return;
     }
     if (block.number === 0 && !block.isMore) return payload;
     if (block.number === 0 && !this.assemblies.put(key, peer.key, { parts: [], bytes: 0 }, size)) {
       answer({
         ...fault(coapCode(5, 3), 'Too many bodies are being received.'),
         options: [option(OPTION.maxAge, RETRY_AFTER_S)],
-      }); return;
+      });
+      return;
     }
     const assembly = this.assemblies.get(key);
     if (assembly?.bytes !== offset) {
       this.assemblies.remove(key);
-      answer(fault(coapCode(4, 8), `Block ${block.number} does not follow what has come; start again at 0.`)); return;
+      answer(fault(coapCode(4, 8), `Block ${block.number} does not follow what has come; start again at 0.`));
+      return;
     }
     if (!this.assemblies.grow(key, offset + payload.length)) {
       this.assemblies.remove(key);
-      tooLarge(); return;
+      tooLarge();
+      return;
     }
     assembly.parts.push(payload);
     assembly.bytes += payload.length;
-    if (block.isMore) { answer({ code: CODE.continue, options: [blockOption(OPTION.block1, block)] }); return; }
+    if (block.isMore) {
+      answer({ code: CODE.continue, options: [blockOption(OPTION.block1, block)] });
+      return;
+    }
     this.assemblies.remove(key);
     return Buffer.concat(assembly.parts);
   }

@@ -176,7 +176,10 @@ export class PlugtestSite implements Site {
         return subscribed;
       },
       open(delivery) {
-        if (!own.has(delivery)) { session.open(delivery); return; }
+        if (!own.has(delivery)) {
+          session.open(delivery);
+          return;
+        }
         delivery.mode = MODE.active;
         port.drain();
       },
