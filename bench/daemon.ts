@@ -1,0 +1,112 @@
+/**
+ * The broker under test: `gridcast serve` as it is built, a process of its own, on free ports of loopback. Its cost is read
+ * from outside, /proc/PID, and its accounts from its own /metrics.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
+/** Of /proc/PID/stat: USER_HZ is 100 on every Linux that Node runs on. */
+const US_PER_TICK = 10_000;
+const UTIME_FIELD = 11;
+const STIME_FIELD = 12;
+
+/** Where a broker is. */
+export interface Site {
+  readonly http: number;
+  readonly coap: number;
+}
+
+/** A balance of /metrics: received = delivered + decimated + the sum of dropped + held. */
+export interface Accounts {
+  readonly received: number;
+  readonly delivered: number;
+  readonly decimated: number;
+  readonly held: number;
+  readonly dropped: ReadonlyMap<string, number>;
+  /** Subscriptions that stand. */
+  readonly subscriptions: number;
+}
+
+export class DaemonUnderTest {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly site: Site,
+  ) {}
+
+  /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile */
+  static async start(flags: readonly string[], nodeFlags: readonly string[] = []): Promise<DaemonUnderTest> {
+    const serve = [PROGRAM, 'serve', '--http', '0', '--coap', '0', '--log-level', 'warn', ...flags];
+    const child = spawn(process.execPath, [...nodeFlags, ...serve], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ports = new Map<string, number>();
+    for await (const line of createInterface({ input: child.stdout })) {
+      const listening = /(http|coap):\/\/127\.0\.0\.1:(\d+)/.exec(line);
+      if (listening?.[1] && !ports.has(listening[1])) ports.set(listening[1], Number(listening[2]));
+      if (ports.size === 2) break;
+    }
+    const [http, coap] = [ports.get('http'), ports.get('coap')];
+    if (http === undefined || coap === undefined) throw new Error('the broker did not say where it listens');
+    return new DaemonUnderTest(child, { http, coap });
+  }
+
+  /** User and system time since its start, microseconds. */
+  get cpuUs(): number {
+    // The second field, the program's name, may contain blanks: count from the bracket that ends it.
+    const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+    return (Number(fields[UTIME_FIELD]) + Number(fields[STIME_FIELD])) * US_PER_TICK;
+  }
+
+  get rssMib(): number {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'latin1'))?.[1]) / 1024;
+  }
+
+  async accounts(): Promise<Accounts> {
+    const text = await (await fetch(`http://127.0.0.1:${this.site.http}/metrics`)).text();
+    const figures = (name: string): Map<string, number> =>
+      new Map(
+        Array.from(text.matchAll(new RegExp(`^${name}(?:\\{\\w+="([^"]*)"\\})? (\\S+)$`, 'gm')), ([, label = '', value]) => [
+          label,
+          Number(value),
+        ]),
+      );
+    const outcomes = figures('gridcast_deliveries_total');
+    const outcome = (name: string): number => outcomes.get(name) ?? 0;
+    return {
+      received: outcome('received'),
+      delivered: outcome('delivered'),
+      decimated: outcome('decimated'),
+      held: outcome('held'),
+      dropped: figures('gridcast_dropped_total'),
+      subscriptions: figures('gridcast_subscriptions').get('') ?? 0,
+    };
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    await ended;
+  }
+}
+
+/** What happened between two readings. */
+export function between(before: Accounts, after: Accounts): Accounts {
+  return {
+    received: after.received - before.received,
+    delivered: after.delivered - before.delivered,
+    decimated: after.decimated - before.decimated,
+    held: after.held - before.held,
+    dropped: new Map([...after.dropped].map(([reason, count]) => [reason, count - (before.dropped.get(reason) ?? 0)])),
+    subscriptions: after.subscriptions,
+  };
+}
+
+/** Throws where the broker's books do not balance: then none of its figures are to be believed. */
+export function checkBalance({ received, delivered, decimated, held, dropped }: Accounts): void {
+  const lost = [...dropped.values()].reduce((sum, count) => sum + count, 0);
+  if (received === delivered + decimated + lost + held) return;
+  throw new Error(`received ${received} is not delivered ${delivered} + decimated ${decimated} + dropped ${lost} + held ${held}`);
+}

@@ -1,0 +1,32 @@
+/** The arithmetic and the typography of the benches: percentiles of one run, medians of several, tables. */
+import { cpus, release, totalmem } from 'node:os';
+
+/** What is lower than a fraction `p` of `sorted`, nearest rank; NaN of nothing. */
+export const percentile = (sorted: ArrayLike<number>, p: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN;
+
+export function median(values: readonly number[]): number {
+  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? NaN)
+    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
+}
+
+export const microseconds = (us: number): string =>
+  us < 1000 ? `${us.toFixed(0)} us` : us < 1e6 ? `${(us / 1000).toFixed(1)} ms` : `${(us / 1e6).toFixed(2)} s`;
+
+/** A Markdown table, its columns aligned as the formatter leaves them. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((name, column) => Math.max(3, name.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+/** The machine, as far as it matters to the figures. */
+export function machine(): string {
+  const [{ model } = { model: 'unknown' }] = cpus();
+  const memoryGib = Math.round(totalmem() / 2 ** 30);
+  return `${cpus().length} cores (${model.trim()}), ${memoryGib} GiB, Linux ${release()}, Node ${process.version}`;
+}

@@ -1,0 +1,89 @@
+/**
+ * CoAP's side of the load: publishers that send NON POST and want no answer, observers that read of a datagram its type, its id
+ * and the stamp in its body, and acknowledge what is confirmable.
+ */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { CODE, compose, encodeEmpty, TYPE } from '../src/protocols/coap/message.js';
+import { encodeTail, OPTION, option } from '../src/protocols/coap/options.js';
+import { FORMATS } from '../src/routing/format.js';
+import { FOLDER, nowUs, stampedBody, stampOf, topicId, TOPICS } from './load.js';
+
+/** [RFC7967] not interested in any class of answer. */
+const NO_ANSWER = 26;
+const NO_TOKEN = new Uint8Array(0);
+const ACKNOWLEDGE = new Uint8Array(0);
+/** A burst for one socket must fit while the generator does something else. */
+const BUFFER_BYTES = 4 * 1024 * 1024;
+const RETRY_MS = 500;
+const MOST_TRIES = 10;
+
+async function openSocket(port: number): Promise<Socket> {
+  const socket = createSocket('udp4');
+  // Connected: no look-up per datagram.
+  socket.connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.setRecvBufferSize(BUFFER_BYTES);
+  return socket;
+}
+
+const contentOf = (topic: number) => [...FOLDER, topicId(topic), 'contentInstances'].map((segment) => option(OPTION.uriPath, segment));
+
+/** A socket for each topic, as for each PMU: the message ids of one pair would not suffice for all. */
+export async function openCoapPublishers(port: number): Promise<(topic: number) => void> {
+  const publishers = await Promise.all(
+    Array.from({ length: TOPICS }, async (_, topic) => {
+      const options = [
+        ...contentOf(topic),
+        option(OPTION.contentFormat, FORMATS.text.coap),
+        option(OPTION.noResponse, NO_ANSWER),
+      ];
+      return { socket: await openSocket(port), options, id: topic };
+    }),
+  );
+  return (topic) => {
+    const publisher = publishers[topic];
+    if (!publisher) throw new Error(`there is no topic ${topic}`);
+    publisher.id = (publisher.id + 1) & 0xffff;
+    const tail = encodeTail(publisher.options, stampedBody(nowUs()));
+    publisher.socket.send(compose(TYPE.nonConfirmable, CODE.post, publisher.id, NO_TOKEN, tail));
+  };
+}
+
+/** Observes the topics from one socket; resolves when each has been answered. */
+export async function openCoapSubscriber(port: number, topics: readonly number[], arrived: (stampUs: number) => void): Promise<void> {
+  const socket = await openSocket(port);
+  const unanswered = new Set(topics);
+  let id = topics[0] ?? 0;
+  socket.on('message', (datagram: Buffer) => {
+    const type = ((datagram[0] ?? 0) >>> 4) & 3;
+    if (type === TYPE.confirmable) socket.send(encodeEmpty(TYPE.acknowledgement, datagram.readUInt16BE(2)));
+    // The token is the number of the topic, in two bytes.
+    if (unanswered.size > 0) unanswered.delete(datagram.readUInt16BE(4));
+    const stampUs = stampOf(datagram);
+    if (stampUs !== undefined) arrived(stampUs);
+  });
+  for (let tries = 0; unanswered.size > 0; tries++) {
+    if (tries === MOST_TRIES) throw new Error(`no answer to ${unanswered.size} registrations`);
+    const answered = new Promise<void>((done) => {
+      const look = setInterval(() => {
+        if (unanswered.size > 0 && --looks > 0) return;
+        clearInterval(look);
+        done();
+      }, 2);
+      let looks = RETRY_MS / 2;
+    });
+    for (const topic of unanswered) {
+      const token = Uint8Array.of(topic >>> 8, topic & 0xff);
+      const options = [
+        option(OPTION.observe, 0),
+        ...contentOf(topic),
+        option(OPTION.uriPath, 'latest'),
+        option(OPTION.uriPath, 'content'),
+      ];
+      id = (id + 1) & 0xffff;
+      socket.send(compose(TYPE.nonConfirmable, CODE.get, id, token, encodeTail(options, ACKNOWLEDGE)));
+    }
+    await answered;
+  }
+}
