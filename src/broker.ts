@@ -82,8 +82,12 @@ export class Broker implements Site {
       ['class'],
       AGE_BUCKETS_S,
     );
-    this.router = new Router(clock, config.lagS * 1e6, (latencyClass, ageS) =>
-      observeAge({ class: latencyClass }, ageS),
+    this.router = new Router(
+      clock,
+      config.lagS * 1e6,
+      (latencyClass, ageS) => observeAge({ class: latencyClass }, ageS),
+      (port, delivery, error) =>
+        delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
     const shared = { clock, random, log, schedule, router: this.router };
     this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });

@@ -81,6 +81,10 @@ export class Sessions implements Lanes {
     const id = randomId(this.options.random);
     this.connected.set(id, { id, peer, port });
     const cell = this.population.activate(id);
+    if (cell.state === 'stopped') {
+      this.connected.delete(id);
+      return refuse('STATUS_SERVICE_UNAVAILABLE', 'No session can be opened now; try again in a second.');
+    }
     for (const application of peer.attach.map(pathText))
       this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
     // After the welcome, which the binding sends when this returns.
@@ -103,6 +107,13 @@ export class Sessions implements Lanes {
     for (const { id, peer } of this.connected.values())
       if (peer.originator === issuer && this.send(id, kind, body)) return true;
     return false;
+  }
+
+  /** A port threw where no message is handled: its endpoint ends, and the peer comes again. */
+  failed(port: Port, error: unknown): void {
+    for (const { id, port: other } of this.connected.values()) {
+      if (other === port) this.population.get(id)?.fail(error);
+    }
   }
 
   private send(id: string, kind: ReliableKind, body: JsonObject): boolean {

@@ -147,6 +147,14 @@ export class Subscriptions {
     }
   }
 
+  /** Something threw on the way to one subscriber; its actor starts anew, the delivery stands. */
+  failed(delivery: Delivery, error: unknown): void {
+    const id = this.ids.get(delivery);
+    const cell = id === undefined ? undefined : this.population.get(id);
+    // One that is down already has said so: a fault in every sample must not fill the log.
+    if (cell?.state === 'up') cell.fail(error);
+  }
+
   /** Accounts of the subscriptions that stand. */
   *accounts(): Iterable<Account> {
     for (const { delivery } of this.records.values()) yield accountOf(delivery);

@@ -37,6 +37,8 @@ export const DROP_REASONS = [
   'too-large',
   /** The system refused to send it. */
   'send-failed',
+  /** Something threw while it was written or sent: a bug, logged. */
+  'fault',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, index])) as Record<

@@ -46,13 +46,23 @@ export class Route {
 /** Observes the age (now minus measured time) of a sampled delivery, in seconds. */
 export type AgeObserver = (latencyClass: string, ageS: number) => void;
 
+/**
+ * Told what threw: while a sample was written for or given to one delivery, which then counts it as dropped, or while a port
+ * was flushed (no delivery). Neither its source nor any other subscriber notices. Must not throw.
+ */
+export type FaultObserver = (port: Port, delivery: Delivery | undefined, error: unknown) => void;
+
 export class Router {
   private readonly touched: Port[] = [];
   private untilAge = AGE_SAMPLING;
   private readonly flushTouched = (): void => {
     for (const port of this.touched.splice(0)) {
       port.isTouched = false;
-      port.flush();
+      try {
+        port.flush();
+      } catch (error) {
+        this.onFault(port, undefined, error);
+      }
     }
   };
 
@@ -63,6 +73,7 @@ export class Router {
     private readonly clock: Clock,
     private readonly lagUs: number,
     private readonly observeAge: AgeObserver,
+    private readonly onFault: FaultObserver = () => {},
   ) {}
 
   open(path: string, sourceRate: number): Route {
@@ -150,7 +161,12 @@ export class Router {
 
   private offer(delivery: Delivery, sample: Sample): void {
     const { port } = delivery;
-    port.offer(delivery, sample);
+    try {
+      port.offer(delivery, sample);
+    } catch (error) {
+      delivery.drop('fault');
+      this.onFault(port, delivery, error);
+    }
     if (port.isTouched) return;
     port.isTouched = true;
     if (this.touched.push(port) === 1) this.clock.atTurnEnd(this.flushTouched);
