@@ -96,7 +96,8 @@ export class HttpClient implements Client, Poller {
 async function read(response: Response): Promise<ClientResponse> {
   const bytes = new Uint8Array(await response.arrayBuffer());
   const mediaType = response.headers.get('content-type') ?? undefined;
-  const status = statusOf('http', response.status);
+  // 204 is a 200 without a body, and in no row of the table.
+  const status = response.status === 204 ? 'STATUS_OK' : statusOf('http', response.status);
   if (status === undefined || response.status >= 400) throw refusalOf(status, mediaType, bytes);
   const location = response.headers.get('location') ?? undefined;
   return { status, bytes, ...(mediaType !== undefined && { mediaType }), ...(location !== undefined && { location }) };

@@ -1,0 +1,20 @@
+/** A whole broker in this process, on free ports, silent; stopped by the caller. */
+import { loadConfig } from '../../src/config.js';
+import { isRefusal } from '../../src/errors.js';
+import { serve } from '../../src/main.js';
+
+export interface RunningDaemon {
+  /** By binding: the URI of its root. */
+  readonly roots: Readonly<Record<'http' | 'coap' | 'ws', string>>;
+  stop(): Promise<void>;
+}
+
+/** @param flags of `gridcast serve`, by key */
+export async function startDaemon(flags: Readonly<Record<string, unknown>> = {}): Promise<RunningDaemon> {
+  const loaded = loadConfig({ flags: { http: '0', coap: '0', logLevel: 'silent', ...flags }, environment: {} });
+  if (isRefusal(loaded)) throw new Error(loaded.detail);
+  const daemon = await serve(loaded.config);
+  if (isRefusal(daemon)) throw new Error(daemon.detail);
+  const { http, coap } = daemon.addresses;
+  return { roots: { http: `http://${http}`, coap: `coap://${coap}`, ws: `ws://${http}` }, stop: () => daemon.stop() };
+}
