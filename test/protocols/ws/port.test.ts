@@ -1,0 +1,225 @@
+import fc from 'fast-check';
+import { silentLog } from '../../../src/log.js';
+import { FRAME_CODECS } from '../../../src/protocols/ws/frames.js';
+import { LastNotification } from '../../../src/protocols/ws/last-notification.js';
+import { WsPort } from '../../../src/protocols/ws/port.js';
+import type { SendResult, WsSocket } from '../../../src/protocols/transport/transport.js';
+import { Delivery, MODE } from '../../../src/routing/delivery.js';
+import { FORMATS } from '../../../src/routing/format.js';
+import { Sample } from '../../../src/routing/sample.js';
+
+const codec = FRAME_CODECS['gridcast.v1+json'];
+
+/** A socket whose peer takes `appetite` bytes and no more until it is fed again. */
+class HungrySocket implements WsSocket {
+  readonly remote = '192.0.2.1';
+  readonly protocol = 'gridcast.v1+json';
+  isOpen = true;
+  bufferedBytes = 0;
+  corks = 0;
+  closedWith: readonly [number, string] | undefined;
+  readonly sent: (string | Uint8Array)[] = [];
+
+  constructor(
+    public appetite = Infinity,
+    private readonly limit = Infinity,
+  ) {}
+
+  send(message: string | Uint8Array): SendResult {
+    if (!this.isOpen || this.bufferedBytes > this.limit) return 'dropped';
+    this.sent.push(message);
+    this.bufferedBytes += message.length;
+    this.eat();
+    return this.bufferedBytes === 0 ? 'sent' : 'queued';
+  }
+
+  eat(): void {
+    const eaten = Math.min(this.appetite, this.bufferedBytes);
+    this.appetite -= eaten;
+    this.bufferedBytes -= eaten;
+  }
+
+  cork(write: () => void): void {
+    this.corks++;
+    write();
+  }
+
+  close(code: number, reason: string): void {
+    this.isOpen = false;
+    this.closedWith = [code, reason];
+  }
+}
+
+const KILOBYTE = `[{"n":"${'x'.repeat(1000)}"}]`;
+let sequence = 0;
+function sample(text = '[{"v":50}]'): Sample {
+  const encoder = { encode: () => Buffer.from(text) };
+  const made = new Sample(
+    { kind: 'stored', mediaType: 'application/json', bytes: Buffer.from(text) },
+    ++sequence * 1000,
+    0,
+    0,
+    encoder,
+    'id',
+  );
+  made.sequence = sequence;
+  return made;
+}
+
+function portOn(socket: WsSocket, subscriptions = 1, last = new LastNotification(codec)) {
+  const port = new WsPort(socket, codec, last, silentLog);
+  const deliveries = Array.from({ length: subscriptions }, (_, id) => {
+    const delivery = new Delivery(port, 'content', FORMATS.senmlJson, {});
+    delivery.mode = MODE.active;
+    port.add(id, delivery);
+    return delivery;
+  });
+  return { port, deliveries, delivery: deliveries[0]! };
+}
+
+const notifications = (socket: HungrySocket) =>
+  socket.sent.map((message) => JSON.parse(message.toString()) as { sub: number; n: number; missed: number });
+
+describe('measurements', () => {
+  test('of one turn leave in one corked write, in order', () => {
+    const socket = new HungrySocket();
+    const { port, deliveries } = portOn(socket, 3);
+    const one = sample();
+    for (const delivery of deliveries) port.offer(delivery, one);
+    expect(socket.sent).toHaveLength(0);
+    port.flush();
+    expect(notifications(socket).map(({ sub }) => sub)).toEqual([0, 1, 2]);
+    expect(socket.corks).toBe(1);
+  });
+
+  test('to a peer that does not read are conflated: the newest waits, and it is told how many it missed', () => {
+    const socket = new HungrySocket(0);
+    const { port, delivery } = portOn(socket);
+    const offered = Array.from({ length: 200 }, () => sample(KILOBYTE));
+    for (const one of offered) {
+      port.offer(delivery, one);
+      port.flush();
+    }
+    const queued = socket.sent.length;
+    expect(socket.bufferedBytes).toBeGreaterThanOrEqual(64 * 1024);
+    expect(socket.bufferedBytes).toBeLessThan(66 * 1024);
+    expect(delivery.held).toBe(offered.at(-1));
+
+    socket.appetite = Infinity;
+    socket.eat();
+    port.drain();
+    expect(notifications(socket).at(-1)).toMatchObject({ n: offered.at(-1)?.sequence, missed: 200 - queued - 1 });
+    expect(delivery).toMatchObject({ delivered: queued + 1, missed: 0, held: undefined });
+  });
+
+  test('of a turn that brings more than may wait are all sent, if the peer takes them', () => {
+    const socket = new HungrySocket();
+    const { port, deliveries } = portOn(socket, 1000);
+    const one = sample(KILOBYTE);
+    for (const delivery of deliveries) port.offer(delivery, one);
+    port.flush();
+    expect(socket.sent).toHaveLength(1000);
+    expect(deliveries.every(({ delivered, held }) => delivered === 1 && held === undefined)).toBe(true);
+  });
+
+  test('that were gathered when the socket closed count as not sent', () => {
+    const socket = new HungrySocket();
+    const { port, delivery } = portOn(socket);
+    port.offer(delivery, sample());
+    socket.isOpen = false;
+    port.flush();
+    expect(delivery.delivered).toBe(0);
+    expect([...delivery.dropped].reduce((sum, count) => sum + count)).toBe(1);
+  });
+
+  test('to equal subscriptions of several peers are the very same bytes', () => {
+    const last = new LastNotification(codec);
+    const sockets = [new HungrySocket(), new HungrySocket(), new HungrySocket()];
+    const one = sample();
+    for (const socket of sockets) {
+      const { port, delivery } = portOn(socket, 1, last);
+      port.offer(delivery, one);
+      port.flush();
+    }
+    expect(new Set(sockets.map(({ sent }) => sent[0])).size).toBe(1);
+  });
+
+  test('are never mixed up between samples, subscriptions and what each missed', () => {
+    const step = fc.record({ isNew: fc.boolean(), sub: fc.nat(2), missed: fc.nat(2) });
+    fc.assert(
+      fc.property(fc.array(step), (steps) => {
+        const last = new LastNotification(codec);
+        const { deliveries } = portOn(new HungrySocket(), 3);
+        let current = sample();
+        for (const { isNew, sub, missed } of steps) {
+          if (isNew) current = sample(`[${sequence}]`);
+          const delivery = deliveries[sub]!;
+          delivery.missed = missed;
+          const body = current.body('content', FORMATS.senmlJson)!;
+          const message: unknown = JSON.parse(last.of(sub, delivery, current, body).toString());
+          expect(message).toMatchObject({
+            sub,
+            missed,
+            n: current.sequence,
+            body: JSON.parse(Buffer.from(body).toString()),
+          });
+        }
+      }),
+    );
+  });
+
+  test('whatever the peer does: offered = delivered + dropped + held, and delivered is what was sent', () => {
+    const turn = fc.record({
+      offers: fc.array(fc.nat(3), { maxLength: 60 }),
+      appetite: fc.constantFrom(0, 500, 50_000, 1_000_000),
+    });
+    fc.assert(
+      fc.property(fc.array(turn, { maxLength: 20 }), fc.boolean(), (turns, closes) => {
+        const socket = new HungrySocket(0, 80_000);
+        const { port, deliveries } = portOn(socket, 4);
+        const offered = [0, 0, 0, 0];
+        for (const [index, { offers, appetite }] of turns.entries()) {
+          for (const to of offers) {
+            offered[to] = (offered[to] ?? 0) + 1;
+            port.offer(deliveries[to]!, sample(KILOBYTE));
+          }
+          socket.appetite = appetite;
+          if (closes && index === 10) socket.isOpen = false;
+          port.flush();
+          socket.eat();
+          port.drain();
+        }
+        for (const [id, { delivered, dropped, held }] of deliveries.entries()) {
+          const lost = [...dropped].reduce((sum, count) => sum + count, 0);
+          expect(delivered + lost + (held ? 1 : 0)).toBe(offered[id]);
+          expect(notifications(socket).filter(({ sub }) => sub === id)).toHaveLength(delivered);
+        }
+      }),
+    );
+  });
+});
+
+describe('what must not be lost', () => {
+  test('goes at once, past measurements that wait', () => {
+    const socket = new HungrySocket(0);
+    const { port, delivery } = portOn(socket);
+    while (!delivery.held) {
+      port.offer(delivery, sample(KILOBYTE));
+      port.flush();
+    }
+    const before = socket.sent.length;
+    port.sendReliable(1, 'alarm', { what: 'trip' });
+    expect(socket.sent.slice(before).map((message) => JSON.parse(message.toString()) as unknown)).toEqual([
+      { t: 'msg', seq: 1, kind: 'alarm', body: { what: 'trip' } },
+    ]);
+  });
+
+  test('and cannot go ends the connection as SLOW_CONSUMER', () => {
+    const socket = new HungrySocket(0, 1000);
+    const { port } = portOn(socket);
+    for (let seq = 1; socket.isOpen && seq < 100; seq++)
+      port.sendReliable(seq, 'command', { commandId: 'x'.repeat(100) });
+    expect(socket.closedWith).toEqual([1013, 'SLOW_CONSUMER']);
+    expect(port.closedFor).toBe('SLOW_CONSUMER');
+  });
+});
