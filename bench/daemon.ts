@@ -67,10 +67,10 @@ export class DaemonUnderTest {
     const text = await (await fetch(`http://127.0.0.1:${this.site.http}/metrics`)).text();
     const figures = (name: string): Map<string, number> =>
       new Map(
-        Array.from(text.matchAll(new RegExp(`^${name}(?:\\{\\w+="([^"]*)"\\})? (\\S+)$`, 'gm')), ([, label = '', value]) => [
-          label,
-          Number(value),
-        ]),
+        Array.from(
+          text.matchAll(new RegExp(`^${name}(?:\\{\\w+="([^"]*)"\\})? (\\S+)$`, 'gm')),
+          ([, label = '', value]) => [label, Number(value)],
+        ),
       );
     const outcomes = figures('gridcast_deliveries_total');
     const outcome = (name: string): number => outcomes.get(name) ?? 0;
@@ -108,5 +108,7 @@ export function between(before: Accounts, after: Accounts): Accounts {
 export function checkBalance({ received, delivered, decimated, held, dropped }: Accounts): void {
   const lost = [...dropped.values()].reduce((sum, count) => sum + count, 0);
   if (received === delivered + decimated + lost + held) return;
-  throw new Error(`received ${received} is not delivered ${delivered} + decimated ${decimated} + dropped ${lost} + held ${held}`);
+  throw new Error(
+    `received ${received} is not delivered ${delivered} + decimated ${decimated} + dropped ${lost} + held ${held}`,
+  );
 }

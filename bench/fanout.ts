@@ -12,7 +12,17 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { between, checkBalance, DaemonUnderTest, type Accounts } from './daemon.js';
 import { median, microseconds, table } from './figures.js';
-import { BODY_BYTES, RATE_HZ, SUBSCRIBERS, TOPICS, TOPICS_PER_SUBSCRIBER, type Done, type Order, type Report, type Shape } from './load.js';
+import {
+  BODY_BYTES,
+  RATE_HZ,
+  SUBSCRIBERS,
+  TOPICS,
+  TOPICS_PER_SUBSCRIBER,
+  type Done,
+  type Order,
+  type Report,
+  type Shape,
+} from './load.js';
 
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url));
 
@@ -58,12 +68,16 @@ export class Stand {
     private readonly generator: ChildProcess,
   ) {}
 
-  static async open({ over, flags }: Pick<Variant, 'over' | 'flags'>, nodeFlags: readonly string[] = []): Promise<Stand> {
+  static async open(
+    { over, flags }: Pick<Variant, 'over' | 'flags'>,
+    nodeFlags: readonly string[] = [],
+  ): Promise<Stand> {
     const daemon = await DaemonUnderTest.start(flags, nodeFlags);
     const stand = new Stand(daemon, fork(GENERATOR));
     await stand.ask({ order: 'open', site: daemon.site, over });
     const { subscriptions } = await daemon.accounts();
-    if (subscriptions !== SUBSCRIBERS * TOPICS_PER_SUBSCRIBER) throw new Error(`only ${subscriptions} subscriptions stand`);
+    if (subscriptions !== SUBSCRIBERS * TOPICS_PER_SUBSCRIBER)
+      throw new Error(`only ${subscriptions} subscriptions stand`);
     return stand;
   }
 
@@ -106,7 +120,11 @@ async function round(stand: Stand, shape: Shape, seconds: number): Promise<Round
 
 /** Runs everything and tells it as Markdown. */
 export async function fanout({ rounds, seconds }: Effort, progress: (line: string) => void): Promise<string> {
-  const stands: { readonly variant: Variant; readonly stand: Stand; readonly rounds: Readonly<Record<Shape, Round[]>> }[] = [];
+  const stands: {
+    readonly variant: Variant;
+    readonly stand: Stand;
+    readonly rounds: Readonly<Record<Shape, Round[]>>;
+  }[] = [];
   try {
     for (const variant of VARIANTS) {
       stands.push({ variant, stand: await Stand.open(variant), rounds: { even: [], burst: [] } });
@@ -118,7 +136,9 @@ export async function fanout({ rounds, seconds }: Effort, progress: (line: strin
           const result = await round(stand, shape, n === 0 ? 1 : seconds);
           // The first warms up: code is compiled and buffers have grown.
           if (n > 0) taken[shape].push(result);
-          progress(`${n === 0 ? 'warm-up' : `round ${n}`} ${variant.name} ${shape}: ${perDelivery(result).toFixed(1)} us`);
+          progress(
+            `${n === 0 ? 'warm-up' : `round ${n}`} ${variant.name} ${shape}: ${perDelivery(result).toFixed(1)} us`,
+          );
         }
       }
     }
@@ -131,7 +151,11 @@ export async function fanout({ rounds, seconds }: Effort, progress: (line: strin
 const perDelivery = ({ cpuUs, accounts }: Round): number => cpuUs / accounts.delivered;
 
 function report(
-  stands: readonly { readonly variant: Variant; readonly stand: Stand; readonly rounds: Readonly<Record<Shape, readonly Round[]>> }[],
+  stands: readonly {
+    readonly variant: Variant;
+    readonly stand: Stand;
+    readonly rounds: Readonly<Record<Shape, readonly Round[]>>;
+  }[],
   rounds: number,
   seconds: number,
 ): string {
@@ -142,14 +166,16 @@ function report(
       const target = variant.targets?.[shape];
       const dropped = new Map<string, number>();
       for (const { accounts } of taken[shape])
-        for (const [reason, count] of accounts.dropped) if (count > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
-      const total = (figure: (accounts: Accounts) => number): number => taken[shape].reduce((sum, { accounts }) => sum + figure(accounts), 0);
+        for (const [reason, count] of accounts.dropped)
+          if (count > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
+      const total = (figure: (accounts: Accounts) => number): number =>
+        taken[shape].reduce((sum, { accounts }) => sum + figure(accounts), 0);
       const arrived = taken[shape].reduce((sum, { done }) => sum + done.received, 0);
       return [
         variant.name,
         shape,
         cpu.toFixed(1),
-        `${((100 * of(({ cpuUs, done }) => cpuUs / done.elapsedUs))).toFixed(0)} %`,
+        `${(100 * of(({ cpuUs, done }) => cpuUs / done.elapsedUs)).toFixed(0)} %`,
         microseconds(of(({ done }) => done.ageUs.p50)),
         microseconds(of(({ done }) => done.ageUs.p99)),
         String(total(({ received }) => received)),
@@ -159,7 +185,9 @@ function report(
         String(arrived),
         `${(100 * of(({ done }) => done.cpuUs / done.elapsedUs)).toFixed(0)} %`,
         stand.daemon.rssMib.toFixed(0),
-        target ? `${target.name}: ${target.cpuUs} ${cpu <= target.cpuUs ? 'met' : `missed, ${(cpu / target.cpuUs).toFixed(1)} x`}` : '',
+        target
+          ? `${target.name}: ${target.cpuUs} ${cpu <= target.cpuUs ? 'met' : `missed, ${(cpu / target.cpuUs).toFixed(1)} x`}`
+          : '',
       ];
     }),
   );
@@ -168,8 +196,20 @@ function report(
     '',
     table(
       [
-        'variant', 'shape', 'CPU us per delivery', 'broker CPU', 'age p50', 'age p99', 'received', 'delivered', 'decimated', 'dropped',
-        'arrived', 'generator CPU', 'RSS MiB', 'target, CPU us',
+        'variant',
+        'shape',
+        'CPU us per delivery',
+        'broker CPU',
+        'age p50',
+        'age p99',
+        'received',
+        'delivered',
+        'decimated',
+        'dropped',
+        'arrived',
+        'generator CPU',
+        'RSS MiB',
+        'target, CPU us',
       ],
       rows,
     ),

@@ -4,7 +4,18 @@
  */
 import { openCoapPublishers, openCoapSubscriber } from './load-coap.js';
 import { openWsSubscriber } from './load-ws.js';
-import { FOLDER, nowUs, RATE_HZ, SUBSCRIBERS, topicId, TOPICS, topicsOf, type Order, type Report, type Shape } from './load.js';
+import {
+  FOLDER,
+  nowUs,
+  RATE_HZ,
+  SUBSCRIBERS,
+  topicId,
+  TOPICS,
+  topicsOf,
+  type Order,
+  type Report,
+  type Shape,
+} from './load.js';
 import { percentile } from './figures.js';
 import type { Site } from './daemon.js';
 
@@ -40,7 +51,8 @@ async function create(http: number, to: string, document: object): Promise<void>
 async function open(site: Site, over: (Order & { order: 'open' })['over']): Promise<void> {
   await create(site.http, '/m2m/applications', { application: { appId: 'bench' } });
   const containers = `/${FOLDER.join('/')}`;
-  for (let topic = 0; topic < TOPICS; topic++) await create(site.http, containers, { container: { id: topicId(topic) } });
+  for (let topic = 0; topic < TOPICS; topic++)
+    await create(site.http, containers, { container: { id: topicId(topic) } });
   publish = await openCoapPublishers(site.coap);
   // What is observed is the newest instance: there must be one.
   for (let topic = 0; topic < TOPICS; topic++) publish(topic);
@@ -56,7 +68,7 @@ async function publishFor(seconds: number, shape: Shape): Promise<number> {
   const total = seconds * RATE_HZ * TOPICS;
   const dueUs = (n: number): number =>
     shape === 'even' ? (n * PERIOD_US) / TOPICS : Math.floor(n / TOPICS) * PERIOD_US;
-  for (let sent = 0; sent < total; ) {
+  for (let sent = 0; sent < total;) {
     const elapsedUs = nowUs() - startedUs;
     for (; sent < total && dueUs(sent) <= elapsedUs; sent++) publish(sent % TOPICS);
     await wait(1);
@@ -79,7 +91,10 @@ async function run(shape: Shape, seconds: number): Promise<void> {
 }
 
 process.on('message', (order: Order) => {
-  const task = order.order === 'open' ? open(order.site, order.over).then(() => tell({ report: 'ready' })) : run(order.shape, order.seconds);
+  const task =
+    order.order === 'open'
+      ? open(order.site, order.over).then(() => tell({ report: 'ready' }))
+      : run(order.shape, order.seconds);
   task.catch((error: unknown) => {
     console.error(error);
     process.exit(1);

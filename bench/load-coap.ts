@@ -27,7 +27,8 @@ async function openSocket(port: number): Promise<Socket> {
   return socket;
 }
 
-const contentOf = (topic: number) => [...FOLDER, topicId(topic), 'contentInstances'].map((segment) => option(OPTION.uriPath, segment));
+const contentOf = (topic: number) =>
+  [...FOLDER, topicId(topic), 'contentInstances'].map((segment) => option(OPTION.uriPath, segment));
 
 /** A socket for each topic, as for each PMU: the message ids of one pair would not suffice for all. */
 export async function openCoapPublishers(port: number): Promise<(topic: number) => void> {
@@ -51,7 +52,11 @@ export async function openCoapPublishers(port: number): Promise<(topic: number) 
 }
 
 /** Observes the topics from one socket; resolves when each has been answered. */
-export async function openCoapSubscriber(port: number, topics: readonly number[], arrived: (stampUs: number) => void): Promise<void> {
+export async function openCoapSubscriber(
+  port: number,
+  topics: readonly number[],
+  arrived: (stampUs: number) => void,
+): Promise<void> {
   const socket = await openSocket(port);
   const unanswered = new Set(topics);
   let id = topics[0] ?? 0;

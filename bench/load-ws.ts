@@ -31,7 +31,11 @@ export async function openWsSubscriber(
       if (stampUs !== undefined) arrived(stampUs);
     });
     topics.forEach((topic, index) => {
-      const frame: Frame = { t: 'sub', id: index + 1, to: `/${FOLDER.join('/')}/${topicId(topic)}/contentInstances/latest/content` };
+      const frame: Frame = {
+        t: 'sub',
+        id: index + 1,
+        to: `/${FOLDER.join('/')}/${topicId(topic)}/contentInstances/latest/content`,
+      };
       socket.send(codec.encode(frame));
     });
   });
