@@ -128,7 +128,15 @@ export class Broker implements Site {
           : node.type === 'application'
             ? this.sources.attach(node)
             : undefined,
+      updated: (node) => {
+        if (node.type === 'application') this.sources.reattach(node);
+      },
+      rated: (contentInstances) => {
+        this.subscriptions.rerate(contentInstances);
+      },
       removed: (node, ending) => {
+        const channel = this.resources.channelOf(node);
+        if (channel) this.subscriptions.closeChannel(channel);
         if (node.type === 'subscription') this.subscriptions.closeResource(node, ending);
         if (node.type === 'application') this.sources.detach(node);
         if (node.type === 'contentInstances') this.subscriptions.closeRoute(node, ending);

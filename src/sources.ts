@@ -34,6 +34,7 @@ export interface SourcesOptions extends Surroundings {
 }
 
 interface Attached {
+  readonly contact: string;
   readonly address: StreamAddress;
   readonly pmus: StreamPmus;
   client: StreamClient | undefined;
@@ -64,7 +65,7 @@ export class Sources {
     if (isRefusal(address)) return address;
     const pmus = new StreamPmus(application, address.name, this.options);
     const key = application.reference;
-    this.attached.set(key, { address, pmus, client: undefined, state: 'idle' });
+    this.attached.set(key, { contact, address, pmus, client: undefined, state: 'idle' });
     this.population.activate(key);
     return undefined;
   }
@@ -82,6 +83,15 @@ export class Sources {
     if (appId === undefined) return refuse('STATUS_CONFLICT', `The PMU stream ${uri} is attached already.`);
     const written = resources.create(applications, { application: { appId, aPoC: uri } }, INTERNAL);
     return isRefusal(written) ? written : undefined;
+  }
+
+  /** An application was written anew: another stream may be its point of contact, or none. */
+  reattach(application: Node): void {
+    const contact = application.attributes.get('aPoC');
+    if (this.attached.get(application.reference)?.contact === contact) return;
+    this.detach(application);
+    const refusal = this.attach(application);
+    if (refusal) this.options.log.warn({ application: application.reference, detail: refusal.detail }, 'not attached');
   }
 
   /** The application is removed: the stream is left in order and its PMUs go too. */

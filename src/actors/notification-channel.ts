@@ -19,6 +19,8 @@ import { refuse } from '../errors.js';
 /** Notifications that may wait for a poll [TS 102 921 10.37, as read by ONG]. */
 const QUEUE_LENGTH = 32;
 const RETRY_AFTER_S = 5;
+/** A channel that nobody has polled for so long is deleted, and the subscriptions that name it: its client is gone. */
+const ABANDONED_MS = 300_000;
 
 /** Arms the end of a hold; the shared timer wheel's `schedule`. */
 export type Schedule = (delayMs: number, run: () => void) => Cancel;
@@ -32,12 +34,16 @@ export class NotificationChannel extends Port {
   private readonly queue: JsonObject[] = [];
   private readonly subscriptions = new Map<Delivery, readonly string[]>();
   private poll: HeldPoll | undefined;
+  private cancelAbandon: Cancel = () => {};
 
+  /** @param abandoned called when nobody has polled for a long time */
   constructor(
     private readonly schedule: Schedule,
     private readonly holdMs: number,
+    private readonly abandoned: () => void,
   ) {
     super();
+    this.awaitPoll();
   }
 
   /** Names the subscription that a delivery's notifications will refer to. */
@@ -53,6 +59,7 @@ export class NotificationChannel extends Port {
   /** A client asks: answered now, or when there is something, or with 202 when the hold ends or a newer poll comes. */
   ask(signal: AbortSignal | undefined, reply: (response: Response) => void): void {
     this.letGo(NOTHING_NEW);
+    this.awaitPoll();
     const item = this.queue.shift();
     if (item) {
       reply(told(item));
@@ -93,6 +100,7 @@ export class NotificationChannel extends Port {
 
   /** The channel is gone, or the broker stops: a held poll is answered. */
   close(ending: Ending): void {
+    this.cancelAbandon();
     this.queue.length = 0;
     const isStopping = ending === 'SHUTDOWN';
     this.letGo(
@@ -128,6 +136,12 @@ export class NotificationChannel extends Port {
   private give(item: JsonObject): void {
     if (this.poll) this.letGo(told(item));
     else this.queue.push(item);
+  }
+
+  /** A poll is held for less than this, so it counts from when one came. */
+  private awaitPoll(): void {
+    this.cancelAbandon();
+    this.cancelAbandon = this.schedule(ABANDONED_MS + this.holdMs, this.abandoned);
   }
 
   private letGo(response: Response): void {

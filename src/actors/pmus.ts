@@ -84,7 +84,7 @@ export class StreamPmus {
     for (const place of this.places) if (place) this.write(place.application, 'health', health);
   }
 
-  /** The stream is gone; what it brought stays readable until it expires or is deleted, unless nobody else made it. */
+  /** The stream is detached: the applications that it brought go with it. */
   remove(): void {
     for (const place of this.places)
       if (place?.route.isOpen && place.application !== this.stream) this.options.resources.remove(place.application);
@@ -112,7 +112,7 @@ export class StreamPmus {
     const contentInstances = container?.child('contentInstances');
     const route = contentInstances && this.options.resources.routeOf(contentInstances);
     if (!container || !route) return undefined;
-    route.sourceRate = descriptor.reportingRate >= 1 ? descriptor.reportingRate : 0;
+    this.options.resources.rate(contentInstances, route, descriptor.reportingRate >= 1 ? descriptor.reportingRate : 0);
     return { application, container, key: container.reference, route };
   }
 

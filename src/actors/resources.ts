@@ -23,6 +23,10 @@ export type Node = ResourceNode<Sample>;
 /** What has to happen elsewhere when resources come and go. A refusal undoes the creation. */
 export interface ResourceEvents {
   created(node: Node): Refusal | undefined;
+  /** Its attributes have been replaced. */
+  updated(node: Node): void;
+  /** The source of a container reports at another rate now. */
+  rated(contentInstances: Node): void;
   /** @param ending RESOURCE_DELETED, or LEASE_EXPIRED where nobody asked for it */
   removed(node: Node, ending: Ending): void;
 }
@@ -41,7 +45,7 @@ export class Resources {
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
   private readonly leases = new Map<Node, Cancel>();
-  private events: ResourceEvents = { created: () => undefined, removed: () => {} };
+  private events: ResourceEvents = NOBODY;
 
   constructor(private readonly options: ResourcesOptions) {
     this.tree = new ResourceTree<Sample>({ random: options.random, nowUs: options.clock.wallUs() });
@@ -78,7 +82,15 @@ export class Resources {
     this.lease(node);
     const contentInstances = node.child('contentInstances');
     const route = contentInstances && this.routes.get(contentInstances);
-    if (route) route.sourceRate = numberOf(node, 'reportingRate') ?? 0;
+    if (route) this.rate(contentInstances, route, numberOf(node, 'reportingRate') ?? 0);
+    this.events.updated(node);
+  }
+
+  /** Samples per second of a container's source, 0 for none declared; subscribers are moved to the grid of the new rate. */
+  rate(contentInstances: Node, route: Route, sourceRate: number): void {
+    if (route.sourceRate === sourceRate) return;
+    route.sourceRate = sourceRate;
+    this.events.rated(contentInstances);
   }
 
   remove(node: Node, ending: Ending = 'RESOURCE_DELETED'): void {
@@ -112,7 +124,12 @@ export class Resources {
       if (contentInstances)
         this.routes.set(contentInstances, router.open(node.reference, numberOf(node, 'reportingRate') ?? 0));
     }
-    if (node.type === 'notificationChannel') this.channels.set(node, new NotificationChannel(schedule, longPollHoldMs));
+    if (node.type === 'notificationChannel') {
+      const abandon = (): void => {
+        this.remove(node);
+      };
+      this.channels.set(node, new NotificationChannel(schedule, longPollHoldMs, abandon));
+    }
     this.lease(node);
   }
 
@@ -143,6 +160,8 @@ export class Resources {
     );
   }
 }
+
+const NOBODY: ResourceEvents = { created: () => undefined, updated: () => {}, rated: () => {}, removed: () => {} };
 
 export function numberOf(node: Node, name: string): number | undefined {
   const value = node.attributes.get(name);

@@ -8,14 +8,14 @@ import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { randomId, type Random } from '../random.js';
 import { Cadence } from '../routing/cadence.js';
-import { Delivery, type Port } from '../routing/delivery.js';
+import { Delivery, MODE, type Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import { FORMATS, type ContentFormat, type Projection } from '../routing/format.js';
 import { accountOf, type Account } from '../routing/group.js';
 import { negotiate } from '../routing/negotiation.js';
 import { parsePath } from '../routing/primitive.js';
-import type { Router } from '../routing/router.js';
+import type { Route, Router } from '../routing/router.js';
 import { checkTerms, LATENCY_CLASSES, type LatencyClass, type Terms } from '../routing/terms.js';
 import type { Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
@@ -73,19 +73,13 @@ export class Subscriptions {
     const projection = projectionOf(target);
     if (isRefusal(projection)) return projection;
     const route = this.options.resources.routeOf(target.node);
-    const container = target.node.parent;
-    if (!route || !container) return notObservable(target.node);
+    if (!route) return notObservable(target.node);
     const content = target.node.history?.latest?.value.content;
     const preferred =
       projection === 'instance' && wanted.preferred.mediaType.includes('json') ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
-    const defaultRate = numberOf(container, 'defaultRate');
-    const highestRate = numberOf(container, 'highestRate');
-    const cadence = Cadence.of(route.sourceRate, wanted.terms, {
-      ...(defaultRate !== undefined && { defaultRate }),
-      ...(highestRate !== undefined && { highestRate }),
-    });
+    const cadence = this.cadenceOf(target.node, route, wanted.terms);
     if (isRefusal(cadence)) return cadence;
     const delivery = new Delivery(port, projection, format, wanted.terms);
     this.options.router.subscribe(route, delivery, cadence);
@@ -136,15 +130,33 @@ export class Subscriptions {
     this.end(delivery, hasExpired ? ending : 'UNSUBSCRIBED');
   }
 
+  /** A channel goes: the subscriptions that notify over it go too. */
+  closeChannel(channel: Port): void {
+    for (const [node, delivery] of [...this.ofResources]) {
+      if (delivery.port !== channel) continue;
+      this.end(delivery, 'CONTACT_DELETED');
+      this.ofResources.delete(node);
+      this.options.resources.remove(node);
+    }
+  }
+
+  /** The source reports at another rate: its subscribers are moved to the new grid, or told that theirs is not to be had. */
+  rerate(contentInstances: Node): void {
+    const route = this.options.resources.routeOf(contentInstances);
+    if (!route) return;
+    for (const delivery of route.groups.flatMap(({ deliveries }) => deliveries)) {
+      const cadence = this.cadenceOf(contentInstances, route, delivery.terms);
+      if (!isRefusal(cadence)) this.options.router.move(route, delivery, cadence);
+      else this.endAndTell(delivery, 'RATE_CHANGED');
+    }
+    for (const [node, { mode }] of [...this.ofResources]) if (mode === MODE.ended) this.options.resources.remove(node);
+  }
+
   /** A container goes: its subscribers are told. */
   closeRoute(contentInstances: Node, ending: Ending): void {
     const route = this.options.resources.routeOf(contentInstances);
-    for (const group of [...(route?.groups ?? [])]) {
-      for (const delivery of [...group.deliveries]) {
-        delivery.port.end(delivery, ending);
-        this.end(delivery, ending);
-      }
-    }
+    for (const delivery of (route?.groups ?? []).flatMap(({ deliveries }) => deliveries))
+      this.endAndTell(delivery, ending);
   }
 
   /** Something threw on the way to one subscriber; its actor starts anew, the delivery stands. */
@@ -158,6 +170,21 @@ export class Subscriptions {
   /** Accounts of the subscriptions that stand. */
   *accounts(): Iterable<Account> {
     for (const { delivery } of this.records.values()) yield accountOf(delivery);
+  }
+
+  private cadenceOf(contentInstances: Node, route: Route, terms: Terms): Cadence | Refusal {
+    const container = contentInstances.parent;
+    const defaultRate = container && numberOf(container, 'defaultRate');
+    const highestRate = container && numberOf(container, 'highestRate');
+    return Cadence.of(route.sourceRate, terms, {
+      ...(defaultRate !== undefined && { defaultRate }),
+      ...(highestRate !== undefined && { highestRate }),
+    });
+  }
+
+  private endAndTell(delivery: Delivery, ending: Ending): void {
+    delivery.port.end(delivery, ending);
+    this.end(delivery, ending);
   }
 
   private tell(delivery: Delivery, message: SubscriptionMessage): void {

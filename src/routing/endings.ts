@@ -19,6 +19,11 @@ export const ENDINGS = {
   LEASE_EXPIRED: { sentence: 'The expirationTime has passed.', status: 'STATUS_EXPIRED' },
   RESOURCE_DELETED: { sentence: 'The resource was deleted.', status: 'STATUS_DELETED' },
   FORMAT_CHANGED: { sentence: 'The content has another format now.', status: 'STATUS_NOT_ACCEPTABLE' },
+  RATE_CHANGED: {
+    sentence: 'The source reports at another rate now, which the one you asked for does not divide.',
+    status: 'STATUS_NOT_ACCEPTABLE',
+  },
+  CONTACT_DELETED: { sentence: 'The channel that was its contact is gone.' },
   CRASHED: { sentence: 'A fault of the broker; it is logged.', status: 'STATUS_INTERNAL_SERVER_ERROR' },
   SHUTDOWN: { sentence: 'The broker is stopping.', status: 'STATUS_SERVICE_UNAVAILABLE' },
 } as const satisfies Record<string, EndingRow>;

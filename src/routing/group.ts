@@ -50,10 +50,16 @@ export class Group implements Counters {
     return true;
   }
 
-  add(delivery: Delivery): void {
-    const { offered, decimated, duplicate, outOfOrder } = this;
-    const before = { offered, decimated, duplicate, outOfOrder };
-    delivery.membership = { group: this, index: this.deliveries.length, before, repeated: 0 };
+  /** @param from the place it had, whose counts it keeps */
+  add(delivery: Delivery, from?: Membership): void {
+    const counted = (name: keyof Counters): number => (from ? from.group[name] - from.before[name] : 0);
+    const before = {
+      offered: this.offered - counted('offered'),
+      decimated: this.decimated - counted('decimated'),
+      duplicate: this.duplicate - counted('duplicate'),
+      outOfOrder: this.outOfOrder - counted('outOfOrder'),
+    };
+    delivery.membership = { group: this, index: this.deliveries.length, before, repeated: from?.repeated ?? 0 };
     this.deliveries.push(delivery);
   }
 

@@ -110,19 +110,35 @@ export class Router {
 
   /** Adds a delivery to the table; it is offered what is published from now on. */
   subscribe(route: Route, delivery: Delivery, cadence: Cadence): void {
-    const key = `${cadence.key} ${delivery.projection} ${delivery.format.index}`;
-    let group = route.groups.find((other) => other.key === key);
-    if (!group) route.groups.push((group = new Group(route, key, cadence)));
-    group.add(delivery);
+    this.groupOf(route, delivery, cadence).add(delivery);
+  }
+
+  /** Gives a delivery another cadence, its account going on: the source reports at another rate now. */
+  move(route: Route, delivery: Delivery, cadence: Cadence): void {
+    const from = delivery.membership;
+    if (!from) return;
+    this.leave(delivery);
+    this.groupOf(route, delivery, cadence).add(delivery, from);
   }
 
   /** Takes a delivery out, wherever it stands, in constant time, and closes its account. */
   unsubscribe(delivery: Delivery): Account {
     delivery.port.release(delivery);
     const account = accountOf(delivery);
+    this.leave(delivery);
+    return account;
+  }
+
+  private groupOf(route: Route, { projection, format }: Delivery, cadence: Cadence): Group {
+    const key = `${cadence.key} ${projection} ${format.index}`;
+    let group = route.groups.find((other) => other.key === key);
+    if (!group) route.groups.push((group = new Group(route, key, cadence)));
+    return group;
+  }
+
+  private leave(delivery: Delivery): void {
     const group = delivery.membership?.group;
     if (group?.remove(delivery) === 0) group.route.groups.splice(group.route.groups.indexOf(group), 1);
-    return account;
   }
 
   private publishTo(group: Group, sample: Sample, slot: number): void {
