@@ -10,7 +10,7 @@ import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
 import type { Delivery, Port } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
 import { readWord } from '../routing/command.js';
-import { answer, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
+import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
 import type { Peer, ReliableKind, ReliablePort, Session, Subscribed } from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
@@ -132,7 +132,10 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
       const isStillWanted = this.cell.generation === generation && this.deliveries.has(delivery);
       // An empty container can be subscribed to: its first sample is still to come.
       const state = response.status === 'STATUS_NOT_FOUND' && isStillWanted ? answer('STATUS_OK') : response;
-      reply({ delivery, response: state });
+      if (isSuccess(state)) return reply({ delivery, response: state });
+      this.deliveries.delete(delivery);
+      subscriptions.end(delivery, 'UNSUBSCRIBED');
+      reply(state);
     });
   }
 

@@ -1,5 +1,5 @@
 /** A whole broker in this process, on the machine's own clock and sockets, on free ports; closed when the test ends. */
-import { Broker } from '../../src/broker.js';
+import { Broker, type Surroundings } from '../../src/broker.js';
 import { systemClock } from '../../src/clock.js';
 import { loadConfig, type Config } from '../../src/config.js';
 import { isRefusal } from '../../src/errors.js';
@@ -22,12 +22,13 @@ export interface RunningBroker {
 
 const open: RunningBroker[] = [];
 
-export async function startBroker(flags: Partial<Config> = {}): Promise<RunningBroker> {
+/** @param other in place of the machine's own */
+export async function startBroker(flags: Partial<Config> = {}, other: Partial<Surroundings> = {}): Promise<RunningBroker> {
   const loaded = loadConfig({ flags: { http: 0, coap: 0, transport: 'node', ...flags }, environment: {} });
   if (isRefusal(loaded)) throw new Error(loaded.detail);
   const at = new Map<string, Address>();
   const note = (name: string, address: Address): void => void at.set(name, address);
-  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log: silentLog };
+  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log: silentLog, ...other };
   const broker = new Broker(loaded.config, surroundings, [httpListener(note), coapListener(note)]);
   const fatal: unknown[] = [];
   const refusal = await broker.start((error) => fatal.push(error));
