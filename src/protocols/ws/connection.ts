@@ -100,7 +100,7 @@ export class Connection implements WsReceiver {
     const session = this.connect(frame);
     if (!session) return;
     // What a broken connection left behind: only its own originator may end it.
-    if (true) former.end('REPLACED');
+    if (former?.originator === this.originator) former.end('REPLACED');
     // Subscriptions are asked for anew; commands that were not answered come again by themselves.
     this.port.send({ t: 'welcome', session: session.id, resumed: false });
   }
