@@ -1,0 +1,182 @@
+/** What the tests of a whole broker share: requests over a real socket, simulated PMUs, subscribers that remember, balanced books. */
+import type { Node } from '../../src/actors/resources.js';
+import { systemClock } from '../../src/clock.js';
+import { isRefusal } from '../../src/errors.js';
+import { silentLog } from '../../src/log.js';
+import { systemNetwork } from '../../src/network.js';
+import { seededRandom } from '../../src/random.js';
+import { FORMATS, type ContentFormat } from '../../src/routing/format.js';
+import { parsePath, type JsonObject, type Request } from '../../src/routing/primitive.js';
+import type { ReliableKind, ReliablePort, Session } from '../../src/routing/site.js';
+import type { Terms } from '../../src/routing/terms.js';
+import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../../src/sim/pmu-server.js';
+import { closeBrokers, startBroker, type RunningBroker } from '../support/broker.js';
+import { RecordingPort } from '../support/deliveries.js';
+
+export { startBroker, type RunningBroker };
+
+const open: (() => unknown)[] = [];
+
+/** To be given to `afterEach`. */
+export async function closeStage(): Promise<void> {
+  await closeBrokers();
+  for (const close of open.splice(0).reverse()) await close();
+}
+
+export const whenStageCloses = (close: () => unknown): void => void open.push(close);
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: Buffer;
+  /** The body as JSON; undefined if it is none. */
+  readonly json: JsonObject;
+  readonly location: string;
+  /** The sentence of an errorInfo. */
+  readonly sentence: string;
+}
+
+type Body = JsonObject | Uint8Array | string;
+
+/** One HTTP exchange; an object goes as JSON, bytes as octets, unless the headers say otherwise. */
+export async function http(
+  { http: root }: Pick<RunningBroker, 'http'>,
+  method: string,
+  path: string,
+  body?: Body,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const isBytes = body instanceof Uint8Array;
+  const response = await fetch(`${root}${path}`, {
+    method,
+    headers: {
+      ...(body !== undefined && { 'content-type': isBytes ? 'application/octet-stream' : 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: isBytes ? Buffer.from(body) : typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  const json = (isJson ? JSON.parse(bytes.toString()) : {}) as JsonObject & { errorInfo?: { additionalInfo?: string } };
+  return {
+    status: response.status,
+    headers: response.headers,
+    bytes,
+    json,
+    location: response.headers.get('location') ?? '',
+    sentence: json.errorInfo?.additionalInfo ?? '',
+  };
+}
+
+/** A container of its own below the sclBase; its path. */
+export async function container(running: RunningBroker, attributes: JsonObject = {}): Promise<string> {
+  const { status, location, sentence } = await http(running, 'POST', '/m2m/containers', { container: attributes });
+  if (status !== 201) throw new Error(`${status} ${sentence}`);
+  return location;
+}
+
+/** Simulated PMUs on a free port; the URI to attach them by. */
+export async function simulate(flags: PmuServerFlags = {}): Promise<{ readonly uri: string; close(): Promise<void> }> {
+  const options = parsePmuServer({ listen: 'tcp://127.0.0.1:0', seed: '1', ...flags });
+  if (isRefusal(options)) throw new Error(options.detail);
+  const context = { clock: systemClock, network: systemNetwork, random: seededRandom(1), log: silentLog };
+  const simulator = await startPmuServer(options, context);
+  if (isRefusal(simulator)) throw new Error(simulator.detail);
+  whenStageCloses(() => simulator.close());
+  const { uri } = { uri: `c37118+${simulator.addresses[0]}?idcode=${options.idCode}` };
+  return { uri, close: () => simulator.close() };
+}
+
+/** Waits until a condition holds: what it awaits comes from sockets and timers. Fails after 10 s. */
+export async function until<Result>(what: string, condition: () => Result | Promise<Result>): Promise<NonNullable<Result>> {
+  const givenUpUs = systemClock.monotonicUs() + 10_000_000;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (systemClock.monotonicUs() > givenUpUs) throw new Error(`waited in vain until ${what}`);
+    await new Promise<void>((next) => systemClock.after(5, next));
+  }
+}
+
+/** The node at a path. */
+export function nodeAt({ broker }: RunningBroker, path: string): Node | undefined {
+  const to = parsePath(path);
+  const target = isRefusal(to) ? undefined : broker.resources.tree.resolve(to, systemClock.wallUs());
+  return target?.kind === 'resource' ? target.node : undefined;
+}
+
+/** A port with a reliable lane that remembers. */
+export class StagePort extends RecordingPort implements ReliablePort {
+  readonly told: { seq: number; kind: ReliableKind; body: JsonObject }[] = [];
+  closedFor: string | undefined;
+  /** Thrown by the next transmission, flush or message, where set. */
+  fault: { readonly at: 'transmit' | 'flush' | 'reliable'; readonly error: Error } | undefined;
+
+  sendReliable(seq: number, kind: ReliableKind, body: JsonObject): void {
+    this.throwAt('reliable');
+    this.told.push({ seq, kind, body });
+  }
+  close(ending: string): void {
+    this.closedFor = ending;
+  }
+  override flush(): void {
+    this.throwAt('flush');
+    super.flush();
+  }
+  protected override transmit(...args: Parameters<RecordingPort['transmit']>): boolean {
+    this.throwAt('transmit');
+    return super.transmit(...args);
+  }
+  private throwAt(at: string): void {
+    if (this.fault?.at === at) throw this.fault.error;
+  }
+}
+
+export interface Subscriber {
+  readonly port: StagePort;
+  readonly session: Session;
+}
+
+/** A peer connected to the site as a binding connects one. */
+export function connect({ broker }: RunningBroker, attach: readonly string[] = []): Subscriber {
+  const port = new StagePort();
+  const paths = attach.map((path) => path.slice(1).split('/'));
+  const session = broker.connect({ binding: 'ws', address: 'stage', originator: 'anonymous', attach: paths }, port);
+  if (isRefusal(session)) throw new Error(session.detail);
+  return { port, session };
+}
+
+let requests = 0;
+export function retrieve(path: string, defaultFormat: ContentFormat = FORMATS.senmlJson): Request {
+  const to = parsePath(path);
+  if (isRefusal(to)) throw new Error(to.detail);
+  const requestId = `stage-${++requests}`;
+  return { op: 'retrieve', to, query: new URLSearchParams(), originator: 'anonymous', requestId, binding: 'ws', accept: [], defaultFormat };
+}
+
+/** Subscribes a new peer to the content of a container's latest. */
+export async function subscribe(running: RunningBroker, containerPath: string, terms: Terms = {}) {
+  const { port, session } = connect(running);
+  const result = await session.subscribe(retrieve(`${containerPath}/contentInstances/latest/content`), terms);
+  if (!('delivery' in result)) throw new Error(result.detail ?? result.status);
+  session.open(result.delivery);
+  return { port, session, delivery: result.delivery };
+}
+
+/** For every subscription: received = delivered + decimated + dropped + held; and the sums that /metrics tells agree. */
+export async function expectBalanced(running: RunningBroker): Promise<void> {
+  const { subscriptions } = running.broker;
+  const total = (dropped: Readonly<Record<string, number>>): number =>
+    Object.values(dropped).reduce((sum, count) => sum + count, 0);
+  for (const { received, delivered, decimated, dropped, held } of subscriptions.accounts()) {
+    expect({ received, ...dropped }).toEqual({ received: delivered + decimated + total(dropped) + held, ...dropped });
+  }
+  const { ended } = subscriptions;
+  expect(ended.received).toBe(ended.delivered + ended.decimated + total(Object.fromEntries(ended.dropped)));
+  const { text } = await running.broker.metrics.expose();
+  const figure = (line: RegExp): number => [...text.matchAll(line)].reduce((sum, match) => sum + Number(match[1]), 0);
+  const outcome = (name: string): number => figure(new RegExp(`^gridcast_deliveries_total\\{outcome="${name}"\\} (\\d+)`, 'gm'));
+  expect(outcome('received')).toBe(
+    outcome('delivered') + outcome('decimated') + outcome('held') + figure(/^gridcast_dropped_total\{[^}]*\} (\d+)/gm),
+  );
+}
