@@ -78,6 +78,9 @@ async function bindUdp(at: Address): Promise<UdpSocket> {
   let isClosed = false;
   let fail: (error: Error) => void = () => {};
   socket.on('error', (error) => fail(error));
+  const sent = (error: Error | null): void => {
+    if (error && !isClosed) fail(error);
+  };
   return {
     local: { host: address, port },
     queue: (datagram, to) => void waiting.push({ datagram, to }),
@@ -85,11 +88,7 @@ async function bindUdp(at: Address): Promise<UdpSocket> {
       const leaving = waiting;
       waiting = [];
       if (isClosed) return;
-      for (const { datagram, to } of leaving) {
-        socket.send(datagram, to.port, to.host, (error) => {
-          if (error && !isClosed) fail(error);
-        });
-      }
+      for (const { datagram, to } of leaving) socket.send(datagram, to.port, to.host, sent);
     },
     onDatagram: (receive) =>
       void socket.on('message', (datagram: Buffer, from: RemoteInfo) =>
