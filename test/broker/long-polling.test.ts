@@ -36,9 +36,9 @@ async function pollOf({ http: root }: RunningBroker, path: string, signal: Abort
   return { status: response.status, text, notify };
 }
 
-const sayings = { pollHeld: 'a poll is held' };
-/** A poll is held by a deadline on the wheel: the only one here besides the channels'. */
-const held = ({ broker }: RunningBroker, count = 1) => until(sayings.pollHeld, () => broker.wheel.size >= count);
+
+/** A channel has one deadline on the wheel, a held poll another. */
+const held = ({ broker }: RunningBroker) => until('a poll is held', () => broker.wheel.size === 2);
 
 test('an idle poll is answered 202, without a body, when the hold ends', async () => {
   const clock = new ManualClock();
@@ -47,10 +47,10 @@ test('an idle poll is answered 202, without a body, when the hold ends', async (
   const waiting = poll();
   await held(running);
   clock.advance(2_900);
-  expect(running.broker.wheel.size).toBe(1);
+  expect(running.broker.wheel.size).toBe(2);
   clock.advance(200);
   expect(await waiting).toMatchObject({ status: 202, text: '' });
-  expect(running.broker.wheel.size).toBe(0);
+  expect(running.broker.wheel.size).toBe(1);
 });
 
 test('a notification answers a held poll at once, naming its subscription', async () => {
@@ -88,7 +88,7 @@ test('what comes after a poller has gone waits for his next poll', async () => {
   await held(running);
   gone.abort();
   await expect(waiting).rejects.toThrow();
-  await until('the hold has ended', () => running.broker.wheel.size === 0);
+  await until('the hold has ended', () => running.broker.wheel.size === 1);
   await publish('for the next one');
   expect((await poll()).notify?.representation.textContent).toBe('for the next one');
 });
