@@ -7,10 +7,10 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { US_PER_TICK } from './figures.js';
 
 const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
-/** Of /proc/PID/stat: USER_HZ is 100 on every Linux that Node runs on. */
-const US_PER_TICK = 10_000;
+/** Of /proc/PID/stat, counted from behind the name. */
 const UTIME_FIELD = 11;
 const STIME_FIELD = 12;
 

@@ -1,4 +1,5 @@
 /** The arithmetic and the typography of the benches: percentiles of one run, medians of several, tables. */
+import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 
 /** What is lower than a fraction `p` of `sorted`, nearest rank; NaN of nothing. */
@@ -28,5 +29,15 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 export function machine(): string {
   const [{ model } = { model: 'unknown' }] = cpus();
   const memoryGib = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} cores (${model.trim()}), ${memoryGib} GiB, Linux ${release()}, Node ${process.version}`;
+  return `${cpus().length} cores (${model.trim()}), ${memoryGib} GiB, Linux ${release().split('.', 2).join('.')}, Node ${process.version}`;
+}
+
+/** User and system time of a process and of the machine: USER_HZ is 100 on every Linux that Node runs on. */
+export const US_PER_TICK = 10_000;
+
+/** What all processes have used of the machine since it started, and what its host has withheld; microseconds. */
+export function machineCpu(): { readonly busyUs: number; readonly stolenUs: number } {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+    readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]?.split(/ +/).slice(1).map(Number) ?? [];
+  return { busyUs: (user + nice + system + irq + softirq) * US_PER_TICK, stolenUs: steal * US_PER_TICK };
 }
