@@ -1,6 +1,6 @@
 /** The listeners: what a binding needs to stand on a port, as children of the supervision tree. */
 import type { Broker, ListenerOf } from './broker.js';
-import { addressKey, type Address } from './network.js';
+import { addressKey, type Address, type UdpSocket } from './network.js';
 import { CoapBinding } from './protocols/coap/binding.js';
 import { Endpoint } from './protocols/coap/endpoint.js';
 import { PlugtestSite } from './protocols/coap/plugtest.js';
@@ -57,8 +57,8 @@ export const coapListener =
     exposeCoap(broker, () => binding);
     return {
       name: 'coap',
-      async start() {
-        const socket = await network.bindUdp({ host: config.host, port });
+      async start(fail) {
+        const socket = guarded(await network.bindUdp({ host: config.host, port }), fail);
         port = socket.local.port;
         const endpoint = new Endpoint({
           socket,
@@ -74,6 +74,20 @@ export const coapListener =
       stop: () => binding?.close(),
     };
   };
+
+/** What throws while a datagram is handled ends this life of the listener, not the process. */
+function guarded(socket: UdpSocket, fail: (error: unknown) => void): UdpSocket {
+  const guard = (receive: Parameters<UdpSocket['onDatagram']>[0]): typeof receive => {
+    return (datagram, from) => {
+      try {
+        receive(datagram, from);
+      } catch (error) {
+        fail(error);
+      }
+    };
+  };
+  return { ...socket, onDatagram: (receive) => socket.onDatagram(guard(receive)) };
+}
 
 function exposeCoap({ metrics }: Broker, binding: () => CoapBinding | undefined): void {
   metrics.gauge(

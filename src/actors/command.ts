@@ -82,6 +82,8 @@ export function commandKind(record: CommandRecord, options: CommandOptions): Cel
           cell.tell({ type: 'DEADLINE' });
         }),
       );
+      // Whatever life this is: what the device has not acknowledged goes out, when this one stands.
+      cell.tell({ type: 'DISPATCH' });
       return new CommandBehaviour(record, options, lifecycle);
     },
     undelivered() {},

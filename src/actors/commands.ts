@@ -95,7 +95,7 @@ export class Commands {
       return ask.reply(refused(takenId(command)));
     const record = this.issue(ask, command, issuer, key, contentInstances);
     ask.reply(created(record));
-    this.population.activate(key).tell({ type: 'DISPATCH' });
+    this.population.activate(key);
   };
 
   /** A device's word; refused when it speaks of a command that is not its own. */

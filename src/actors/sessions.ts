@@ -85,14 +85,8 @@ export class Sessions implements Lanes {
       this.connected.delete(id);
       return refuse('STATUS_SERVICE_UNAVAILABLE', 'No session can be opened now; try again in a second.');
     }
-    for (const application of peer.attach.map(pathText))
-      this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
     // After the welcome, which the binding sends when this returns.
-    if (peer.attach.length > 0) {
-      this.options.schedule(0, () => {
-        for (const application of peer.attach.map(pathText)) commands.deviceAttached(application);
-      });
-    }
+    if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
     return new EndpointSession(id, cell, peer, this.options.dispatcher, commands);
   }
 
@@ -114,6 +108,15 @@ export class Sessions implements Lanes {
     for (const { id, port: other } of this.connected.values()) {
       if (other === port) this.population.get(id)?.fail(error);
     }
+  }
+
+  /** The newest session is its applications' device: what waits for it goes out. */
+  private attach(id: string, peer: Peer, commands: Commands): void {
+    if (!this.connected.has(id)) return;
+    const applications = peer.attach.map(pathText);
+    for (const application of applications)
+      this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
+    for (const application of applications) commands.deviceAttached(application);
   }
 
   private send(id: string, kind: ReliableKind, body: JsonObject): boolean {

@@ -1,44 +1,9 @@
 /** Rates through the whole broker: exactly so many a second, at equal instants on all PMUs. */
-import { StreamPmus } from '../../src/actors/pmus.js';
-import { systemClock } from '../../src/clock.js';
-import { silentLog } from '../../src/log.js';
-import { sampleEncoder } from '../../src/protocols/sample-encoder.js';
-import { INTERNAL } from '../../src/resources/node.js';
-import { DESCRIPTOR, measurementOf } from '../support/measurement.js';
-import { closeStage, container, expectBalanced, http, nodeAt, simulate, startBroker, subscribe, until, type RunningBroker } from './stage.js';
+import { closeStage, container, expectBalanced, http, measurements, nodeAt, simulate, startBroker, START_US, stream, subscribe, until } from './stage.js';
 
 afterEach(closeStage);
 
 const SECOND_US = 1_000_000;
-const START_US = Math.floor(systemClock.wallUs() / SECOND_US) * SECOND_US;
-const measurements = (idCode: number) => `/m2m/applications/pmu-${idCode}/containers/measurements`;
-
-/** PMUs of a stream as its source hands them in, frame by frame. */
-function stream(running: RunningBroker, idCodes: readonly number[], reportingRate: number) {
-  const { resources, router, sources } = running.broker;
-  const applications = resources.tree.root.child('applications');
-  const written = applications && resources.create(applications, { application: { appId: 'line' } }, INTERNAL);
-  if (!written || !('node' in written)) throw new Error('no application');
-  // The population of the resources, which the broker gives to its sources.
-  const { population } = (sources as unknown as { options: { population: never } }).options;
-  const options = { resources, router, population, clock: systemClock, log: silentLog, encoder: sampleEncoder };
-  const pmus = new StreamPmus(written.node, undefined, options as never);
-  const descriptors = idCodes.map((idCode) => ({ ...DESCRIPTOR, idCode, reportingRate }));
-  pmus.configure(descriptors);
-  return {
-    /** Frames of whole seconds, those left out that `isLost`. */
-    run(seconds: number, isLost: (slot: number) => boolean = () => false): void {
-      for (let slot = 0; slot < seconds * reportingRate; slot++) {
-        if (isLost(slot)) continue;
-        const measuredUs = START_US + Math.round((slot * SECOND_US) / reportingRate);
-        descriptors.forEach((descriptor, index) =>
-          pmus.measure(index, measurementOf({ descriptor }), measuredUs, systemClock.monotonicUs(), 0),
-        );
-      }
-    },
-  };
-}
-
 describe.each([
   [60, 30],
   [30, 5],

@@ -1,4 +1,5 @@
 /** What the tests of a whole broker share: requests over a real socket, simulated PMUs, subscribers that remember, balanced books. */
+import { StreamPmus } from '../../src/actors/pmus.js';
 import type { Node } from '../../src/actors/resources.js';
 import { systemClock } from '../../src/clock.js';
 import { isRefusal } from '../../src/errors.js';
@@ -7,11 +8,15 @@ import { systemNetwork } from '../../src/network.js';
 import { seededRandom } from '../../src/random.js';
 import { FORMATS, type ContentFormat } from '../../src/routing/format.js';
 import { parsePath, type JsonObject, type Request } from '../../src/routing/primitive.js';
+import { INTERNAL } from '../../src/resources/node.js';
+import type { Measurement } from '../../src/routing/measurement.js';
 import type { ReliableKind, ReliablePort, Session } from '../../src/routing/site.js';
 import type { Terms } from '../../src/routing/terms.js';
 import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../../src/sim/pmu-server.js';
+import type { SourcesOptions } from '../../src/sources.js';
 import { closeBrokers, startBroker, type RunningBroker } from '../support/broker.js';
 import { RecordingPort } from '../support/deliveries.js';
+import { DESCRIPTOR, measurementOf } from '../support/measurement.js';
 
 export { startBroker, type RunningBroker };
 
@@ -83,8 +88,7 @@ export async function simulate(flags: PmuServerFlags = {}): Promise<{ readonly u
   const simulator = await startPmuServer(options, context);
   if (isRefusal(simulator)) throw new Error(simulator.detail);
   whenStageCloses(() => simulator.close());
-  const { uri } = { uri: `c37118+${simulator.addresses[0]}?idcode=${options.idCode}` };
-  return { uri, close: () => simulator.close() };
+  return { uri: `c37118+${simulator.addresses[0]}?idcode=${options.idCode}`, close: () => simulator.close() };
 }
 
 /** Waits until a condition holds: what it awaits comes from sockets and timers. Fails after 10 s. */
@@ -179,4 +183,41 @@ export async function expectBalanced(running: RunningBroker): Promise<void> {
   expect(outcome('received')).toBe(
     outcome('delivered') + outcome('decimated') + outcome('held') + figure(/^gridcast_dropped_total\{[^}]*\} (\d+)/gm),
   );
+}
+
+const SECOND_US = 1_000_000;
+/** The whole second in which the frames of a `stream` begin. */
+export const START_US = Math.floor(systemClock.wallUs() / SECOND_US) * SECOND_US;
+export const measurements = (idCode: number): string => `/m2m/applications/pmu-${idCode}/containers/measurements`;
+
+/** PMUs of a stream as its source hands them in, frame by frame. */
+export function stream(running: RunningBroker, idCodes: readonly number[], reportingRate: number) {
+  const { resources, router, sources } = running.broker;
+  const applications = resources.tree.root.child('applications');
+  const written = applications && resources.create(applications, { application: { appId: 'line' } }, INTERNAL);
+  if (!written || isRefusal(written)) throw new Error('no application');
+  // The population of the resources, which the broker gives to its sources alone.
+  const { options } = sources as unknown as { options: SourcesOptions };
+  const { population } = options;
+  const pmus = new StreamPmus(written.node, undefined, { ...options, resources, router, population });
+  const descriptors = idCodes.map((idCode) => ({ ...DESCRIPTOR, idCode, reportingRate }));
+  pmus.configure(descriptors);
+  let next = 0;
+  const frame = (values: Partial<Measurement> = {}): void => {
+    const measuredUs = START_US + Math.round((next++ * SECOND_US) / reportingRate);
+    descriptors.forEach((descriptor, index) =>
+      pmus.measure(index, measurementOf({ ...values, descriptor }), measuredUs, systemClock.monotonicUs(), 0),
+    );
+  };
+  return {
+    /** The next frame of every PMU. */
+    frame,
+    /** Frames of whole seconds, those left out that `isLost`. */
+    run(seconds: number, isLost: (slot: number) => boolean = () => false): void {
+      for (let slot = 0; slot < seconds * reportingRate; slot++) {
+        if (isLost(slot)) next++;
+        else frame();
+      }
+    },
+  };
 }

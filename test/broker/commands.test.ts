@@ -1,0 +1,179 @@
+/** Commands: issued over HTTP and WebSocket, executed by devices on WebSocket sessions. */
+import { attachDevice, open, WsClient, type Device } from '../../src/client/index.js';
+import type { CommandHandler } from '../../src/client/index.js';
+import type { JsonObject } from '../../src/routing/primitive.js';
+import { closeStage, http, startBroker, subscribe, until, whenStageCloses, type RunningBroker } from './stage.js';
+
+afterEach(closeStage);
+
+const FEEDER = '/m2m/applications/feeder';
+const COMMANDS = `${FEEDER}/containers/commands/contentInstances`;
+
+async function feeder(): Promise<RunningBroker> {
+  const running = await startBroker();
+  await http(running, 'POST', '/m2m/applications', { application: { appId: 'feeder' } });
+  await http(running, 'POST', `${FEEDER}/containers`, { container: { id: 'commands' } });
+  return running;
+}
+
+const OPEN = { commandId: 'open-1', point: 'breaker-1', value: 0 };
+const issue = (running: RunningBroker, command: JsonObject) => http(running, 'POST', COMMANDS, command);
+const stateOf = async (running: RunningBroker, location: string) =>
+  (await http(running, 'GET', `${location}/content`)).json as { state: string; reason?: string; states: { state: string }[] };
+const becomes = (running: RunningBroker, location: string, state: string) =>
+  until(`it is ${state}`, async () => {
+    const now = await stateOf(running, location);
+    return now.state === state ? now : undefined;
+  });
+
+async function device(running: RunningBroker, handle: CommandHandler): Promise<Device> {
+  const attached = await attachDevice(`${running.ws.replace('/m2m', '')}${FEEDER}`, handle);
+  whenStageCloses(() => attached.close());
+  return attached;
+}
+
+/** A device that says only what it is told to say. */
+async function silentDevice(running: RunningBroker) {
+  const heard: JsonObject[] = [];
+  const client = await WsClient.open(
+    { ...new URL(running.ws), scheme: 'ws', host: '127.0.0.1', port: Number(new URL(running.ws).port), path: '/', query: new URLSearchParams() } as never,
+    { attach: [FEEDER], received: (_kind, body) => void heard.push(body) },
+  );
+  whenStageCloses(() => client.close());
+  return { heard, close: () => client.close(), say: (word: JsonObject) => client.tell('outcome', word) };
+}
+
+test('a command is created with Location, read there, and expires at its deadline when no device is there', async () => {
+  const running = await feeder();
+  const { status, location, json } = await issue(running, { ...OPEN, deadlineMs: 50 });
+  expect([status, location]).toEqual([201, `${COMMANDS}/anonymous~open-1`]);
+  expect(json).toMatchObject({ ...OPEN, issuer: 'anonymous', application: FEEDER, state: 'accepted' });
+  const { states } = await becomes(running, location, 'expired');
+  expect(states.map(({ state }) => state)).toEqual(['accepted', 'expired']);
+  expect((await running.broker.metrics.expose()).text).toContain('gridcast_command_outcomes_total{state="expired"} 1');
+  await until('its actor is gone', () => running.broker.commands.population.size === 0);
+});
+
+test('the same command again is answered with what became of the first, and acts once', async () => {
+  const running = await feeder();
+  const executed: string[] = [];
+  await device(running, ({ commandId }) => (executed.push(commandId), { state: 'executed' }));
+  const first = await issue(running, OPEN);
+  await becomes(running, first.location, 'executed');
+  const again = await issue(running, OPEN);
+  expect(again).toMatchObject({ status: 201, location: first.location, json: { state: 'executed' } });
+  expect(executed).toEqual(['open-1']);
+});
+
+test('the same id for another command, or another application, is a conflict', async () => {
+  const running = await feeder();
+  await issue(running, OPEN);
+  const other = await issue(running, { ...OPEN, value: 1 });
+  expect([other.status, other.sentence]).toEqual([409, expect.stringContaining('was used for another command')]);
+  await http(running, 'POST', '/m2m/applications', { application: { appId: 'other' } });
+  await http(running, 'POST', '/m2m/applications/other/containers', { container: { id: 'commands' } });
+  const elsewhere = await http(running, 'POST', '/m2m/applications/other/containers/commands/contentInstances', OPEN);
+  expect(elsewhere.status).toBe(409);
+});
+
+test('an id that another issuer has under way is a conflict: the device would take one for the other', async () => {
+  const running = await feeder();
+  await issue(running, OPEN);
+  const client = await open(running.ws);
+  whenStageCloses(() => client.close());
+  await expect(client.request({ op: 'create', to: COMMANDS, body: OPEN })).rejects.toThrow('was used for another command');
+});
+
+test('what has not gone out can be cancelled, and never goes out; what has gone out cannot', async () => {
+  const running = await feeder();
+  const { location } = await issue(running, OPEN);
+  const cancelled = await issue(running, { commandId: 'open-1', action: 'cancel' });
+  expect(cancelled).toMatchObject({ status: 200, json: { state: 'cancelled' } });
+  expect(await stateOf(running, location)).toMatchObject({ state: 'cancelled' });
+
+  const { heard } = await silentDevice(running);
+  const next = await issue(running, { ...OPEN, commandId: 'open-2' });
+  await becomes(running, next.location, 'dispatched');
+  expect(heard.map(({ commandId }) => commandId)).toEqual(['open-2']);
+  const late = await issue(running, { commandId: 'open-2', action: 'cancel' });
+  expect([late.status, late.sentence]).toEqual([409, expect.stringContaining('is dispatched')]);
+  expect((await issue(running, { commandId: 'unknown', action: 'cancel' })).status).toBe(404);
+});
+
+test.each([
+  ['no id', { point: 'breaker-1' }, 'commandId'],
+  ['an id with a space', { ...OPEN, commandId: 'a b' }, 'commandId'],
+  ['no point', { commandId: 'a' }, '"point"'],
+  ['an unknown action', { ...OPEN, action: 'explode' }, '"explode"'],
+  ['a deadline of 0', { ...OPEN, deadlineMs: 0 }, '"deadlineMs" is 0'],
+] as const)('a command with %s is refused by name, and nothing is stored', async (_name, command, named) => {
+  const running = await feeder();
+  const { status, sentence } = await issue(running, command);
+  expect([status, sentence]).toEqual([400, expect.stringContaining(named)]);
+  expect((await http(running, 'GET', COMMANDS)).json).toMatchObject({ contentInstances: { currentNrOfInstances: 0 } });
+});
+
+describe.each(['gridcast.v1', 'gridcast.v1+json'] as const)('over %s', (subprotocol) => {
+  test.each([
+    ['executed', undefined],
+    ['rejected', 'interlocked'],
+  ] as const)('the issuer hears acknowledged, then %s, on his own session', async (state, reason) => {
+    const running = await feeder();
+    await device(running, () => ({ state, ...(reason !== undefined && { reason }) }));
+    const issuer = (await open(running.ws, { subprotocol })) as WsClient;
+    whenStageCloses(() => issuer.close());
+    const heard: JsonObject[] = [];
+    issuer.hear((kind, body) => kind === 'outcome' && heard.push(body));
+    await issuer.request({ op: 'create', to: COMMANDS, body: OPEN });
+    await until('the outcome is heard', () => heard.some((body) => body.state === state));
+    expect(heard.map((body) => body.state)).toEqual(['acknowledged', state]);
+    if (reason !== undefined) expect(heard.at(-1)).toMatchObject({ reason });
+  });
+});
+
+test('who observes the commands container sees each state', async () => {
+  const running = await feeder();
+  const { port } = await subscribe(running, `${FEEDER}/containers/commands`);
+  await device(running, () => ({ state: 'executed' }));
+  await issue(running, OPEN);
+  const states = () => port.sent.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { state: string }).state);
+  await until('the last is seen', () => states().includes('executed'));
+  expect(states()).toEqual(['accepted', 'dispatched', 'acknowledged', 'executed']);
+});
+
+test('a device that comes back before the deadline gets the command again, with the same id and less time', async () => {
+  const running = await feeder();
+  const first = await silentDevice(running);
+  const { location } = await issue(running, { ...OPEN, deadlineMs: 9_000 });
+  await until('it has gone out', () => first.heard.length === 1);
+  await first.close();
+  await until('the device is gone', () => running.broker.sessions.population.size === 0);
+  const second = await silentDevice(running);
+  await until('it comes again', () => second.heard.length === 1);
+  expect(second.heard[0]).toMatchObject({ commandId: 'open-1', point: 'breaker-1', value: 0 });
+  expect(Number(second.heard[0]?.deadlineMs)).toBeLessThanOrEqual(Number(first.heard[0]?.deadlineMs));
+  await second.say({ commandId: 'open-1', state: 'acknowledged' });
+  await second.say({ commandId: 'open-1', state: 'executed' });
+  await becomes(running, location, 'executed');
+});
+
+test('a word after the deadline is recorded as late', async () => {
+  const running = await feeder();
+  const { heard, say } = await silentDevice(running);
+  const { location } = await issue(running, { ...OPEN, deadlineMs: 100 });
+  await until('it has gone out', () => heard.length === 1);
+  await becomes(running, location, 'unknown');
+  await say({ commandId: 'open-1', state: 'executed' });
+  const { states } = await becomes(running, location, 'executedLate');
+  expect(states.map(({ state }) => state)).toEqual(['accepted', 'dispatched', 'unknown', 'executedLate']);
+});
+
+test('a word on somebody else’s command moves nothing', async () => {
+  const running = await feeder();
+  await http(running, 'POST', '/m2m/applications', { application: { appId: 'other' } });
+  const { location } = await issue(running, OPEN);
+  const stranger = (await open(running.ws, { attach: ['/m2m/applications/other'] })) as WsClient;
+  whenStageCloses(() => stranger.close());
+  await stranger.tell('outcome', { commandId: 'open-1', state: 'executed' }).catch(() => undefined);
+  expect(await stateOf(running, location)).toMatchObject({ state: 'accepted' });
+});
