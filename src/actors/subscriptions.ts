@@ -75,8 +75,9 @@ export class Subscriptions {
     const route = this.options.resources.routeOf(target.node);
     if (!route) return notObservable(target.node);
     const content = target.node.history?.latest?.value.content;
-    const preferred =
-      projection === 'instance' && wanted.preferred.mediaType.includes('json') ? FORMATS.json : wanted.preferred;
+    const isJsonBetter =
+      projection === 'instance' ? wanted.preferred.mediaType.includes('json') : !holdsMeasurements(target.node);
+    const preferred = isJsonBetter ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
     const cadence = this.cadenceOf(target.node, route, wanted.terms);
@@ -264,6 +265,12 @@ function projectionOf(target: FoundTarget): Projection | Refusal {
     if (part === 'content') return 'content';
   }
   return notObservable(target.node);
+}
+
+/** The binding's default is one for measurements. What comes into an empty container of any other kind is most likely JSON. */
+function holdsMeasurements({ parent, history }: Node): boolean {
+  const content = history?.latest?.value.content;
+  return content ? content.kind === 'measurement' : parent?.attributes.get('durability') === 'latest';
 }
 
 const notObservable = ({ reference }: Node): Refusal =>

@@ -17,15 +17,14 @@ export const sampleEncoder: SampleEncoder = {
 
 function contentBody(sample: Sample, format: ContentFormat): Uint8Array | undefined {
   const { content, measuredUs } = sample;
-  if (content.kind === 'stored')
-    return bareMediaType(content.mediaType) === format.mediaType ? content.bytes : undefined;
+  if (content.kind === 'stored') return isWrittenAs(content.mediaType, format) ? content.bytes : undefined;
   const { measurement } = content;
   switch (format) {
     case FORMATS.senmlJson:
       return writeSenmlJson(measurement, measuredUs);
     case FORMATS.senmlCbor:
       return writeSenmlCbor(measurement, measuredUs);
-    // A `+json` or `+cbor` type is JSON or CBOR to whoever knows no more of it [RFC6839-3]: the same bytes, shared.
+    // A `+json` or `+cbor` type is JSON or CBOR too: the same bytes, shared.
     case FORMATS.json:
       return sample.body('content', FORMATS.senmlJson);
     case FORMATS.cbor:
@@ -37,6 +36,16 @@ function contentBody(sample: Sample, format: ContentFormat): Uint8Array | undefi
     default:
       return undefined;
   }
+}
+
+/** A `+json` or `+cbor` type is JSON or CBOR to whoever knows no more of it [RFC6839-3]. */
+function isWrittenAs(mediaType: string, { mediaType: wanted }: ContentFormat): boolean {
+  const stored = bareMediaType(mediaType);
+  return (
+    stored === wanted ||
+    (wanted === FORMATS.json.mediaType && stored.endsWith('+json')) ||
+    (wanted === FORMATS.cbor.mediaType && stored.endsWith('+cbor'))
+  );
 }
 
 function instanceBody(sample: Sample, format: ContentFormat): Uint8Array | undefined {

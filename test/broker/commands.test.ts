@@ -19,7 +19,11 @@ async function feeder(): Promise<RunningBroker> {
 const OPEN = { commandId: 'open-1', point: 'breaker-1', value: 0 };
 const issue = (running: RunningBroker, command: JsonObject) => http(running, 'POST', COMMANDS, command);
 const stateOf = async (running: RunningBroker, location: string) =>
-  (await http(running, 'GET', `${location}/content`)).json as { state: string; reason?: string; states: { state: string }[] };
+  (await http(running, 'GET', `${location}/content`)).json as {
+    state: string;
+    reason?: string;
+    states: { state: string }[];
+  };
 const becomes = (running: RunningBroker, location: string, state: string) =>
   until(`it is ${state}`, async () => {
     const now = await stateOf(running, location);
@@ -36,7 +40,14 @@ async function device(running: RunningBroker, handle: CommandHandler): Promise<D
 async function silentDevice(running: RunningBroker) {
   const heard: JsonObject[] = [];
   const client = await WsClient.open(
-    { ...new URL(running.ws), scheme: 'ws', host: '127.0.0.1', port: Number(new URL(running.ws).port), path: '/', query: new URLSearchParams() } as never,
+    {
+      ...new URL(running.ws),
+      scheme: 'ws',
+      host: '127.0.0.1',
+      port: Number(new URL(running.ws).port),
+      path: '/',
+      query: new URLSearchParams(),
+    } as never,
     { attach: [FEEDER], received: (_kind, body) => void heard.push(body) },
   );
   whenStageCloses(() => client.close());
@@ -81,7 +92,9 @@ test('an id that another issuer has under way is a conflict: the device would ta
   await issue(running, OPEN);
   const client = await open(running.ws);
   whenStageCloses(() => client.close());
-  await expect(client.request({ op: 'create', to: COMMANDS, body: OPEN })).rejects.toThrow('was used for another command');
+  await expect(client.request({ op: 'create', to: COMMANDS, body: OPEN })).rejects.toThrow(
+    'was used for another command',
+  );
 });
 
 test('what has not gone out can be cancelled, and never goes out; what has gone out cannot', async () => {
@@ -136,7 +149,8 @@ test('who observes the commands container sees each state', async () => {
   const { port } = await subscribe(running, `${FEEDER}/containers/commands`);
   await device(running, () => ({ state: 'executed' }));
   await issue(running, OPEN);
-  const states = () => port.sent.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { state: string }).state);
+  const states = () =>
+    port.sent.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { state: string }).state);
   await until('the last is seen', () => states().includes('executed'));
   expect(states()).toEqual(['accepted', 'dispatched', 'acknowledged', 'executed']);
 });

@@ -37,7 +37,8 @@ const RAW = { accept: 'application/vnd.gridcast.c37118' };
 /** A branch of the supervision tree, as /supervision shows it. */
 async function branch(running: RunningBroker, ...names: readonly string[]): Promise<Branch> {
   const { json } = await http(running, 'GET', '/supervision');
-  const find = (from: Branch | undefined, name: string): Branch | undefined => from?.children?.find((child) => child.name === name);
+  const find = (from: Branch | undefined, name: string): Branch | undefined =>
+    from?.children?.find((child) => child.name === name);
   const found = names.reduce<Branch | undefined>(find, json as unknown as Branch);
   if (!found) throw new Error(`no ${names.join('/')}`);
   return found;
@@ -75,7 +76,13 @@ describe('a resource', () => {
     const pmus = stream(running, [1, 2], 30);
     pmus.frame(POISON);
     const read = (idCode: number) =>
-      http(running, 'GET', `${measurements(idCode)}/contentInstances/latest/content`, undefined, idCode === 1 ? RAW : {});
+      http(
+        running,
+        'GET',
+        `${measurements(idCode)}/contentInstances/latest/content`,
+        undefined,
+        idCode === 1 ? RAW : {},
+      );
     await until('it is quarantined', async () => {
       await read(1);
       return (await branch(running, 'resources', measurements(1))).state === 'quarantined';
@@ -149,27 +156,32 @@ describe('a subscription', () => {
 });
 
 describe('an endpoint', () => {
-  test.each(['flush', 'reliable'] as const)('that throws at %s ends with its subscriptions; its neighbour’s go on', async (at) => {
-    const running = await startBroker();
-    const pmus = stream(running, [1], 30);
-    const broken = await subscribe(running, measurements(1));
-    const neighbour = await subscribe(running, measurements(1));
-    broken.port.fault = { at, error: BUG };
-    pmus.frame();
-    if (at === 'reliable') running.broker.sessions.toIssuer('x', broken.session.id, 'outcome', {});
-    await until('it has ended', () => running.broker.sessions.endings.get('CRASHED') === 1);
-    expect(broken.port.closedFor).toBe('CRASHED');
-    pmus.frame();
-    expect(broken.port.sent).toHaveLength(1);
-    expect(neighbour.port.sent).toHaveLength(2);
-    await until('the neighbour is flushed', () => neighbour.port.flushes >= 1);
-    expect(running.broker.sessions.population.size).toBe(1);
-    expect(running.broker.subscriptions.endings.get('CRASHED')).toBe(1);
-    expect(await broken.session.subscribe(retrieve(`${measurements(1)}/contentInstances/latest/content`), {})).toMatchObject({
-      status: 'STATUS_SERVICE_UNAVAILABLE',
-    });
-    await expectBalanced(running);
-  });
+  test.each(['flush', 'reliable'] as const)(
+    'that throws at %s ends with its subscriptions; its neighbour’s go on',
+    async (at) => {
+      const running = await startBroker();
+      const pmus = stream(running, [1], 30);
+      const broken = await subscribe(running, measurements(1));
+      const neighbour = await subscribe(running, measurements(1));
+      broken.port.fault = { at, error: BUG };
+      pmus.frame();
+      if (at === 'reliable') running.broker.sessions.toIssuer('x', broken.session.id, 'outcome', {});
+      await until('it has ended', () => running.broker.sessions.endings.get('CRASHED') === 1);
+      expect(broken.port.closedFor).toBe('CRASHED');
+      pmus.frame();
+      expect(broken.port.sent).toHaveLength(1);
+      expect(neighbour.port.sent).toHaveLength(2);
+      await until('the neighbour is flushed', () => neighbour.port.flushes >= 1);
+      expect(running.broker.sessions.population.size).toBe(1);
+      expect(running.broker.subscriptions.endings.get('CRASHED')).toBe(1);
+      expect(
+        await broken.session.subscribe(retrieve(`${measurements(1)}/contentInstances/latest/content`), {}),
+      ).toMatchObject({
+        status: 'STATUS_SERVICE_UNAVAILABLE',
+      });
+      await expectBalanced(running);
+    },
+  );
 });
 
 test('a command that crashes is resumed where it stood and goes out again; its neighbour is not touched', async () => {
@@ -179,7 +191,8 @@ test('a command that crashes is resumed where it stood and goes out again; its n
   const device = connect(running, ['/m2m/applications/pmu-1', '/m2m/applications/pmu-2']);
   const toDevice = sessions.toDevice.bind(sessions);
   const failing = new Set(['/m2m/applications/pmu-1']);
-  sessions.toDevice = (application, ...rest) => (failing.has(application) ? throwBug() : toDevice(application, ...rest));
+  sessions.toDevice = (application, ...rest) =>
+    failing.has(application) ? throwBug() : toDevice(application, ...rest);
   const issue = (idCode: number) =>
     http(running, 'POST', `/m2m/applications/pmu-${idCode}/containers/commands/contentInstances`, {
       commandId: `open-${idCode}`,
@@ -202,7 +215,9 @@ test('a source that crashes closes its connection and comes back; another stream
   const [broken, other] = [await simulate({ idcode: '1', rate: '30' }), await simulate({ idcode: '5', rate: '30' })];
   await http(running, 'POST', '/m2m/applications', { application: { appId: 'a', aPoC: broken.uri } });
   await http(running, 'POST', '/m2m/applications', { application: { appId: 'b', aPoC: other.uri } });
-  await until('both flow', () => [1, 5].every((id) => nodeAt(running, `${measurements(id)}/contentInstances`)?.history?.latest));
+  await until('both flow', () =>
+    [1, 5].every((id) => nodeAt(running, `${measurements(id)}/contentInstances`)?.history?.latest),
+  );
   const [hit, spared] = [await subscribe(running, measurements(1)), await subscribe(running, measurements(5))];
   const { router, sources } = running.broker;
   const publish = router.publish.bind(router);
@@ -293,8 +308,12 @@ test('a population that fails takes with it all that was started after it; the t
   await http(running, 'POST', '/m2m/applications', { application: { appId: 'line', aPoC: uri } });
   await until('it flows', () => nodeAt(running, `${measurements(1)}/contentInstances`)?.history?.latest);
   const notes = await container(running, { id: 'notes' });
-  const channel = await http(running, 'POST', '/m2m/notificationChannels', { notificationChannel: { channelType: 'LONG_POLLING' } });
-  await http(running, 'POST', `${measurements(1)}/contentInstances/subscriptions`, { subscription: { contact: channel.location } });
+  const channel = await http(running, 'POST', '/m2m/notificationChannels', {
+    notificationChannel: { channelType: 'LONG_POLLING' },
+  });
+  await http(running, 'POST', `${measurements(1)}/contentInstances/subscriptions`, {
+    subscription: { contact: channel.location },
+  });
   const peer = await subscribe(running, notes);
 
   fails.get('subscriptions')?.(BUG);
@@ -310,7 +329,9 @@ test('a population that fails takes with it all that was started after it; the t
   expect(restarts).toEqual([0, 1, 1, 1, 1, 1]);
   expect(nodeAt(running, notes)).toBeDefined();
   for (let polls = 0; polls < 40; polls++) {
-    expect((await http(running, 'GET', `${channel.location}/longPolling`)).json).toMatchObject({ notify: { statusCode: 'STATUS_OK' } });
+    expect((await http(running, 'GET', `${channel.location}/longPolling`)).json).toMatchObject({
+      notify: { statusCode: 'STATUS_OK' },
+    });
   }
   // One subscription resource is left, and its actor can end it.
   expect(running.broker.subscriptions.population.size).toBe(1);

@@ -14,7 +14,11 @@ test.each<[string, string | Uint8Array, number, Record<string, string>?]>([
   ['__proto__ in the attributes', '{"container":{"__proto__":{"maxNrOfInstances":9}}}', 400],
   ['__proto__ written as an escape', '{"container":{"\\u005f_proto__":{"polluted":true}}}', 400],
   ['constructor.prototype', '{"container":{"constructor":{"prototype":{"polluted":true}}}}', 400],
-  ['an id named __proto__ below a string list', '{"container":{"searchStrings":{"searchString":[{"__proto__":1}]}}}', 400],
+  [
+    'an id named __proto__ below a string list',
+    '{"container":{"searchStrings":{"searchString":[{"__proto__":1}]}}}',
+    400,
+  ],
   ['JSON 10,000 deep', nested(10_000), 400],
   ['JSON 40 deep inside the document', named(nested(40)), 400],
   ['a number where an object should be', '{"container":7}', 400],
@@ -24,7 +28,12 @@ test.each<[string, string | Uint8Array, number, Record<string, string>?]>([
   ['an id with NUL', named('"a\\u0000b"'), 400],
   ['an id of dots', named('".."'), 400],
   ['half a surrogate pair', named('"\\ud800"'), 400],
-  ['invalid UTF-8', Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d), 400, { 'content-type': 'application/json' }],
+  [
+    'invalid UTF-8',
+    Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d),
+    400,
+    { 'content-type': 'application/json' },
+  ],
   ['an infinite count', '{"container":{"maxNrOfInstances":1e999}}', 400],
   ['a negative count', '{"container":{"maxByteSize":-1}}', 400],
   ['CBOR with a key twice', Buffer.from('a2616101616102', 'hex'), 400, CBOR],
@@ -63,6 +72,9 @@ test('hostile content is content: stored and delivered as it is, and it stops no
     expect(status).toBe(201);
     expect((await http(running, 'GET', `${location}/content`)).bytes.toString()).toBe(body);
   }
-  expect(port.sent.length + [...running.broker.subscriptions.accounts()].reduce((sum, { dropped }) => sum + dropped['no-such-format'], 0)).toBe(3);
+  expect(
+    port.sent.length +
+      [...running.broker.subscriptions.accounts()].reduce((sum, { dropped }) => sum + dropped['no-such-format'], 0),
+  ).toBe(3);
   await expectBalanced(running);
 });

@@ -9,20 +9,28 @@ const QUEUE_LENGTH = 32;
 
 async function channelOn(running: RunningBroker, subscription: Record<string, unknown> = {}) {
   const path = await container(running);
-  const created = await http(running, 'POST', '/m2m/notificationChannels', { notificationChannel: { channelType: 'LONG_POLLING' } });
+  const created = await http(running, 'POST', '/m2m/notificationChannels', {
+    notificationChannel: { channelType: 'LONG_POLLING' },
+  });
   const { contactURI: contact, channelData } = created.json.notificationChannel as unknown as {
     contactURI: string;
     channelData: { longPollingURI: string };
   };
   const subscribed = await http(running, 'POST', `${path}/contentInstances/subscriptions`, {
-    subscription: { contact, filterCriteria: { attributeAccessor: 'latest/content' }, accept: 'text/plain', ...subscription } as never,
+    subscription: {
+      contact,
+      filterCriteria: { attributeAccessor: 'latest/content' },
+      accept: 'text/plain',
+      ...subscription,
+    } as never,
   });
   expect(subscribed.sentence).toBe('');
   return {
     path,
     contact,
     subscription: subscribed.location,
-    publish: (text: string) => http(running, 'POST', `${path}/contentInstances`, text, { 'content-type': 'text/plain' }),
+    publish: (text: string) =>
+      http(running, 'POST', `${path}/contentInstances`, text, { 'content-type': 'text/plain' }),
     poll: (signal?: AbortSignal) => pollOf(running, channelData.longPollingURI, signal),
   };
 }
@@ -31,11 +39,14 @@ async function pollOf({ http: root }: RunningBroker, path: string, signal: Abort
   const response = await fetch(`${root}${path}`, signal ? { signal } : {});
   const text = await response.text();
   const { notify } = (text === '' ? {} : JSON.parse(text)) as {
-    notify?: { missed: number; subscriptionReference: string; representation: { contentType: string; textContent: string } };
+    notify?: {
+      missed: number;
+      subscriptionReference: string;
+      representation: { contentType: string; textContent: string };
+    };
   };
   return { status: response.status, text, notify };
 }
-
 
 /** A channel has one deadline on the wheel, a held poll another. */
 const held = ({ broker }: RunningBroker) => until('a poll is held', () => broker.wheel.size === 2);

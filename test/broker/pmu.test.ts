@@ -4,7 +4,17 @@ import { decodeConfiguration } from '../../src/protocols/c37118/configuration.js
 import { decodeData, layoutOf } from '../../src/protocols/c37118/data-frame.js';
 import { tagUs } from '../../src/protocols/c37118/time.js';
 import type { Sample } from '../../src/routing/sample.js';
-import { closeStage, expectBalanced, http, nodeAt, simulate, startBroker, subscribe, until, type RunningBroker } from './stage.js';
+import {
+  closeStage,
+  expectBalanced,
+  http,
+  nodeAt,
+  simulate,
+  startBroker,
+  subscribe,
+  until,
+  type RunningBroker,
+} from './stage.js';
 
 afterEach(closeStage);
 
@@ -20,7 +30,9 @@ const attach = (running: RunningBroker, appId: string, aPoC: string) =>
   http(running, 'POST', '/m2m/applications', { application: { appId, aPoC } });
 const applications = async (running: RunningBroker) => {
   const { json } = await http(running, 'GET', '/m2m/applications');
-  const { applicationCollection } = json.applications as unknown as { applicationCollection: { namedReference: { id: string }[] } };
+  const { applicationCollection } = json.applications as unknown as {
+    applicationCollection: { namedReference: { id: string }[] };
+  };
   return applicationCollection.namedReference.map(({ id }) => id);
 };
 
@@ -32,13 +44,25 @@ test('each PMU of an attached stream is an application with five containers, fou
   expect(await applications(running)).toEqual(['substation', 'pmu-1', 'pmu-2', 'pmu-3']);
   for (const appId of ['pmu-1', 'pmu-2', 'pmu-3']) {
     const { json } = await http(running, 'GET', `/m2m/applications/${appId}/containers`);
-    const { containerCollection } = json.containers as unknown as { containerCollection: { namedReference: { id: string }[] } };
+    const { containerCollection } = json.containers as unknown as {
+      containerCollection: { namedReference: { id: string }[] };
+    };
     expect(containerCollection.namedReference.map(({ id }) => id).sort()).toEqual([...ROOMS].sort());
   }
   const { json } = await http(running, 'GET', '/m2m/applications/pmu-2');
   expect(json).toMatchObject({ application: { searchStrings: { searchString: ['pmu', 'STATION 2'] } } });
-  const descriptor = await http(running, 'GET', '/m2m/applications/pmu-2/containers/descriptor/contentInstances/latest/content');
-  expect(descriptor.json).toMatchObject({ idCode: 2, streamId: 1, stationName: 'STATION 2', reportingRate: 30, nominalHz: 60 });
+  const descriptor = await http(
+    running,
+    'GET',
+    '/m2m/applications/pmu-2/containers/descriptor/contentInstances/latest/content',
+  );
+  expect(descriptor.json).toMatchObject({
+    idCode: 2,
+    streamId: 1,
+    stationName: 'STATION 2',
+    reportingRate: 30,
+    nominalHz: 60,
+  });
 });
 
 test('a contentInstance’s id is its time tag, by which it can be read', async () => {
@@ -46,12 +70,21 @@ test('a contentInstance’s id is its time tag, by which it can be read', async 
   await attach(running, 'line', (await simulate()).uri);
   await flowing(running, 'pmu-1');
   const { json } = await http(running, 'GET', `${measurements('pmu-1')}/contentInstances/latest`);
-  const { id, content } = json.contentInstance as unknown as { id: string; content: { contentType: string; textContent: string } };
+  const { id, content } = json.contentInstance as unknown as {
+    id: string;
+    content: { contentType: string; textContent: string };
+  };
   expect(content.contentType).toBe('application/senml+json');
   const [record] = JSON.parse(content.textContent) as [{ bt: number }];
   expect(parseTime(id)).toBe(Math.round(record.bt * 1e6));
-  expect((parseTime(id) ?? 0) % 1_000_000).toBe(Math.round((Math.round((((parseTime(id) ?? 0) % 1e6) * 30) / 1e6) / 30) * 1e6));
-  const again = await http(running, 'GET', `${measurements('pmu-1')}/contentInstances/${encodeURIComponent(id)}/content`);
+  expect((parseTime(id) ?? 0) % 1_000_000).toBe(
+    Math.round((Math.round((((parseTime(id) ?? 0) % 1e6) * 30) / 1e6) / 30) * 1e6),
+  );
+  const again = await http(
+    running,
+    'GET',
+    `${measurements('pmu-1')}/contentInstances/${encodeURIComponent(id)}/content`,
+  );
   expect(again.bytes.toString()).toBe(content.textContent);
 });
 
@@ -118,7 +151,9 @@ test('the raw frame of one PMU of several decodes with its own configuration, an
   if (sample?.content.kind !== 'measurement') throw new Error('no measurement');
   const { measurement } = sample.content;
   const id = encodeURIComponent(nodeAt(running, path)?.history?.latest?.id ?? '');
-  const raw = await http(running, 'GET', `${path}/${id}/content`, undefined, { accept: 'application/vnd.gridcast.c37118' });
+  const raw = await http(running, 'GET', `${path}/${id}/content`, undefined, {
+    accept: 'application/vnd.gridcast.c37118',
+  });
   expect(raw.headers.get('content-type')).toBe('application/vnd.gridcast.c37118');
 
   const configuration = decodeConfiguration(measurement.configuration(), 'configuration2');
@@ -127,7 +162,9 @@ test('the raw frame of one PMU of several decodes with its own configuration, an
   const frame = decodeData(raw.bytes, layoutOf(configuration));
   if (!('blocks' in frame)) throw new Error('not decodable');
   expect(frame.blocks).toHaveLength(1);
-  expect(Math.abs(tagUs(frame, configuration.timeBase) - (parseTime(decodeURIComponent(id)) ?? 0))).toBeLessThanOrEqual(1);
+  expect(Math.abs(tagUs(frame, configuration.timeBase) - (parseTime(decodeURIComponent(id)) ?? 0))).toBeLessThanOrEqual(
+    1,
+  );
   const senml = await http(running, 'GET', `${path}/${id}/content`);
   const frequency = (senml.json as unknown as { u?: string; v?: number }[]).find(({ u }) => u === 'Hz')?.v;
   expect(frame.blocks[0]?.frequency).toBeCloseTo(frequency ?? NaN, 4);

@@ -1,5 +1,18 @@
 /** Rates through the whole broker: exactly so many a second, at equal instants on all PMUs. */
-import { closeStage, container, expectBalanced, http, measurements, nodeAt, simulate, startBroker, START_US, stream, subscribe, until } from './stage.js';
+import {
+  closeStage,
+  container,
+  expectBalanced,
+  http,
+  measurements,
+  nodeAt,
+  simulate,
+  startBroker,
+  START_US,
+  stream,
+  subscribe,
+  until,
+} from './stage.js';
 
 afterEach(closeStage);
 
@@ -17,11 +30,18 @@ describe.each([
     for (const idCode of [1, 2, 3]) ports.push((await subscribe(running, measurements(idCode), { rate: wanted })).port);
     const seconds = 3;
     pmus.run(seconds);
-    const grid = Array.from({ length: seconds * wanted }, (_, slot) => START_US + Math.round((slot * SECOND_US) / wanted));
+    const grid = Array.from(
+      { length: seconds * wanted },
+      (_, slot) => START_US + Math.round((slot * SECOND_US) / wanted),
+    );
     for (const { times } of ports) expect(times).toEqual(grid);
     await expectBalanced(running);
     for (const account of running.broker.subscriptions.accounts()) {
-      expect(account).toMatchObject({ received: seconds * source, delivered: seconds * wanted, decimated: seconds * (source - wanted) });
+      expect(account).toMatchObject({
+        received: seconds * source,
+        delivered: seconds * wanted,
+        decimated: seconds * (source - wanted),
+      });
     }
   });
 
@@ -43,7 +63,10 @@ test('a simulated stream of 30 a second is delivered at 5, on the same slots for
   const { uri } = await simulate({ pmus: '2', rate: '30' });
   await http(running, 'POST', '/m2m/applications', { application: { appId: 'line', aPoC: uri } });
   await until('they stand', () => nodeAt(running, measurements(2)));
-  const [one, two] = [await subscribe(running, measurements(1), { rate: 5 }), await subscribe(running, measurements(2), { rate: 5 })];
+  const [one, two] = [
+    await subscribe(running, measurements(1), { rate: 5 }),
+    await subscribe(running, measurements(2), { rate: 5 }),
+  ];
   await until('two seconds have passed', () => Math.min(one.port.sent.length, two.port.sent.length) >= 10);
   const [first, second] = [one.port.times, two.port.times];
   expect(first.slice(1, 10)).toEqual(first.slice(1, 10).map((us) => Math.round(us / 200_000) * 200_000));
@@ -54,12 +77,19 @@ test('a simulated stream of 30 a second is delivered at 5, on the same slots for
 test('a rate that does not divide is refused, and the sentence names those that do', async () => {
   const running = await startBroker();
   stream(running, [1], 30);
-  await expect(subscribe(running, measurements(1), { rate: 7 })).rejects.toThrow('possible: 30, 15, 10, 6, 5, 3, 2, 1,');
-  const channel = await http(running, 'POST', '/m2m/notificationChannels', { notificationChannel: { channelType: 'LONG_POLLING' } });
+  await expect(subscribe(running, measurements(1), { rate: 7 })).rejects.toThrow(
+    'possible: 30, 15, 10, 6, 5, 3, 2, 1,',
+  );
+  const channel = await http(running, 'POST', '/m2m/notificationChannels', {
+    notificationChannel: { channelType: 'LONG_POLLING' },
+  });
   const refused = await http(running, 'POST', `${measurements(1)}/contentInstances/subscriptions`, {
     subscription: { contact: channel.location, rate: 20 },
   });
-  expect([refused.status, refused.sentence]).toEqual([400, expect.stringContaining('possible: 30, 15, 10, 6, 5, 3, 2, 1,')]);
+  expect([refused.status, refused.sentence]).toEqual([
+    400,
+    expect.stringContaining('possible: 30, 15, 10, 6, 5, 3, 2, 1,'),
+  ]);
   const { json } = await http(running, 'GET', `${measurements(1)}/contentInstances/subscriptions`);
   expect(json).toMatchObject({ subscriptions: { subscriptionCollection: { namedReference: [] } } });
   expect([...running.broker.subscriptions.accounts()]).toEqual([]);
@@ -74,7 +104,9 @@ describe('a container’s own limits', () => {
     const byDefault = await subscribe(running, measurements(1));
     const fastest = await subscribe(running, measurements(1), { rate: 15 });
     const spaced = await subscribe(running, measurements(1), { minSpacingS: 0.01 });
-    await expect(subscribe(running, measurements(1), { rate: 30 })).rejects.toThrow('highest allowed here, 15 per second');
+    await expect(subscribe(running, measurements(1), { rate: 30 })).rejects.toThrow(
+      'highest allowed here, 15 per second',
+    );
     pmus.run(1);
     expect([byDefault, fastest, spaced].map(({ port }) => port.sent.length)).toEqual([5, 15, 15]);
     await expectBalanced(running);
@@ -88,7 +120,9 @@ describe('a container’s own limits', () => {
       const senml = JSON.stringify([{ n: 'load', bt: 1_700_000_000 + bt, v: index }]);
       expect((await http(running, 'POST', path, senml, { 'content-type': 'application/senml+json' })).status).toBe(201);
     }
-    expect(port.sent.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as [{ v: number }])[0].v)).toEqual([0, 3, 5]);
+    expect(port.sent.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as [{ v: number }])[0].v)).toEqual([
+      0, 3, 5,
+    ]);
     await expectBalanced(running);
   });
 });

@@ -58,7 +58,9 @@ export async function http(
       ...(body !== undefined && { 'content-type': isBytes ? 'application/octet-stream' : 'application/json' }),
       ...headers,
     },
-    ...(body !== undefined && { body: isBytes ? Buffer.from(body) : typeof body === 'string' ? body : JSON.stringify(body) }),
+    ...(body !== undefined && {
+      body: isBytes ? Buffer.from(body) : typeof body === 'string' ? body : JSON.stringify(body),
+    }),
   });
   const bytes = Buffer.from(await response.arrayBuffer());
   const isJson = /json/.test(response.headers.get('content-type') ?? '');
@@ -92,7 +94,10 @@ export async function simulate(flags: PmuServerFlags = {}): Promise<{ readonly u
 }
 
 /** Waits until a condition holds: what it awaits comes from sockets and timers. Fails after 10 s. */
-export async function until<Result>(what: string, condition: () => Result | Promise<Result>): Promise<NonNullable<Result>> {
+export async function until<Result>(
+  what: string,
+  condition: () => Result | Promise<Result>,
+): Promise<NonNullable<Result>> {
   const givenUpUs = systemClock.monotonicUs() + 10_000_000;
   for (;;) {
     const result = await condition();
@@ -155,7 +160,16 @@ export function retrieve(path: string, defaultFormat: ContentFormat = FORMATS.se
   const to = parsePath(path);
   if (isRefusal(to)) throw new Error(to.detail);
   const requestId = `stage-${++requests}`;
-  return { op: 'retrieve', to, query: new URLSearchParams(), originator: 'anonymous', requestId, binding: 'ws', accept: [], defaultFormat };
+  return {
+    op: 'retrieve',
+    to,
+    query: new URLSearchParams(),
+    originator: 'anonymous',
+    requestId,
+    binding: 'ws',
+    accept: [],
+    defaultFormat,
+  };
 }
 
 /** Subscribes a new peer to the content of a container's latest. */
@@ -179,7 +193,8 @@ export async function expectBalanced(running: RunningBroker): Promise<void> {
   expect(ended.received).toBe(ended.delivered + ended.decimated + total(Object.fromEntries(ended.dropped)));
   const { text } = await running.broker.metrics.expose();
   const figure = (line: RegExp): number => [...text.matchAll(line)].reduce((sum, match) => sum + Number(match[1]), 0);
-  const outcome = (name: string): number => figure(new RegExp(`^gridcast_deliveries_total\\{outcome="${name}"\\} (\\d+)`, 'gm'));
+  const outcome = (name: string): number =>
+    figure(new RegExp(`^gridcast_deliveries_total\\{outcome="${name}"\\} (\\d+)`, 'gm'));
   expect(outcome('received')).toBe(
     outcome('delivered') + outcome('decimated') + outcome('held') + figure(/^gridcast_dropped_total\{[^}]*\} (\d+)/gm),
   );

@@ -2,13 +2,23 @@
 import { decode, encode } from 'cborg';
 import { formatTime, parseTime, systemClock } from '../../src/clock.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { closeStage, container, expectBalanced, http, startBroker, subscribe, until, type RunningBroker } from './stage.js';
+import {
+  closeStage,
+  container,
+  expectBalanced,
+  http,
+  startBroker,
+  subscribe,
+  until,
+  type RunningBroker,
+} from './stage.js';
 
 let running: RunningBroker;
 beforeEach(async () => void (running = await startBroker({ maxBodyBytes: 4096 })));
 afterEach(closeStage);
 
-const call = (...args: Parameters<typeof http> extends [unknown, ...infer Rest] ? Rest : never) => http(running, ...args);
+const call = (...args: Parameters<typeof http> extends [unknown, ...infer Rest] ? Rest : never) =>
+  http(running, ...args);
 const textInstance = (id: string, textContent: string) => ({
   contentInstance: { id, content: { contentType: 'text/plain', textContent } },
 });
@@ -17,7 +27,9 @@ describe('applications and containers', () => {
   test('are created with Location and ETag, read, replaced and deleted', async () => {
     const created = await call('POST', '/m2m/applications', { application: { appId: 'meter-7' } });
     expect(created).toMatchObject({ status: 201, location: '/m2m/applications/meter-7' });
-    const made = await call('POST', `${created.location}/containers`, { container: { id: 'load', maxNrOfInstances: 3 } });
+    const made = await call('POST', `${created.location}/containers`, {
+      container: { id: 'load', maxNrOfInstances: 3 },
+    });
     expect(made).toMatchObject({ status: 201, location: '/m2m/applications/meter-7/containers/load' });
 
     const read = await call('GET', made.location);
@@ -48,9 +60,14 @@ describe('applications and containers', () => {
 describe('contentInstances', () => {
   test('a document and its parts: by id, latest, oldest, content', async () => {
     const path = `${await container(running, { id: 'notes' })}/contentInstances`;
-    for (const id of ['first', 'second']) expect((await call('POST', path, textInstance(id, `the ${id}`))).status).toBe(201);
+    for (const id of ['first', 'second'])
+      expect((await call('POST', path, textInstance(id, `the ${id}`))).status).toBe(201);
     expect((await call('GET', `${path}/latest`)).json).toMatchObject({
-      contentInstance: { id: 'second', contentSize: 10, content: { contentType: 'text/plain', textContent: 'the second' } },
+      contentInstance: {
+        id: 'second',
+        contentSize: 10,
+        content: { contentType: 'text/plain', textContent: 'the second' },
+      },
     });
     expect((await call('GET', `${path}/oldest/content`)).bytes.toString()).toBe('the first');
     expect((await call('GET', `${path}/first/content`)).headers.get('content-type')).toBe('text/plain');
@@ -67,7 +84,9 @@ describe('contentInstances', () => {
     expect(read.bytes).toEqual(octets);
     expect(read.headers.get('content-type')).toBe('application/octet-stream');
     expect((await call('GET', `${path}/latest`)).json).toMatchObject({
-      contentInstance: { content: { contentType: 'application/octet-stream', binaryContent: octets.toString('base64') } },
+      contentInstance: {
+        content: { contentType: 'application/octet-stream', binaryContent: octets.toString('base64') },
+      },
     });
   });
 
@@ -109,7 +128,9 @@ describe('retention', () => {
   test('by bytes: the oldest go, and what alone is too large is refused', async () => {
     const path = `${await container(running, { maxByteSize: 10 })}/contentInstances`;
     for (const id of ['aaaa', 'bbbb', 'cccc']) await call('POST', path, textInstance(id, id));
-    expect((await call('GET', path)).json).toMatchObject({ contentInstances: { currentNrOfInstances: 2, currentByteSize: 8 } });
+    expect((await call('GET', path)).json).toMatchObject({
+      contentInstances: { currentNrOfInstances: 2, currentByteSize: 8 },
+    });
     const refused = await call('POST', path, textInstance('d', 'd'.repeat(11)));
     expect(refused.status).toBe(400);
     expect(refused.sentence).toContain('11 bytes');
@@ -146,7 +167,9 @@ describe('what is deleted', () => {
   test('tells those who subscribed to it, over a session and over a channel', async () => {
     const path = await container(running);
     const { port } = await subscribe(running, path);
-    const channel = await call('POST', '/m2m/notificationChannels', { notificationChannel: { channelType: 'LONG_POLLING' } });
+    const channel = await call('POST', '/m2m/notificationChannels', {
+      notificationChannel: { channelType: 'LONG_POLLING' },
+    });
     const subscription = await call('POST', `${path}/contentInstances/subscriptions`, {
       subscription: { contact: channel.location },
     });
@@ -180,7 +203,8 @@ describe('conditions', () => {
   test('If-Match with a stale tag is 412 and changes nothing', async () => {
     const path = await container(running, { maxNrOfInstances: 3 });
     const etag = (await call('GET', path)).headers.get('etag') ?? '';
-    const put = (maxNrOfInstances: number) => call('PUT', path, { container: { maxNrOfInstances } }, { 'if-match': etag });
+    const put = (maxNrOfInstances: number) =>
+      call('PUT', path, { container: { maxNrOfInstances } }, { 'if-match': etag });
     expect((await put(4)).status).toBeLessThan(300);
     expect((await put(5)).status).toBe(412);
     expect((await call('DELETE', path, undefined, { 'if-match': etag })).status).toBe(412);
@@ -193,24 +217,96 @@ describe('what is wrong is told by status and sentence', () => {
     ['an unknown path', 'GET', '/m2m/containers/nowhere', undefined, {}, 404, 'no "nowhere" below'],
     ['another sclBase', 'GET', '/other', undefined, {}, 404, 'the sclBase is /m2m'],
     ['an empty container', 'GET', '/m2m/containers/c/contentInstances/latest', undefined, {}, 404, 'it is empty'],
-    ['an empty container’s content', 'GET', '/m2m/containers/c/contentInstances/latest/content', undefined, {}, 404, 'it is empty'],
+    [
+      'an empty container’s content',
+      'GET',
+      '/m2m/containers/c/contentInstances/latest/content',
+      undefined,
+      {},
+      404,
+      'it is empty',
+    ],
     ['a broken path', 'GET', '/m2m/%zz', undefined, {}, 400, 'broken percent escape'],
     ['a document of another type', 'POST', '/m2m/containers', { application: {} }, {}, 400, 'named container'],
-    ['an unknown attribute', 'POST', '/m2m/containers', { container: { colour: 'red' } }, {}, 400, 'no attribute "colour"'],
-    ['a wrong type', 'POST', '/m2m/containers', { container: { maxNrOfInstances: 'many' } }, {}, 400, 'must be a whole number'],
-    ['an attribute of the SCL', 'POST', '/m2m/containers', { container: { creationTime: '2026-01-01T00:00:00Z' } }, {}, 400, 'the SCL sets it'],
-    ['an id with a slash', 'POST', '/m2m/containers', { container: { id: 'a/b' } }, {}, 400, 'cannot be a path segment'],
+    [
+      'an unknown attribute',
+      'POST',
+      '/m2m/containers',
+      { container: { colour: 'red' } },
+      {},
+      400,
+      'no attribute "colour"',
+    ],
+    [
+      'a wrong type',
+      'POST',
+      '/m2m/containers',
+      { container: { maxNrOfInstances: 'many' } },
+      {},
+      400,
+      'must be a whole number',
+    ],
+    [
+      'an attribute of the SCL',
+      'POST',
+      '/m2m/containers',
+      { container: { creationTime: '2026-01-01T00:00:00Z' } },
+      {},
+      400,
+      'the SCL sets it',
+    ],
+    [
+      'an id with a slash',
+      'POST',
+      '/m2m/containers',
+      { container: { id: 'a/b' } },
+      {},
+      400,
+      'cannot be a path segment',
+    ],
     ['a reserved id', 'POST', '/m2m/containers', { container: { id: 'latest' } }, {}, 400, 'reserved'],
     ['no body', 'POST', '/m2m/containers', undefined, {}, 400, 'needs a body'],
     ['broken JSON', 'POST', '/m2m/containers', '{"container":', {}, 400, 'not well-formed'],
     ['a list', 'POST', '/m2m/containers', '[]', {}, 400, 'must be an object'],
-    ['a format that is no representation', 'POST', '/m2m/containers', '<a/>', { 'content-type': 'application/xml' }, 415, 'application/json or application/cbor'],
+    [
+      'a format that is no representation',
+      'POST',
+      '/m2m/containers',
+      '<a/>',
+      { 'content-type': 'application/xml' },
+      415,
+      'application/json or application/cbor',
+    ],
     ['a compressed body', 'POST', '/m2m/containers', '{}', { 'content-encoding': 'gzip' }, 415, 'gzip'],
     ['a body that is too large', 'POST', '/m2m/containers', 'x'.repeat(5000), {}, 413, '4096'],
-    ['an expirationTime that has passed', 'POST', '/m2m/containers', { container: { expirationTime: '2020-01-01T00:00:00Z' } }, {}, 400, 'has passed'],
+    [
+      'an expirationTime that has passed',
+      'POST',
+      '/m2m/containers',
+      { container: { expirationTime: '2020-01-01T00:00:00Z' } },
+      {},
+      400,
+      'has passed',
+    ],
     ['a broken entity tag', 'GET', '/m2m', undefined, { 'if-match': 'abc' }, 400, 'entity tags in quotes'],
-    ['a subscription without a channel', 'POST', '/m2m/containers/c/contentInstances/subscriptions', { subscription: { contact: '/m2m/containers/c' } }, {}, 400, 'contactURI of a notificationChannel'],
-    ['a subscription to what is not observed', 'POST', '/m2m/containers/subscriptions', { subscription: { contact: '/m2m' } }, {}, 501, 'cannot be subscribed'],
+    [
+      'a subscription without a channel',
+      'POST',
+      '/m2m/containers/c/contentInstances/subscriptions',
+      { subscription: { contact: '/m2m/containers/c' } },
+      {},
+      400,
+      'contactURI of a notificationChannel',
+    ],
+    [
+      'a subscription to what is not observed',
+      'POST',
+      '/m2m/containers/subscriptions',
+      { subscription: { contact: '/m2m' } },
+      {},
+      501,
+      'cannot be subscribed',
+    ],
   ] as const)('%s', async (_name, method, path, body, headers, status, sentence) => {
     await container(running, { id: 'c' });
     const answer = await call(method, path, body as never, headers as Record<string, string>);

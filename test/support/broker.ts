@@ -23,7 +23,10 @@ export interface RunningBroker {
 const open: RunningBroker[] = [];
 
 /** @param other in place of the machine's own */
-export async function startBroker(flags: Partial<Config> = {}, other: Partial<Surroundings> = {}): Promise<RunningBroker> {
+export async function startBroker(
+  flags: Partial<Config> = {},
+  other: Partial<Surroundings> = {},
+): Promise<RunningBroker> {
   const loaded = loadConfig({ flags: { http: 0, coap: 0, transport: 'node', ...flags }, environment: {} });
   if (isRefusal(loaded)) throw new Error(loaded.detail);
   const at = new Map<string, Address>();
