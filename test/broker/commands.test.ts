@@ -1,5 +1,5 @@
 /** Commands: issued over HTTP and WebSocket, executed by devices on WebSocket sessions. */
-import { attachDevice, open, WsClient, type Device } from '../../src/client/index.js';
+import { attachDevice, open, type Device, type WsClient } from '../../src/client/index.js';
 import type { CommandHandler } from '../../src/client/index.js';
 import type { JsonObject } from '../../src/routing/primitive.js';
 import { closeStage, http, startBroker, subscribe, until, whenStageCloses, type RunningBroker } from './stage.js';
@@ -39,17 +39,10 @@ async function device(running: RunningBroker, handle: CommandHandler): Promise<D
 /** A device that says only what it is told to say. */
 async function silentDevice(running: RunningBroker) {
   const heard: JsonObject[] = [];
-  const client = await WsClient.open(
-    {
-      ...new URL(running.ws),
-      scheme: 'ws',
-      host: '127.0.0.1',
-      port: Number(new URL(running.ws).port),
-      path: '/',
-      query: new URLSearchParams(),
-    } as never,
-    { attach: [FEEDER], received: (_kind, body) => void heard.push(body) },
-  );
+  const client = (await open(running.ws, {
+    attach: [FEEDER],
+    received: (_kind, body) => void heard.push(body),
+  })) as WsClient;
   whenStageCloses(() => client.close());
   return { heard, close: () => client.close(), say: (word: JsonObject) => client.tell('outcome', word) };
 }

@@ -14,18 +14,31 @@ import type { ReliableKind, ReliablePort, Session } from '../../src/routing/site
 import type { Terms } from '../../src/routing/terms.js';
 import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../../src/sim/pmu-server.js';
 import type { SourcesOptions } from '../../src/sources.js';
-import { closeBrokers, startBroker, type RunningBroker } from '../support/broker.js';
+import { closeBrokers, startBroker as start, type RunningBroker } from '../support/broker.js';
 import { RecordingPort } from '../support/deliveries.js';
 import { DESCRIPTOR, measurementOf } from '../support/measurement.js';
 
-export { startBroker, type RunningBroker };
+export type { RunningBroker };
 
+const running: RunningBroker[] = [];
 const open: (() => unknown)[] = [];
 
-/** To be given to `afterEach`. */
+export async function startBroker(...options: Parameters<typeof start>): Promise<RunningBroker> {
+  const broker = await start(...options);
+  running.push(broker);
+  return broker;
+}
+
+/** To be given to `afterEach`. Whatever a test was about, its books balance at its end, and when everything has stopped. */
 export async function closeStage(): Promise<void> {
-  await closeBrokers();
-  for (const close of open.splice(0).reverse()) await close();
+  const ended = running.splice(0);
+  try {
+    for (const broker of ended) await expectBalanced(broker);
+  } finally {
+    await closeBrokers();
+    for (const close of open.splice(0).reverse()) await close();
+  }
+  for (const broker of ended) await expectBalanced(broker);
 }
 
 export const whenStageCloses = (close: () => unknown): void => void open.push(close);
@@ -63,7 +76,7 @@ export async function http(
     }),
   });
   const bytes = Buffer.from(await response.arrayBuffer());
-  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  const isJson = (response.headers.get('content-type') ?? '').includes('json');
   const json = (isJson ? JSON.parse(bytes.toString()) : {}) as JsonObject & { errorInfo?: { additionalInfo?: string } };
   return {
     status: response.status,

@@ -309,7 +309,7 @@ describe('what is wrong is told by status and sentence', () => {
     ],
   ] as const)('%s', async (_name, method, path, body, headers, status, sentence) => {
     await container(running, { id: 'c' });
-    const answer = await call(method, path, body as never, headers as Record<string, string>);
+    const answer = await call(method, path, body, headers);
     expect([answer.status, answer.sentence]).toEqual([status, expect.stringContaining(sentence)]);
     expect((await call('GET', '/m2m/containers')).json).toMatchObject({
       containers: { containerCollection: { namedReference: [{ id: 'c' }] } },
