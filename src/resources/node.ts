@@ -55,7 +55,9 @@ export class ResourceNode<T> {
 
   /** Decoded segments from the root. */
   get path(): readonly string[] {
-    return this.parent ? [...this.parent.path, this.id] : [this.id];
+    const path = [this.id];
+    for (let above = this.parent; above; above = above.parent) path.push(above.id);
+    return path.reverse();
   }
 
   /** The path as references have it: from the root, percent-encoded where a segment needs it. */

@@ -14,14 +14,14 @@ import type { Site } from '../../routing/site.js';
 import { termsOfQuery } from '../../routing/terms.js';
 import { blockOf, Blockwise, LARGEST_EXPONENT } from './blocks.js';
 import type { Endpoint } from './endpoint.js';
-import type { Reply } from './exchange.js';
+import { isUnwanted, type Reply } from './exchange.js';
 import { CODE, type Message } from './message.js';
 import { maxAgeOf, maxAgeOption } from './observe.js';
 import { writeLinks } from './links.js';
 import { Observers, type ObserverFigures } from './observers.js';
 import { firstOf, OPTION, option, uintOption } from './options.js';
 import type { Peer } from './peer.js';
-import { PROXYING_NOT_SUPPORTED, replyOf, requestOf } from './translate.js';
+import { codeOf, PROXYING_NOT_SUPPORTED, replyOf, requestOf } from './translate.js';
 
 const REGISTER = 0;
 const DEREGISTER = 1;
@@ -82,7 +82,10 @@ export class CoapBinding {
     const observe = message.code === CODE.get ? uintOption(message.options, OPTION.observe) : undefined;
     if (observe === REGISTER) return this.register(peer, message, request, respond);
     if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
-    respond(replyOf(await this.site.request(request), request));
+    const response = await this.site.request(request);
+    const code = codeOf(response.status, request.op);
+    // A publisher's way: an answer that nobody wants is not written; 2 KB less garbage per sample.
+    respond(isUnwanted(message, code) ? { code } : replyOf(response, request));
   }
 
   private async register(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {

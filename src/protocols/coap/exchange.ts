@@ -81,7 +81,7 @@ export class Exchange {
 }
 
 /** The client named the classes of answers it does without [RFC7967]; 2.31 is part of the transfer, not an answer. */
-function isUnwanted(request: Message, code: number): boolean {
+export function isUnwanted(request: Message, code: number): boolean {
   const unwanted = uintOption(request.options, OPTION.noResponse) ?? 0;
   return code !== CODE.continue && (unwanted & (1 << ((code >>> 5) - 1))) !== 0;
 }
