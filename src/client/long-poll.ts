@@ -74,6 +74,11 @@ export async function* pollNotifications(
 /** What is subscribed to: the collection, and which attribute of it [TS 102 690 9.2.3.8]. */
 function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [to: string, body: JsonObject] {
   const [container, accessor] = split(target.path);
+  const unknown = [...target.query.keys()].filter((name) => name !== 'rate' && name !== 'class');
+  // Left out in silence it would be a stream of another rate than was asked for.
+  if (unknown.length > 0) {
+    throw new GridcastError('argument', `A subscription over HTTP takes rate and class, not ${unknown.join(', ')}.`);
+  }
   const [rate, latencyClass] = [terms.rate ?? target.query.get('rate'), terms.class ?? target.query.get('class')];
   return [
     pathAndQuery({ path: `${container}/subscriptions`, query: new URLSearchParams() }),
