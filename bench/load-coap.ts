@@ -4,15 +4,14 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { CODE, compose, encodeEmpty, TYPE } from '../src/protocols/coap/message.js';
+import { CODE, compose, encodeEmpty, HEADER_BYTES, TYPE } from '../src/protocols/coap/message.js';
 import { encodeTail, OPTION, option } from '../src/protocols/coap/options.js';
 import { FORMATS } from '../src/routing/format.js';
 import { FOLDER, nowUs, stampedBody, stampOf, topicId, TOPICS } from './load.js';
 
 /** [RFC7967] not interested in any class of answer. */
 const NO_ANSWER = 26;
-const NO_TOKEN = new Uint8Array(0);
-const ACKNOWLEDGE = new Uint8Array(0);
+const NOTHING = new Uint8Array(0);
 /** A burst for one socket must fit while the generator does something else. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
 const RETRY_MS = 500;
@@ -47,7 +46,7 @@ export async function openCoapPublishers(port: number): Promise<(topic: number) 
     if (!publisher) throw new Error(`there is no topic ${topic}`);
     publisher.id = (publisher.id + 1) & 0xffff;
     const tail = encodeTail(publisher.options, stampedBody(nowUs()));
-    publisher.socket.send(compose(TYPE.nonConfirmable, CODE.post, publisher.id, NO_TOKEN, tail));
+    publisher.socket.send(compose(TYPE.nonConfirmable, CODE.post, publisher.id, NOTHING, tail));
   };
 }
 
@@ -59,24 +58,22 @@ export async function openCoapSubscriber(
 ): Promise<void> {
   const socket = await openSocket(port);
   const unanswered = new Set(topics);
+  let allAnswered = (): void => {};
   let id = topics[0] ?? 0;
   socket.on('message', (datagram: Buffer) => {
     const type = ((datagram[0] ?? 0) >>> 4) & 3;
     if (type === TYPE.confirmable) socket.send(encodeEmpty(TYPE.acknowledgement, datagram.readUInt16BE(2)));
-    // The token is the number of the topic, in two bytes.
-    if (unanswered.size > 0) unanswered.delete(datagram.readUInt16BE(4));
     const stampUs = stampOf(datagram);
-    if (stampUs !== undefined) arrived(stampUs);
+    if (stampUs === undefined) return;
+    arrived(stampUs);
+    // The token is the number of the topic, in two bytes.
+    if (unanswered.delete(datagram.readUInt16BE(HEADER_BYTES)) && unanswered.size === 0) allAnswered();
   });
   for (let tries = 0; unanswered.size > 0; tries++) {
     if (tries === MOST_TRIES) throw new Error(`no answer to ${unanswered.size} registrations`);
     const answered = new Promise<void>((done) => {
-      const look = setInterval(() => {
-        if (unanswered.size > 0 && --looks > 0) return;
-        clearInterval(look);
-        done();
-      }, 2);
-      let looks = RETRY_MS / 2;
+      allAnswered = done;
+      setTimeout(done, RETRY_MS);
     });
     for (const topic of unanswered) {
       const token = Uint8Array.of(topic >>> 8, topic & 0xff);
@@ -87,7 +84,7 @@ export async function openCoapSubscriber(
         option(OPTION.uriPath, 'content'),
       ];
       id = (id + 1) & 0xffff;
-      socket.send(compose(TYPE.nonConfirmable, CODE.get, id, token, encodeTail(options, ACKNOWLEDGE)));
+      socket.send(compose(TYPE.nonConfirmable, CODE.get, id, token, encodeTail(options, NOTHING)));
     }
     await answered;
   }
