@@ -40,9 +40,15 @@ interface Place {
   readonly route: Route;
 }
 
+/** PMUs that have left a stream and keep their applications; a device that sends nonsense must not fill the tree. */
+const MOST_ABSENT = 16;
+
 /** The PMUs of one stream. */
 export class StreamPmus {
+  /** By index in the configuration that holds. */
   private places: (Place | undefined)[] = [];
+  /** All that ever were, by whom they are of: a PMU that left the stream comes back to its own place, wherever it stands then. */
+  private readonly known = new Map<string, Place>();
   /** Measurements of PMUs that have no place: their application was deleted. */
   unplaced = 0;
 
@@ -58,7 +64,22 @@ export class StreamPmus {
 
   /** A configuration holds: each PMU gets its application, or keeps the one it has. */
   configure(descriptors: readonly PmuDescriptor[]): void {
-    this.places = descriptors.map((descriptor, index) => this.settle(descriptor, index, descriptors.length));
+    const ids = descriptors.map(({ idCode }) => idCode);
+    this.places = descriptors.map((descriptor, index) => {
+      // Names of the address go by index; otherwise the IDCODE says who it is, and of equal ones their order.
+      const earlier = ids.slice(0, index).filter((id) => id === descriptor.idCode).length;
+      const key = this.name === undefined ? `${descriptor.idCode} ${earlier}` : String(index);
+      const place = this.settle(descriptor, index, descriptors.length, this.known.get(key));
+      this.known.delete(key);
+      if (place) this.known.set(key, place);
+      return place;
+    });
+    const absent = [...this.known].filter(([, place]) => !this.places.includes(place));
+    // The longest absent stand first.
+    for (const [key, place] of absent.slice(0, Math.max(0, absent.length - MOST_ABSENT))) {
+      this.known.delete(key);
+      this.removeApplication(place);
+    }
   }
 
   measure(index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number): void {
@@ -86,9 +107,13 @@ export class StreamPmus {
 
   /** The stream is detached: the applications that it brought go with it. */
   remove(): void {
-    for (const place of this.places)
-      if (place?.route.isOpen && place.application !== this.stream) this.options.resources.remove(place.application);
+    for (const place of this.known.values()) this.removeApplication(place);
+    this.known.clear();
     this.places = [];
+  }
+
+  private removeApplication({ route, application }: Place): void {
+    if (route.isOpen && application !== this.stream) this.options.resources.remove(application);
   }
 
   /** A deleted application comes back with the next configuration, not with the next frame. */
@@ -97,9 +122,14 @@ export class StreamPmus {
     return place?.route.isOpen ? place : undefined;
   }
 
-  private settle(descriptor: PmuDescriptor, index: number, count: number): Place | undefined {
-    const standing = this.place(index);
-    const application = standing?.application ?? this.application(descriptor, index, count);
+  private settle(
+    descriptor: PmuDescriptor,
+    index: number,
+    count: number,
+    standing: Place | undefined,
+  ): Place | undefined {
+    const application =
+      (standing?.route.isOpen ? standing.application : undefined) ?? this.application(descriptor, index, count);
     if (!application) return undefined;
     const container = this.container(
       application,
