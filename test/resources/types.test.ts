@@ -81,8 +81,10 @@ describe('the type table', () => {
     (type, name) => {
       const grid = new SmallGrid();
       const value = PROPER[name] ?? fail(`no proper value of ${name}`);
-      if (type !== 'contentInstance')
-        { expect(grid.fields(standing(grid, type, { [name]: value }))[name]).toEqual(value); return; }
+      if (type !== 'contentInstance') {
+        expect(grid.fields(standing(grid, type, { [name]: value }))[name]).toEqual(value);
+        return;
+      }
       const { id, content, attributes } = accepted(draft(grid, { [name]: value }));
       const record = new InstanceRecord(content, NOW_US, NOW_US, content.bytes.length, id, attributes);
       expect(instanceDocument(record, reading)).toMatchObject({ contentInstance: { [name]: value } });

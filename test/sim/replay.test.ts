@@ -101,7 +101,8 @@ withCaptures('a replayed device', () => {
     const { clock, replay } = await start({ file: UDP, stream: ['60'], listen: ['tcp://127.0.0.1:0'] });
     await turnOn(await connect(replay.addresses[0] ?? ''), 60);
     const leftUs: number[] = [];
-    for (let sent = 0; sent < recording.frames.length; clock.advance(1)) {
+    for (let sent = 0; sent < recording.frames.length;) {
+      clock.advance(1);
       for (; sent < replay.counters.sent; sent++) leftUs.push(clock.monotonicUs());
     }
     recording.frames.forEach(({ atUs }, index) => {
