@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '../clock.js';
 
 const SCRIPT = fileURLToPath(new URL('./gridcast.js', import.meta.url));
-/** A broker drains within 5 s of SIGTERM; whoever stopped it wants to be done by then. */
-const PATIENCE_MS = 4_000;
+/** Two of these, for those who listen and then for those who are listened to, are less than the 5 s that all has to end in. */
+const PATIENCE_MS = 2_000;
 
 export class Child {
   private readonly process: ChildProcess;

@@ -30,7 +30,9 @@ export function coapRequest(
   const where = authority(target);
   const sent = body && bytesOf(body);
   return new Promise((resolve, reject) => {
-    const request = coap.request({
+    // One of its own: it closes itself after the answer, and giving up closes it, retransmissions and all.
+    const agent = new coap.Agent({ type: target.host.includes(':') ? 'udp6' : 'udp4' });
+    const request = agent.request({
       hostname: target.host,
       port: target.port,
       method: METHODS[op],
@@ -44,9 +46,13 @@ export function coapRequest(
       request.removeAllListeners('response');
       settle();
     };
-    const abort = (): void => finish(() => reject(signal?.reason));
+    const giveUp = (reason: unknown): void => {
+      agent.close();
+      finish(() => reject(reason));
+    };
+    const abort = (): void => giveUp(signal?.reason);
     const cancel = clock.after(timeoutMs, () =>
-      finish(() => reject(new GridcastError('timed-out', `${where} did not answer over CoAP within ${timeoutMs} ms.`))),
+      giveUp(new GridcastError('timed-out', `${where} did not answer over CoAP within ${timeoutMs} ms.`)),
     );
     signal?.addEventListener('abort', abort);
     // Stays for good: node-coap may report a late failure of an exchange that is over.

@@ -11,13 +11,14 @@ import type { Command } from 'commander';
 import { GridcastError } from '../client/error.js';
 import { HttpClient } from '../client/http-client.js';
 import { parseTarget } from '../client/target.js';
-import { systemNetwork, type Address } from '../network.js';
 import { positive } from './arguments.js';
 import { Child } from './child.js';
 import type { Shell } from './shell.js';
 
 const HOST = '127.0.0.1';
-const PORTS = { http: 8080, coap: 5683, pmu: 4712 } as const;
+const HTTP_PORT = 8080;
+const COAP_PORT = 5683;
+const PMU_PORT = 4712;
 const PMU_RATE = 30;
 /** Slow enough to read along, and at most half a second until the first. */
 const SHOWN_RATE = 2;
@@ -68,34 +69,23 @@ class Cast {
     const { shell } = this;
     const pmus = await this.start(
       'sim pmu',
-      [
+      (port) => [
         'sim',
         'pmu',
         '--listen',
-        `tcp://${HOST}:${await port('pmu', shell)}`,
+        `tcp://${HOST}:${port(PMU_PORT)}`,
         '--pmus',
         '3',
         '--rate',
         String(PMU_RATE),
       ],
-      {
-        pmu: /listening tcp:\/\/(\S+)/,
-      },
+      { at: /^listening tcp:\/\/(\S+)/ },
     );
     const broker = await this.start(
       'serve',
-      [
-        'serve',
-        '--host',
-        HOST,
-        '--http',
-        String(await port('http', shell)),
-        '--coap',
-        String(await port('coap', shell)),
-        '--log-level',
-        'warn',
-        '--pmu',
-        `c37118+tcp://${pmus.pmu}?idcode=1`,
+      (port) => [
+        ...['serve', '--host', HOST, '--http', String(port(HTTP_PORT)), '--coap', String(port(COAP_PORT))],
+        ...['--log-level', 'warn', '--pmu', `c37118+tcp://${pmus.at}?idcode=1`],
       ],
       { http: /^ +HTTP +http:\/\/([^/]+)/, coap: /^ +CoAP +coap:\/\/([^/]+)/ },
     );
@@ -104,12 +94,10 @@ class Cast {
       CONSUMERS.map(async ({ binding, pmu }) => {
         const path = `/m2m/applications/${pmu}/containers/measurements/contentInstances/latest/content`;
         await this.untilThere(`http://${broker.http}${path}`);
-        const at = binding === 'coap' ? broker.coap : broker.http;
-        this.add(
-          new Child(
-            `observe ${binding}`,
-            ['observe', `${binding}://${at}${path}`, '--rate', String(SHOWN_RATE)],
-            (line) => shell.print(line),
+        const uri = `${binding}://${binding === 'coap' ? broker.coap : broker.http}${path}`;
+        this.watch(
+          this.launch(`observe ${binding}`, ['observe', uri, '--rate', String(SHOWN_RATE)], (line) =>
+            shell.print(line),
           ),
         );
       }),
@@ -119,32 +107,64 @@ class Cast {
   async stop(): Promise<void> {
     this.isOver = true;
     // Consumers first, the broker and its source after them: nobody sees the other go.
-    for (const part of [this.children.slice(2), this.children.slice(0, 2)])
-      await Promise.all(part.map((child) => child.stop(this.shell.clock)));
+    const consumers = this.children.filter(({ name }) => name.startsWith('observe'));
+    for (const part of [consumers, this.children]) await Promise.all(part.map((child) => child.stop(this.shell.clock)));
   }
 
-  private add(child: Child): void {
+  private launch(name: string, words: readonly string[], print: (line: string) => void): Child {
+    const child = new Child(name, words, print);
     this.children.push(child);
+    if (this.isOver) void child.stop(this.shell.clock);
+    return child;
+  }
+
+  private watch(child: Child): void {
     void child.ended.then((reason) => {
       if (!this.isOver && !this.shell.interrupted.aborted) this.fail(new Error(`${child.name} has ended: ${reason}`));
     });
-    if (this.isOver) void child.stop(this.shell.clock);
   }
 
-  /** Starts a part and waits until its output has told every one of the addresses. */
-  private start<Name extends string>(
+  /**
+   * Starts a part and waits until its output has told where it is. One that ends before that is started again on free
+   * ports: its usual ones are somebody else's, and nobody can know before trying.
+   */
+  private async start<Name extends string>(
     name: string,
-    commandLine: readonly string[],
+    wordsFor: (port: (usual: number) => number) => readonly string[],
     wanted: Readonly<Record<Name, RegExp>>,
   ): Promise<Record<Name, string>> {
+    const found = await this.attempt(
+      name,
+      wordsFor((usual) => usual),
+      wanted,
+    );
+    if (typeof found !== 'string') return found;
+    this.shell.note(`${name} does not start on its usual ports and takes free ones: ${found}`);
+    const second = await this.attempt(
+      name,
+      wordsFor(() => 0),
+      wanted,
+    );
+    if (typeof second !== 'string') return second;
+    throw new Error(`${name} has ended: ${second}`);
+  }
+
+  /** What its output told, or why it ended before. */
+  private attempt<Name extends string>(
+    name: string,
+    words: readonly string[],
+    wanted: Readonly<Record<Name, RegExp>>,
+  ): Promise<Record<Name, string> | string> {
     const names = Object.keys(wanted) as Name[];
     const found: Partial<Record<Name, string>> = {};
     return new Promise((resolve) => {
-      const child = new Child(name, commandLine, (line) => {
+      const child = this.launch(name, words, (line) => {
         for (const each of names) found[each] ??= wanted[each].exec(line)?.[1];
-        if (names.every((each) => found[each] !== undefined)) resolve(found as Record<Name, string>);
+        if (names.some((each) => found[each] === undefined)) return;
+        this.watch(child);
+        resolve(found as Record<Name, string>);
       });
-      this.add(child);
+      void child.ended.then(resolve);
     });
   }
 
@@ -162,18 +182,5 @@ class Cast {
       }
       await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
     }
-  }
-}
-
-/** The usual port if nobody has it, else 0: any free one. */
-async function port(name: keyof typeof PORTS, shell: Shell): Promise<number> {
-  const at: Address = { host: HOST, port: PORTS[name] };
-  try {
-    if (name === 'coap') (await systemNetwork.bindUdp(at)).close();
-    else await (await systemNetwork.listenTcp(at, (connection) => connection.close())).close();
-    return at.port;
-  } catch {
-    shell.note(`port ${at.port} is taken; using another for ${name}`);
-    return 0;
   }
 }

@@ -1,5 +1,6 @@
 /** `gridcast serve`: the broker, in the foreground. Its flags are the configuration's keys, one each. */
 import { Option, type Command } from 'commander';
+import { reasonOf } from '../client/error.js';
 import { CONFIG_KEYS, configPath, loadConfig, printConfig, type ConfigKeyRow } from '../config.js';
 import { systemDisk } from '../disk.js';
 import { isRefusal } from '../errors.js';
@@ -50,7 +51,7 @@ async function read(path: string): Promise<string> {
   try {
     return Buffer.from(await systemDisk.read(path)).toString('utf8');
   } catch (error) {
-    throw new UsageError(`--config: ${error instanceof Error ? error.message : String(error)}.`);
+    throw new UsageError(`--config: ${reasonOf(error)}.`);
   }
 }
 

@@ -83,6 +83,8 @@ export interface ClientOptions {
 }
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
+/** For the word that ends something: nobody waits long for a broker that is gone. */
+export const FAREWELL_MS = 2_000;
 
 /** The bytes of a request's body, a representation written as JSON. */
 export function bytesOf(body: JsonObject | RequestBody): RequestBody {

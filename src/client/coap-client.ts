@@ -25,6 +25,7 @@ import { formatOfCoap, formatOfMediaType } from '../routing/format.js';
 import {
   bytesOf,
   DEFAULT_TIMEOUT_MS,
+  FAREWELL_MS,
   type Client,
   type ClientOptions,
   type ClientRequest,
@@ -122,9 +123,13 @@ export class CoapClient implements Client {
       this.observations.add(observation);
       return () =>
         new Promise<void>((done) => {
-          cancelled = done;
-          if (this.observations.has(observation)) observation.cancel();
-          else done();
+          if (!this.observations.has(observation)) return done();
+          const stopWaiting = this.asking.endpoint.clock.after(FAREWELL_MS, () => observation.forget());
+          cancelled = () => {
+            stopWaiting();
+            done();
+          };
+          observation.cancel();
         });
     }, terms.signal);
   }

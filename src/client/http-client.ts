@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../clock.js';
 import {
   bytesOf,
   DEFAULT_TIMEOUT_MS,
+  FAREWELL_MS,
   type Client,
   type ClientOptions,
   type ClientRequest,
@@ -16,8 +17,6 @@ import { pollNotifications, type Poller } from './long-poll.js';
 import { refusalOf, statusOf } from './refusal.js';
 import { authority, pathAndQuery, resolve, type Target } from './target.js';
 
-/** For each DELETE at the end: nobody waits long for a broker that is gone. */
-const FAREWELL_MS = 2_000;
 const METHODS = { create: 'POST', retrieve: 'GET', update: 'PUT', delete: 'DELETE' } as const;
 
 export class HttpClient implements Client, Poller {

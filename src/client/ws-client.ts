@@ -22,6 +22,7 @@ import type { JsonObject } from '../routing/primitive.js';
 import {
   bytesOf,
   DEFAULT_TIMEOUT_MS,
+  FAREWELL_MS,
   type Client,
   type ClientOptions,
   type ClientRequest,
@@ -177,7 +178,7 @@ export class WsClient implements Client {
       return async () => {
         // What ended it may have been the other side, and then there is nobody to tell.
         if (this.subscriptions.delete(sub) && !this.ending)
-          await this.ask((id) => ({ t: 'unsub', id, sub })).catch(() => undefined);
+          await this.ask((id) => ({ t: 'unsub', id, sub }), FAREWELL_MS).catch(() => undefined);
       };
     }, signal);
   }
