@@ -12,8 +12,8 @@ export interface DaemonProcess {
   readonly coapPort: number;
   /** Undefined while it runs; then its exit code or signal, with what it wrote last. */
   readonly death: () => string | undefined;
-  /** Resident memory in bytes. */
-  readonly residentBytes: () => number;
+  /** Resident memory in bytes, when garbage has been collected. */
+  readonly residentBytes: () => Promise<number>;
   /** Asks it to end, and waits until it has: its exit code, or the signal that ended it. */
   stop(): Promise<number | string>;
 }
@@ -21,8 +21,24 @@ export interface DaemonProcess {
 /** Its memory is read from /proc. */
 export const canSpawn = process.platform === 'linux';
 
+/** Without it resident memory tells how long the engine has put off collecting, not what is held. */
+const COLLECT_ON_SIGNAL = `data:text/javascript,process.on('SIGUSR2',()=>gc())`;
+
 export async function startDaemon(...flags: readonly string[]): Promise<DaemonProcess> {
-  const line = ['--import', 'tsx', 'src/cli/gridcast.ts', 'serve', '--http', '0', '--coap', '0', ...flags];
+  const line = [
+    '--expose-gc',
+    '--import',
+    COLLECT_ON_SIGNAL,
+    '--import',
+    'tsx',
+    'src/cli/gridcast.ts',
+    'serve',
+    '--http',
+    '0',
+    '--coap',
+    '0',
+    ...flags,
+  ];
   const child = spawn(process.execPath, line, { stdio: ['ignore', 'pipe', 'pipe'] });
   let lastWords = '';
   child.stderr.on('data', (bytes: Buffer) => (lastWords = (lastWords + bytes.toString()).slice(-2_000)));
@@ -41,7 +57,10 @@ export async function startDaemon(...flags: readonly string[]): Promise<DaemonPr
       const how = child.exitCode ?? child.signalCode;
       return how === null ? undefined : `${how}, ${lastWords}`;
     },
-    residentBytes: () => {
+    residentBytes: async () => {
+      child.kill('SIGUSR2');
+      // It answers when it has taken in what came before, the signal too.
+      for (let n = 0; n < 3; n++) await fetch(`http://${http}/livez`);
       const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? [];
       return Number(kilobytes) * 1024;
     },

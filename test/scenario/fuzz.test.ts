@@ -39,10 +39,10 @@ async function started(...flags: readonly string[]): Promise<DaemonProcess> {
 /** Warms up, then fuzzes; what its memory has grown by. */
 async function growth(daemon: DaemonProcess, fuzz: (bytes: number) => Promise<void>): Promise<number> {
   await fuzz(WARM_UP_BYTES);
-  const before = daemon.residentBytes();
+  const before = await daemon.residentBytes();
   await fuzz(BYTES);
   expect(daemon.death()).toBeUndefined();
-  const grown = daemon.residentBytes() - before;
+  const grown = (await daemon.residentBytes()) - before;
   console.info(`${BYTES} bytes: resident ${mb(before)} MB, grown by ${mb(grown)} MB`);
   return grown;
 }
