@@ -6,7 +6,7 @@ import { systemDisk } from '../disk.js';
 import { isRefusal } from '../errors.js';
 import { serve, type DaemonAddresses } from '../main.js';
 import { gather, UsageError } from './arguments.js';
-import { Exit, type Shell } from './shell.js';
+import { Exit, Interruption, type Shell } from './shell.js';
 
 type ServeFlags = Readonly<Record<string, unknown>>;
 
@@ -44,7 +44,11 @@ async function run(shell: Shell, flags: ServeFlags, version: string): Promise<vo
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
   for (const line of banner(version, daemon.addresses, loaded.config.pmu.length > 0, shell)) shell.print(line);
-  throw new Exit(await daemon.closed);
+  const exitCode = await daemon.closed;
+  const { reason } = shell.interrupted as { readonly reason: unknown };
+  // SIGTERM is how a service is stopped, and no failure; Ctrl-C is an interruption here as everywhere.
+  const isInterrupted = reason instanceof Interruption && reason.signal === 'SIGINT';
+  throw new Exit(exitCode === 0 && isInterrupted ? reason.exitCode : exitCode);
 }
 
 async function read(path: string): Promise<string> {

@@ -18,6 +18,7 @@ import {
   type ResponseFrame,
   type Subprotocol,
 } from '../protocols/ws/frames.js';
+import { ENDINGS, type Ending } from '../routing/endings.js';
 import type { JsonObject } from '../routing/primitive.js';
 import {
   bytesOf,
@@ -96,11 +97,8 @@ export class WsClient implements Client {
       let failure: unknown;
       socket.on('error', (error) => (failure = error));
       socket.on('close', (code, reason) => {
-        const why =
-          failure === undefined
-            ? [String(code), reason.toString()].filter((part) => part !== '').join(' ')
-            : reasonOf(failure);
-        resolve(this.end(new GridcastError('unreachable', `The connection to ${this.where} is over: ${why}.`)));
+        const why = failure === undefined ? closeReason(code, reason.toString()) : `${reasonOf(failure)}.`;
+        resolve(this.end(new GridcastError('unreachable', `The connection to ${this.where} is over: ${why}`)));
       });
     });
     socket.on('message', (message: Buffer) => this.receive(message));
@@ -320,3 +318,9 @@ export class WsClient implements Client {
     return pathAndQuery(resolve(this.base, to));
   }
 }
+
+/** A broker closes with the name of an ending; its sentence is for people. */
+const closeReason = (code: number, reason: string): string =>
+  Object.hasOwn(ENDINGS, reason)
+    ? ENDINGS[reason as Ending].sentence
+    : `close code ${code}${reason === '' ? '' : ` ${reason}`}.`;

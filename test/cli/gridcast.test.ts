@@ -244,14 +244,23 @@ test('top prints the rates once when piped', async () => {
   expect(Number(published)).toBeLessThan(120);
 });
 
-test('SIGTERM ends the broker in order with 0, within 5 s, and its observers with a reason', async () => {
-  const own = new Program('serve', '--http', '0', '--coap', '0');
-  const root = await own.told(/WebSocket +(\S+)/);
-  await run('post', `${root}/containers`, '{"container":{"id":"load"}}');
-  await run('post', `${root}/containers/load/contentInstances`, '1', '--type', 'text');
-  const observer = new Program('sim', 'device', `${root}/applications/nobody`);
-  expect(await observer.ended()).toBe(1);
-  const startMs = Date.now();
-  expect(await own.stop('SIGTERM')).toBe(0);
-  expect(Date.now() - startMs).toBeLessThan(5_000);
+describe('a broker that is told to end', () => {
+  test.each([
+    ['SIGTERM', 0],
+    ['SIGINT', 130],
+  ] as const)('by %s does so in order with %i, within 5 s, and tells its observers', async (signal, exitCode) => {
+    const own = new Program('serve', '--http', '0', '--coap', '0');
+    const root = await own.told(/WebSocket +(\S+)/);
+    const container = `${root}/containers/load`;
+    const store = () => run('post', `${container}/contentInstances`, '1', '--type', 'text');
+    await run('post', `${root}/containers`, '{"container":{"id":"load"}}');
+    await store();
+    const observer = new Program('observe', `${container}/contentInstances/latest/content`);
+    while (observer.lines.length === 0) await store();
+    const startMs = Date.now();
+    expect(await own.stop(signal)).toBe(exitCode);
+    expect(Date.now() - startMs).toBeLessThan(5_000);
+    expect(await observer.ended()).toBe(1);
+    expect(observer.complaint).toMatch(/^gridcast: .*stopping/);
+  });
 });
