@@ -20,6 +20,8 @@ import type { Node, Resources } from './resources.js';
 
 /** Frames kept per PMU: what a late reader or a snapshot looks back on; a chart of more asks the history of a later reader. */
 const KEPT_S = 10;
+/** Ten seconds of the fastest PMUs there are, 120/s; a rate that a broken configuration claims must not set our memory. */
+const MOST_KEPT = 1_200;
 /** Descriptors, health reports: the last few. */
 const KEPT_REPORTS = 20;
 
@@ -134,7 +136,7 @@ export class StreamPmus {
     const container = this.container(
       application,
       'measurements',
-      Math.max(KEPT_REPORTS, Math.round(descriptor.reportingRate * KEPT_S)),
+      Math.min(MOST_KEPT, Math.max(KEPT_REPORTS, Math.round(descriptor.reportingRate * KEPT_S))),
       descriptor.reportingRate,
     );
     for (const name of ['descriptor', 'alarms', 'commands', 'health']) this.container(application, name, KEPT_REPORTS);

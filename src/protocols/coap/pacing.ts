@@ -21,6 +21,8 @@ const PROBE_OVERDUE_US = 1_500_000;
 const UNKNOWN_RTT_US = 3_000_000;
 /** How long `provisioned` goes on without an acknowledgement. */
 const GRACE_US = 3_000_000;
+/** The same from the last acknowledgement on, however late the probe after it was: a vanished client costs no more than this. */
+const SILENCE_US = PROBE_INTERVAL_US + GRACE_US;
 /** Timers have a grain of 1 ms: the average of one NON per RTT is kept over two of them. */
 const CREDIT_US = 2_000;
 
@@ -34,6 +36,8 @@ export class Pacer {
   private probedUs = -Infinity;
   /** Since when a CON has been outstanding, or the last acknowledgement if that is later; meaningless with none outstanding. */
   private silentSinceUs = 0;
+  /** The last acknowledgement; before the first, when the first CON left. */
+  private heardUs = 0;
   private outstanding = 0;
   /** `standard`: when the RTT of the last NON has passed. */
   private freeUs = -Infinity;
@@ -52,7 +56,8 @@ export class Pacer {
 
   isPaused(nowUs: number): boolean {
     if (this.outstanding === 0) return false;
-    return this.parameters.congestion === 'standard' || nowUs - this.silentSinceUs > GRACE_US;
+    if (this.parameters.congestion === 'standard') return true;
+    return nowUs - this.silentSinceUs > GRACE_US || nowUs - this.heardUs > SILENCE_US;
   }
 
   /** @param wantsConfirmable the subscriber asked for nothing but CON */
@@ -72,6 +77,7 @@ export class Pacer {
   /** @param relations of the client: a round is over when each has had its probe */
   sentConfirmable(nowUs: number, turn: Turn, relations: number): void {
     if (this.outstanding++ === 0) this.silentSinceUs = nowUs;
+    if (!this.isProved && this.outstanding === 1) this.heardUs = nowUs;
     this.probedUs = nowUs;
     turn.round = this.round;
     if (++this.probedInRound >= relations) this.beginRound();
@@ -83,6 +89,7 @@ export class Pacer {
     if (!isAcknowledged) return;
     this.isProved = true;
     this.silentSinceUs = nowUs;
+    this.heardUs = nowUs;
   }
 
   private isProbeDue(nowUs: number, turn: Turn): boolean {
