@@ -12,6 +12,7 @@ import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
+import { isObject, type Json } from '../resources/values.js';
 import { readCommand, type Command, type CommandState, type Word } from '../routing/command.js';
 import type { Ask } from '../routing/dispatcher.js';
 import { FORMATS } from '../routing/format.js';
@@ -31,8 +32,11 @@ import { commandKind, isFinal, stateOf, type CommandMessage, type CommandRecord 
 import type { Schedule } from './notification-channel.js';
 import type { Node, Resources } from './resources.js';
 
-/** Outcomes kept to answer a repeated command with; the oldest finished one gives way. */
+/** Outcomes kept to answer a repeated command with; the oldest that is over gives way. */
 const REMEMBERED = 10_000;
+/** Room for a schedule of set-points. What is larger would fill a device's lane, and could nest deeper than a stack. */
+const LARGEST_COMMAND_BYTES = 4096;
+const RETRY_AFTER_S = 1;
 
 /** Sends on the reliable lane of whoever is meant; false when nobody is there. */
 export interface Lanes {
@@ -80,6 +84,8 @@ export class Commands {
 
   /** A CREATE in a commands container. */
   readonly accept = (ask: Ask, contentInstances: Node, body: Body): void => {
+    if (body.bytes.length > LARGEST_COMMAND_BYTES)
+      return ask.reply(refused(refuse('STATUS_TOO_LARGE', `A command has at most ${LARGEST_COMMAND_BYTES} bytes.`)));
     const document = commandDocument(body);
     const command = isRefusal(document) ? document : readCommand(document);
     if (isRefusal(command)) return ask.reply(refused(command));
@@ -93,6 +99,7 @@ export class Commands {
     // A device knows commands by their id alone: it would take the second one for the first.
     if (this.heard.has(wordKey(applicationOf(contentInstances), command.commandId)))
       return ask.reply(refused(takenId(command)));
+    if (!this.hasRoom()) return ask.reply(refused(ALL_UNDER_WAY, { retryAfterS: RETRY_AFTER_S }));
     const record = this.issue(ask, command, issuer, key, contentInstances);
     ask.reply(created(record));
     this.population.activate(key);
@@ -136,7 +143,6 @@ export class Commands {
     this.issued.set(key, record);
     this.heard.set(wordKey(record.application, command.commandId), record);
     this.store(record);
-    this.forgetOldest();
     return record;
   }
 
@@ -181,7 +187,7 @@ export class Commands {
     this.store(record);
     if (state === 'dispatched') return;
     this.options.lanes.toIssuer(record.issuer, record.session, 'outcome', outcomeDocument(record));
-    if (state !== 'unknown' && !isFinal(state)) return;
+    if (!isOver(state)) return;
     this.outcomes.set(state, (this.outcomes.get(state) ?? 0) + 1);
     this.options.log.info(
       { command: record.command.commandId, issuer: record.issuer, application: record.application, state, reason },
@@ -211,16 +217,24 @@ export class Commands {
     for (const [key, record] of this.issued) if (!isFinal(stateOf(record))) yield key;
   }
 
-  private forgetOldest(): void {
-    if (this.issued.size <= REMEMBERED) return;
+  /** Whether one more can be remembered; the oldest that is over, be it unknown how, is forgotten for it. */
+  private hasRoom(): boolean {
+    if (this.issued.size < REMEMBERED) return true;
     for (const [key, record] of this.issued) {
-      if (!isFinal(stateOf(record))) continue;
+      if (!isOver(stateOf(record))) continue;
       this.issued.delete(key);
       this.heard.delete(wordKey(record.application, record.command.commandId));
-      return;
+      this.population.end(key);
+      return true;
     }
+    return false;
   }
 }
+
+/** Its deadline has passed or its device has spoken: nobody waits for it any more. */
+const isOver = (state: CommandState): boolean => state === 'unknown' || isFinal(state);
+
+const ALL_UNDER_WAY = refuse('STATUS_SERVICE_UNAVAILABLE', `${REMEMBERED} commands are under way, which is the limit.`);
 
 const issuerOf = ({ request, session }: Ask): string =>
   request.originator === 'anonymous' && session !== undefined ? `anonymous-${session}` : request.originator;
@@ -248,9 +262,9 @@ function commandDocument(body: Body): JsonObject | Refusal {
   const text = isObject(content) ? content.textContent : undefined;
   if (typeof text !== 'string')
     return refuse('STATUS_BAD_REQUEST', 'A command inside a contentInstance is its content.textContent, in JSON.');
-  let parsed: unknown;
+  let parsed: Json | undefined;
   try {
-    parsed = JSON.parse(text);
+    parsed = JSON.parse(text) as Json;
   } catch {
     parsed = undefined;
   }
@@ -258,9 +272,6 @@ function commandDocument(body: Body): JsonObject | Refusal {
     ? parsed
     : refuse('STATUS_BAD_REQUEST', 'The textContent of a command must be a JSON object.');
 }
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function outcomeDocument({ command, issuer, application, states }: CommandRecord): JsonObject {
   const last = states.at(-1);

@@ -1,6 +1,8 @@
 /** Commands: issued over HTTP and WebSocket, executed by devices on WebSocket sessions. */
 import { attachDevice, open, type Device, type WsClient } from '../../src/client/index.js';
 import type { CommandHandler } from '../../src/client/index.js';
+import { bodyOfValue } from '../../src/protocols/codec.js';
+import { FORMATS } from '../../src/routing/format.js';
 import type { JsonObject } from '../../src/routing/primitive.js';
 import { closeStage, http, startBroker, subscribe, until, whenStageCloses, type RunningBroker } from './stage.js';
 
@@ -183,4 +185,37 @@ test('a word on somebody else’s command moves nothing', async () => {
   whenStageCloses(() => stranger.close());
   await stranger.tell('outcome', { commandId: 'open-1', state: 'executed' }).catch(() => undefined);
   expect(await stateOf(running, location)).toMatchObject({ state: 'accepted' });
+});
+
+test('a command too large for a device’s lane, or nested deeper than a stack, is refused and harms nothing', async () => {
+  const running = await feeder();
+  const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const textContent = `{"commandId":"deep","point":"breaker-1","value":${nested}}`;
+  const document = { contentInstance: { content: { contentType: 'application/json', textContent } } };
+  expect((await http(running, 'POST', COMMANDS, document)).status).toBe(413);
+  expect((await issue(running, { ...OPEN, value: 'x'.repeat(4096) })).status).toBe(413);
+  expect((await issue(running, OPEN)).status).toBe(201);
+});
+
+test('10,000 are remembered: one whose outcome stays unknown gives way, and where all are under way the next is told so', async () => {
+  const running = await feeder();
+  const silent = await silentDevice(running);
+  const { location } = await issue(running, { ...OPEN, deadlineMs: 50 });
+  await becomes(running, location, 'unknown');
+  await silent.close();
+  const issueNumber = (number: number) =>
+    running.broker.request({
+      op: 'create',
+      to: COMMANDS.slice(1).split('/'),
+      query: new URLSearchParams(),
+      originator: 'anonymous',
+      requestId: String(number),
+      binding: 'http',
+      accept: [],
+      defaultFormat: FORMATS.senmlJson,
+      body: bodyOfValue({ commandId: `filler-${number}`, point: 'breaker-1', deadlineMs: 3_600_000 }),
+    });
+  for (let number = 1; number <= 10_000; number++) expect((await issueNumber(number)).status).toBe('STATUS_CREATED');
+  expect(running.broker.commands.population.size).toBe(10_000);
+  expect(await issueNumber(10_001)).toMatchObject({ status: 'STATUS_SERVICE_UNAVAILABLE', retryAfterS: 1 });
 });
