@@ -96,7 +96,6 @@ export class StreamPmus {
       arrivedUs,
       quality,
       this.options.encoder,
-      '',
     );
     this.options.population.activate(place.key).tell(sample);
     this.options.router.publish(place.route, sample);

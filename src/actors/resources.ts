@@ -104,9 +104,8 @@ export class Resources {
     sizeBytes: number,
     attributes?: ReadonlyMap<string, string>,
   ): Refusal | undefined {
-    const name = sample.content.kind === 'stored' ? sample.id : undefined;
     const createdUs = this.options.clock.wallUs();
-    const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, name, attributes);
+    const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, sample.id, attributes);
     return contentInstances.history?.append(record);
   }
 

@@ -2,8 +2,8 @@
  * What a sample is written as, for every row of the table of formats. Called once per sample, projection and format, however
  * many subscribers there are: `Sample.body` keeps what comes out.
  */
-import { formatTime } from '../clock.js';
-import { contentField, type InstanceContent } from '../resources/instance.js';
+import { InstanceRecord } from '../resources/history.js';
+import { instanceFields, type InstanceContent } from '../resources/instance.js';
 import { bareMediaType, FORMATS, type ContentFormat } from '../routing/format.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Sample, SampleEncoder } from '../routing/sample.js';
@@ -59,19 +59,12 @@ function instanceBody(sample: Sample, format: ContentFormat): Uint8Array | undef
   }
 }
 
-/** As a RETRIEVE of the contentInstance answers it [resources/instance.ts]. */
+/** As a RETRIEVE of the contentInstance answers it, but that it was created when it was measured: it may not be stored yet. */
 function instanceDocument(sample: Sample): JsonObject {
+  const { id, measuredUs } = sample;
   const content = contentOf(sample);
-  const creationTime = formatTime(sample.measuredUs);
-  return {
-    contentInstance: {
-      id: sample.id,
-      creationTime,
-      lastModifiedTime: creationTime,
-      contentSize: content.bytes.length,
-      content: contentField(content),
-    },
-  };
+  const record = new InstanceRecord(sample, measuredUs, measuredUs, content.bytes.length, id);
+  return { contentInstance: instanceFields(record, content) };
 }
 
 /** The content inside an instance: a measurement is shown as SenML+JSON. */

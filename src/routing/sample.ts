@@ -49,8 +49,8 @@ export class Sample {
     readonly arrivedUs: number,
     readonly quality: number,
     private readonly encoder: SampleEncoder,
-    /** Id of its contentInstance: the time tag of a PMU frame, given or generated otherwise. */
-    readonly id: string,
+    /** Id of its contentInstance, given or generated; absent for a PMU frame, whose id is its time tag. */
+    readonly id?: string,
   ) {}
 
   /** The body of this sample in one format, made at the first call and shared afterwards; `undefined` if it has no such form. */

@@ -4,14 +4,16 @@ import { readValue } from '../../src/protocols/codec.js';
 import { sampleEncoder } from '../../src/protocols/sample-encoder.js';
 import { readSampleProto, writeSampleProto } from '../../src/protocols/sample-message.js';
 import { FORMATS, type ContentFormat } from '../../src/routing/format.js';
-import { Sample, type SampleContent } from '../../src/routing/sample.js';
+import { Sample } from '../../src/routing/sample.js';
 import { anyMeasurement, anyTimeUs, FRAME, measurementOf } from '../support/measurement.js';
 
 const TIME_US = 1_387_808_155_020_001;
 const TIME = '2013-12-23T14:15:55.020001Z';
-const sampleOf = (content: SampleContent): Sample => new Sample(content, TIME_US, 0, 0, sampleEncoder, TIME);
-const measured = (): Sample => sampleOf({ kind: 'measurement', measurement: measurementOf() });
-const stored = (mediaType: string, bytes: Uint8Array): Sample => sampleOf({ kind: 'stored', mediaType, bytes });
+/** As a PMU's: without an id, which is its time tag. */
+const measured = (): Sample =>
+  new Sample({ kind: 'measurement', measurement: measurementOf() }, TIME_US, 0, 0, sampleEncoder);
+const stored = (mediaType: string, bytes: Uint8Array): Sample =>
+  new Sample({ kind: 'stored', mediaType, bytes }, TIME_US, 0, 0, sampleEncoder, TIME);
 
 function instance(sample: Sample, format: ContentFormat): unknown {
   const read = readValue(format.mediaType, sample.body('instance', format) ?? Buffer.alloc(0));
