@@ -13,7 +13,7 @@
  *     ├ sources          population
  *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
  */
-import { actorOf, resourceKind, type ResourceMessage } from './actors/resource.js';
+import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
 import { Commands } from './actors/commands.js';
 import { Resources } from './actors/resources.js';
 import { Sessions } from './actors/sessions.js';
@@ -38,7 +38,6 @@ import { refused, type Request, type Response } from './routing/primitive.js';
 import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
 import type { Port } from './routing/delivery.js';
-import { FAULTS } from './actors/resource.js';
 import type { Refusal } from './errors.js';
 
 /** Seconds; from the paper's protection class up to what only a lost clock explains. */

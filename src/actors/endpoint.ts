@@ -4,7 +4,7 @@
  *
  *     connected <── lane above / below three quarters ──> congested        DISPOSE ──> closed
  */
-import { isRefusal, type Refusal } from '../errors.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
 import type { Delivery, Port } from '../routing/delivery.js';
@@ -14,7 +14,6 @@ import { answer, isSuccess, refused, type JsonObject, type Request, type Respons
 import type { Dispatcher } from '../routing/dispatcher.js';
 import type { Peer, ReliableKind, ReliablePort, Session, Subscribed } from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
-import { refuse } from '../errors.js';
 import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
 import { ReliableLane } from './reliable-lane.js';
@@ -128,15 +127,21 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     this.deliveries.add(delivery);
     const { generation } = this.cell;
     const accept = [delivery.format.mediaType];
-    void dispatcher.dispatch({ ...request, ...(delivery.projection === 'content' && { accept }) }).then((response) => {
-      const isStillWanted = this.cell.generation === generation && this.deliveries.has(delivery);
+    const settle = (response: Response): void => {
+      // The endpoint has ended meanwhile, and the delivery with it.
+      if (this.cell.generation !== generation || !this.deliveries.has(delivery)) return reply(refused(FAULTS.down));
       // An empty container can be subscribed to: its first sample is still to come.
-      const state = response.status === 'STATUS_NOT_FOUND' && isStillWanted ? answer('STATUS_OK') : response;
+      const state = response.status === 'STATUS_NOT_FOUND' ? answer('STATUS_OK') : response;
       if (isSuccess(state)) return reply({ delivery, response: state });
       this.deliveries.delete(delivery);
       subscriptions.end(delivery, 'UNSUBSCRIBED');
       reply(state);
-    });
+    };
+    const fail = (error: unknown): void => {
+      reply(refused(FAULTS.crashed));
+      this.cell.fail(error);
+    };
+    dispatcher.dispatch({ ...request, ...(delivery.projection === 'content' && { accept }) }).then(settle, fail);
   }
 
   private suspendMeasurements(isSuspended: boolean): void {
@@ -147,9 +152,14 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     this.lane.dispose();
     this.lifecycle.dispose();
     const { subscriptions, port } = this.options;
-    for (const delivery of this.deliveries) subscriptions.end(delivery, this.ending);
+    const hasCrashed = this.ending === 'CRASHED';
+    for (const delivery of this.deliveries) {
+      // A connection says it once, when it is closed; where there is none each observer would wait for ever.
+      if (hasCrashed && !isReliable(port)) port.end(delivery, this.ending);
+      subscriptions.end(delivery, this.ending);
+    }
     this.deliveries.clear();
-    if (this.ending !== 'CRASHED') return;
+    if (!hasCrashed) return;
     this.options.onClosed('CRASHED');
     if (isReliable(port)) port.close('CRASHED');
   }

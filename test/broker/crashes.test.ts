@@ -3,9 +3,11 @@
  * notice, the stream goes on for everybody else, what was opened is disposed, and the books balance.
  */
 import { createSocket } from 'node:dgram';
+import { isRefusal } from '../../src/errors.js';
 import { Population } from '../../src/kernel/population.js';
 import type { Branch } from '../../src/kernel/supervisor.js';
 import { systemNetwork, type Network } from '../../src/network.js';
+import { RecordingPort } from '../support/deliveries.js';
 import {
   closeStage,
   connect,
@@ -182,6 +184,30 @@ describe('an endpoint', () => {
       await expectBalanced(running);
     },
   );
+});
+
+test('an endpoint without a connection that crashes tells each observer, and the next registration is a new endpoint’s', async () => {
+  const running = await startBroker();
+  const pmus = stream(running, [1], 30);
+  const port = new RecordingPort();
+  const connectIt = () => {
+    const peer = { binding: 'coap', address: '192.0.2.1:5683', originator: 'anonymous', attach: [] } as const;
+    const session = running.broker.connect(peer, port);
+    if (isRefusal(session)) throw new Error(session.detail);
+    return session;
+  };
+  const content = retrieve(`${measurements(1)}/contentInstances/latest/content`);
+  const first = await connectIt().subscribe(content, {});
+  if (!('delivery' in first)) throw new Error(first.status);
+  running.broker.sessions.failed(port, BUG);
+  expect(port.ended).toEqual([{ delivery: first.delivery, ending: 'CRASHED' }]);
+  const session = connectIt();
+  const underWay = session.subscribe(content, {});
+  running.broker.sessions.failed(port, BUG);
+  expect(await underWay).toMatchObject({ status: 'STATUS_SERVICE_UNAVAILABLE' });
+  pmus.frame();
+  expect(port.sent).toEqual([]);
+  await expectBalanced(running);
 });
 
 test('a command that crashes is resumed where it stood and goes out again; its neighbour is not touched', async () => {
