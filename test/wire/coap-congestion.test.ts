@@ -1,6 +1,7 @@
 import { TYPE } from '../../src/protocols/coap/message.js';
 import { firstOf, OPTION } from '../../src/protocols/coap/options.js';
-import { ack, OTHER, rst } from '../protocols/coap/lockstep.js';
+import { accountOf } from '../../src/routing/group.js';
+import { ack, CLIENT, OTHER, rst } from '../protocols/coap/lockstep.js';
 import { CONTENT, DEREGISTER, REGISTER, RTT_MS, sequenceOf, Stage } from '../protocols/coap/stage.js';
 
 const { confirmable: CON, nonConfirmable: NON } = TYPE;
@@ -123,6 +124,18 @@ describe('standard congestion control', () => {
     // Replacing one of the eight costs nothing more, and another endpoint has ids of its own.
     await stage.registers('07', 'stream/7');
     await stage.registers('08', 'stream/8', OTHER);
+    stage.binding.observers.closeAll('PEER_CLOSED');
+    await stage.closes();
+  });
+
+  test('a probe for which no message id is left is counted as dropped, not as delivered', async () => {
+    const stage = new Stage('standard');
+    await stage.registers('0a');
+    const { ids } = stage.wire.endpoint.peer(CLIENT);
+    while (ids.take(stage.wire.clock.monotonicUs()) !== undefined);
+    await stage.publishes();
+    const [delivery] = stage.site.deliveries;
+    expect(delivery && accountOf(delivery)).toMatchObject({ received: 1, delivered: 0, dropped: { 'send-failed': 1 } });
     stage.binding.observers.closeAll('PEER_CLOSED');
     await stage.closes();
   });

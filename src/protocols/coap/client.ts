@@ -5,7 +5,6 @@
  *
  * It works on an `Endpoint`, so one socket may serve and ask. Failures are values with a reason of a closed list.
  */
-import { coapCode } from '../../errors.js';
 import type { Address } from '../../network.js';
 import { blockBytes, blockOf, blockOption, LARGEST_EXPONENT, type Block } from './blocks.js';
 import type { Confirmable, Outcome } from './confirmable.js';
@@ -225,7 +224,3 @@ function blockOption2(response: CoapResponse): Block | undefined {
 
 const sameTag = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
   a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0;
-
-/** What a sentence of a refusal is read from: the diagnostic payload of an error response [RFC7252-5.5.2]. */
-export const diagnosticOf = ({ code, payload }: CoapResponse): string | undefined =>
-  code >= coapCode(4, 0) ? Buffer.from(payload).toString('utf8') : undefined;

@@ -192,6 +192,8 @@ export class ObserverPort extends Port {
         this.pacer.settled(endpoint.clock.monotonicUs(), outcome === 'acknowledged');
         if (outcome === 'reset') this.ended(relation, 'PEER_RESET');
         else if (outcome === 'timed-out') this.observers.close(this, 'PEER_TIMEOUT');
+        // It never left, and says so before `transmit` returns.
+        else if (outcome === 'out-of-ids') relation.delivery.drop('send-failed');
       },
     });
   }
