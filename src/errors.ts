@@ -83,3 +83,6 @@ export const refuse = (status: Status, detail: string): Refusal => ({ status, de
 export function isRefusal(value: unknown): value is Refusal {
   return typeof value === 'object' && value !== null && 'status' in value && 'detail' in value;
 }
+
+/** What a caught value says of itself, for a sentence. */
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -11,36 +11,7 @@ import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { assign, createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
 import type { Random } from '../random.js';
 import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
-
-/** What moves the bytes of a stream. Every call is answered by events, later. */
-export interface SourcePort {
-  /** False for a device that sends unasked: there is nobody to ask again. */
-  readonly isCommanded: boolean;
-  /** Drops a link that stands and opens one: CONNECTED or LOST. */
-  connect(): void;
-  /** CONFIGURED or UNANSWERED. */
-  requestConfiguration(): void;
-  /** FLOWING or SILENT. */
-  startData(): void;
-  stopData(): void;
-  /** Ends in order, and for good. */
-  close(): void;
-}
-
-/** What a port tells; see the port for the fine print. */
-export type PortEvent =
-  | { readonly type: 'CONNECTED' }
-  | { readonly type: 'CONFIGURED'; readonly pmus: readonly PmuDescriptor[]; readonly isNew: boolean }
-  | { readonly type: 'UNANSWERED' }
-  | { readonly type: 'OUTDATED' }
-  | { readonly type: 'FLOWING' }
-  | { readonly type: 'SILENT'; readonly silentMs: number }
-  | { readonly type: 'LOST'; readonly why: string };
-
-export interface PortSink {
-  event(event: PortEvent): void;
-  measurement(index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number): void;
-}
+import type { StreamEvent, StreamPort, StreamSink } from '../routing/stream.js';
 
 export type SourceState = 'idle' | 'connecting' | 'awaitingConfig' | 'streaming' | 'stale' | 'closed';
 
@@ -48,13 +19,13 @@ export type SourceState = 'idle' | 'connecting' | 'awaitingConfig' | 'streaming'
 export interface SourceOwner {
   /** A new configuration: each PMU becomes an application. Told again after a crash of the source. */
   onConfiguration(pmus: readonly PmuDescriptor[]): void;
-  /** See ClientSink.measurement of the protocol: index of the PMU in the configuration, instants in microseconds. */
+  /** See StreamSink. */
   onMeasurement(index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number): void;
   onState(state: SourceState): void;
 }
 
 export interface SourceOptions {
-  readonly open: (sink: PortSink) => SourcePort;
+  readonly open: (sink: StreamSink) => StreamPort;
   readonly owner: SourceOwner;
   /** The shared timer wheel's. */
   readonly schedule: (delayMs: number, run: () => void) => Cancel;
@@ -72,8 +43,8 @@ interface Measured {
   readonly quality: number;
 }
 
-export type SourceMessage = PortEvent | Measured | { readonly type: 'RETRY' };
-type SourceEvent = PortEvent | { readonly type: 'OPEN' } | { readonly type: 'RETRY' } | Dispose;
+export type SourceMessage = StreamEvent | Measured | { readonly type: 'RETRY' };
+type SourceEvent = StreamEvent | { readonly type: 'OPEN' } | { readonly type: 'RETRY' } | Dispose;
 
 const GIVE_UP_MS = 10_000;
 /** Times a configuration is asked for before the device is connected to anew. */
@@ -84,7 +55,7 @@ const LONGEST_DELAY_MS = 5_000;
 const JITTER = 0.2;
 
 interface SourceContext {
-  readonly port: SourcePort;
+  readonly port: StreamPort;
   readonly giveUpMs: number;
   /** Arms RETRY after the back-off that so many failures in a row ask for. */
   readonly backOff: (failures: number) => void;
@@ -98,7 +69,7 @@ interface SourceContext {
 
 type SourceInput = Pick<SourceContext, 'port' | 'giveUpMs' | 'backOff'>;
 
-export const sourceMachine = setup({
+const sourceMachine = setup({
   types: { context: {} as SourceContext, events: {} as SourceEvent, input: {} as SourceInput },
   actions: {
     connect: ({ context }) => context.port.connect(),

@@ -10,9 +10,10 @@
  * the bit. A data frame of another length is never guessed at: it is dropped and the configuration called outdated.
  */
 import type { Cancel, Clock } from '../../clock.js';
+import { reasonOf } from '../../errors.js';
 import type { Address, Network } from '../../network.js';
-import type { Measurement, PmuDescriptor } from '../../routing/measurement.js';
 import { QUALITY } from '../../routing/sample.js';
+import type { StreamPort, StreamSink } from '../../routing/stream.js';
 import type { StreamAddress } from './address.js';
 import { COMMANDS, encodeCommand } from './command.js';
 import { decodeConfiguration, reportingRate } from './configuration.js';
@@ -23,31 +24,6 @@ import { openLink, type Link } from './link.js';
 import { FrameMeasurement, streamOf, type PmuStream } from './measurement.js';
 import { STAT } from './stat.js';
 import { tagUs, TIME_QUALITY, usTag } from './time.js';
-
-export type ClientEvent =
-  | { readonly type: 'CONNECTED' }
-  /** A configuration holds from now on; not `isNew`: it is the one that held before. */
-  | { readonly type: 'CONFIGURED'; readonly pmus: readonly PmuDescriptor[]; readonly isNew: boolean }
-  /** The configuration asked for has not come in time. */
-  | { readonly type: 'UNANSWERED' }
-  /** The configuration does not hold any more, or soon will not. */
-  | { readonly type: 'OUTDATED' }
-  /** Data frames come: the first, or the first after SILENT. */
-  | { readonly type: 'FLOWING' }
-  /** None has come for that long; told again and again while it lasts. */
-  | { readonly type: 'SILENT'; readonly silentMs: number }
-  | { readonly type: 'LOST'; readonly why: string };
-
-export interface ClientSink {
-  event(event: ClientEvent): void;
-  /**
-   * @param index of the PMU in the configuration that holds
-   * @param measuredUs the tag, microseconds UTC
-   * @param arrivedUs monotonic clock, frame complete at our socket
-   * @param quality bits of QUALITY
-   */
-  measurement(index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number): void;
-}
 
 export interface ClientTiming {
   /** How long a configuration is waited for. */
@@ -65,7 +41,7 @@ const SILENT_PERIODS = 3;
 const COMMAND_TIME_BASE = 1_000_000;
 const NO_BYTES = new Uint8Array(0);
 
-export class StreamClient {
+export class StreamClient implements StreamPort {
   private readonly health = new StreamHealth();
   private link: Link | undefined;
   /** Counts connects and disconnects: an attempt that ends after its time is known by its number. */
@@ -86,7 +62,7 @@ export class StreamClient {
     private readonly address: StreamAddress,
     private readonly network: Network,
     private readonly clock: Clock,
-    private readonly sink: ClientSink,
+    private readonly sink: StreamSink,
     private readonly timing: ClientTiming = DEFAULT_TIMING,
   ) {}
 
@@ -125,7 +101,7 @@ export class StreamClient {
         this.health.connects++;
         this.sink.event({ type: 'CONNECTED' });
       },
-      (error: unknown) => lost(`no connection: ${error instanceof Error ? error.message : String(error)}`),
+      (error: unknown) => lost(`no connection: ${reasonOf(error)}`),
     );
   }
 

@@ -1,10 +1,10 @@
 import { systemClock } from '../../../src/clock.js';
 import { addressKey } from '../../../src/network.js';
-import type { ClientEvent } from '../../../src/protocols/c37118/client.js';
 import { encode } from '../../../src/protocols/c37118/codec.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
 import type { Configuration } from '../../../src/protocols/c37118/configuration.js';
 import { QUALITY } from '../../../src/routing/sample.js';
+import type { StreamEvent } from '../../../src/routing/stream.js';
 import { listenTo, tcpDevice, udpDevice, type Device, type Listening, type Script } from './device.js';
 import { frameAt, pmu, stream } from './stream.js';
 
@@ -14,8 +14,8 @@ const CHANGING = 0x0400;
 const PERIOD_US = 20_000;
 
 const is =
-  <Type extends ClientEvent['type']>(type: Type) =>
-  (event: ClientEvent): event is Extract<ClientEvent, { type: Type }> =>
+  <Type extends StreamEvent['type']>(type: Type) =>
+  (event: StreamEvent): event is Extract<StreamEvent, { type: Type }> =>
     event.type === type;
 
 interface Session extends Listening {

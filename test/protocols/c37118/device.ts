@@ -5,17 +5,13 @@
 import { systemNetwork, type Address, type TcpConnection } from '../../../src/network.js';
 import { systemClock } from '../../../src/clock.js';
 import { parseStreamAddress, type StreamAddress } from '../../../src/protocols/c37118/address.js';
-import {
-  StreamClient,
-  type ClientEvent,
-  type ClientTiming,
-  DEFAULT_TIMING,
-} from '../../../src/protocols/c37118/client.js';
+import { StreamClient, type ClientTiming, DEFAULT_TIMING } from '../../../src/protocols/c37118/client.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
 import { decode, encode } from '../../../src/protocols/c37118/codec.js';
 import type { Configuration } from '../../../src/protocols/c37118/configuration.js';
 import { isRefusal } from '../../../src/errors.js';
 import type { Measurement } from '../../../src/routing/measurement.js';
+import type { StreamEvent } from '../../../src/routing/stream.js';
 import { addressKey } from '../../../src/network.js';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -119,7 +115,7 @@ export interface Received {
 
 export interface Listening {
   readonly client: StreamClient;
-  readonly events: Notes<ClientEvent>;
+  readonly events: Notes<StreamEvent>;
   readonly received: Notes<Received>;
 }
 
@@ -131,10 +127,10 @@ export const addressOf = (uri: string): StreamAddress => {
 
 /** A client of stream 60 on the system's clock and network. */
 export function listenTo(uri: string, timing: Partial<ClientTiming> = {}): Listening {
-  const events = new Notes<ClientEvent>();
+  const events = new Notes<StreamEvent>();
   const received = new Notes<Received>();
   const sink = {
-    event: (event: ClientEvent) => events.add(event),
+    event: (event: StreamEvent) => events.add(event),
     measurement: (index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number) =>
       received.add({ index, measurement, measuredUs, arrivedUs, quality }),
   };
