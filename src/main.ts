@@ -2,7 +2,7 @@
 import { Broker } from './broker.js';
 import { systemClock } from './clock.js';
 import type { Config } from './config.js';
-import { refuse, type Refusal } from './errors.js';
+import { reasonOf, refuse, type Refusal } from './errors.js';
 import { coapListener, httpListener, shown } from './listeners.js';
 import { openLog } from './log.js';
 import { systemNetwork, type Address } from './network.js';
@@ -64,10 +64,7 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
       return refusal;
     }
   } catch (error) {
-    return refuse(
-      'STATUS_SERVICE_UNAVAILABLE',
-      `The broker could not start: ${error instanceof Error ? error.message : String(error)}.`,
-    );
+    return refuse('STATUS_SERVICE_UNAVAILABLE', `The broker could not start: ${reasonOf(error)}.`);
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
   void closed.then(() => {

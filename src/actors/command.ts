@@ -23,7 +23,7 @@ export type CommandMessage =
 type CommandEvent =
   { readonly type: 'DISPATCH' | 'CANCEL' | 'DEADLINE' | 'ACKNOWLEDGED' | 'EXECUTED' | 'REJECTED' } | Dispose;
 
-export const commandMachine = setup({ types: { events: {} as CommandEvent } }).createMachine({
+const commandMachine = setup({ types: { events: {} as CommandEvent } }).createMachine({
   id: 'command',
   initial: 'accepted',
   on: { DISPOSE: '.disposed' },

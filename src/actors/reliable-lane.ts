@@ -39,11 +39,6 @@ export class ReliableLane {
     private readonly schedule: Schedule,
   ) {}
 
-  /** Messages sent and not yet acknowledged. */
-  get unacknowledged(): number {
-    return this.kept.length;
-  }
-
   /** False: the lane is full, the session is being ended, and nothing was sent. */
   send(kind: ReliableKind, body: JsonObject): boolean {
     const bytes = JSON.stringify(body).length;

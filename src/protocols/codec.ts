@@ -4,7 +4,7 @@
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import secureJson from 'secure-json-parse';
-import { isRefusal, refuse, STATUSES, type Refusal } from '../errors.js';
+import { isRefusal, reasonOf, refuse, STATUSES, type Refusal } from '../errors.js';
 import { bareMediaType, FORMATS } from '../routing/format.js';
 import { isSuccess, type Body, type Content, type Json, type JsonObject, type Response } from '../routing/primitive.js';
 
@@ -65,8 +65,6 @@ export function readValue(mediaType: string, bytes: Uint8Array): Parsed | Refusa
     : { parsed: plain };
 }
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : 'unreadable');
-
 function plainValue(value: unknown, depth: number): Json | undefined {
   if (depth > MAX_DEPTH) return undefined;
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
@@ -103,7 +101,7 @@ export function writeContent(response: Response, accept: readonly string[]): Wri
 }
 
 /** Writes a representation as CBOR if that is what is asked for first, as JSON otherwise. */
-export function writeDocument(document: JsonObject, accept: readonly string[]): Written {
+function writeDocument(document: JsonObject, accept: readonly string[]): Written {
   for (const type of accept.map(bareMediaType)) {
     if (type === JSON_TYPE) break;
     if (type === CBOR_TYPE)

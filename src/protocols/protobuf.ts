@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
-import { refuse, type Refusal } from '../errors.js';
+import { reasonOf, refuse, type Refusal } from '../errors.js';
 
 /** Writes and reads one type of message. Field names are those of the schema in camel case. */
 export interface MessageCodec<Message extends object> {
@@ -27,8 +27,7 @@ export function messageCodec<Message extends object>(schema: string, type: strin
       try {
         return messageType.toObject(messageType.decode(bytes), PLAIN) as Message;
       } catch (error) {
-        const why = error instanceof Error ? error.message : 'unreadable';
-        return refuse('STATUS_BAD_REQUEST', `The bytes are not a ${type} message: ${why}.`);
+        return refuse('STATUS_BAD_REQUEST', `The bytes are not a ${type} message: ${reasonOf(error)}.`);
       }
     },
   };

@@ -62,7 +62,7 @@ function templateOf(descriptor: PmuDescriptor): Template {
 }
 
 /** `pmu-61/`: unique within the stream that carries the PMU. */
-export const baseName = ({ idCode }: PmuDescriptor): string => `pmu-${idCode}/`;
+const baseName = ({ idCode }: PmuDescriptor): string => `pmu-${idCode}/`;
 
 /** The records in the order of `numbersOf`. The first has a value in every pack: it carries the base fields. */
 function channelsOf({ phasors, analogs, digitals }: PmuDescriptor): readonly Channel[] {

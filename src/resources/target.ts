@@ -115,7 +115,7 @@ function none<T>(
 }
 
 /** The verbs a target takes. */
-export function verbsOf<T>(target: Target<T>): readonly Verb[] {
+function verbsOf<T>(target: Target<T>): readonly Verb[] {
   switch (target.kind) {
     case 'resource':
       return target.node.row.verbs;

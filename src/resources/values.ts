@@ -54,7 +54,7 @@ export const contact = simple(
 export const oneOf = (...words: readonly string[]): ValueType =>
   simple(`one of ${words.join(', ')}`, (value) => typeof value === 'string' && words.includes(value));
 
-export const listOf = (item: ValueType, fewest = 0): ValueType => {
+const listOf = (item: ValueType, fewest = 0): ValueType => {
   const expected = `a list of ${fewest > 0 ? `at least ${fewest}: ` : ''}${item.expected}`;
   return {
     expected,

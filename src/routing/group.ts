@@ -11,13 +11,11 @@ import type { Sample } from './sample.js';
 const SPACING_SLACK_US = 1_000;
 
 /** Why the router offered a sample to nobody. */
-export const REFUSED_REASONS = [
+export type RefusedReason =
   /** The same slot of the same source came twice; the first one won. */
-  'duplicate',
+  | 'duplicate'
   /** Its tag lies before one already delivered. */
-  'out-of-order',
-] as const;
-export type RefusedReason = (typeof REFUSED_REASONS)[number];
+  | 'out-of-order';
 
 interface Counters {
   offered: number;

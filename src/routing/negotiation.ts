@@ -50,7 +50,7 @@ function possibleFormats(projection: Projection, content: SampleContent | undefi
 }
 
 /** Whether stored content of any media type, known here or not, is what the asker accepts. */
-export const acceptsStored = (mediaType: string, accept: readonly string[]): boolean =>
+const acceptsStored = (mediaType: string, accept: readonly string[]): boolean =>
   accept.length === 0 || accept.some((type) => isAnything(type) || bareMediaType(type) === bareMediaType(mediaType));
 
 /** The bytes of a sample's content for one asker. */

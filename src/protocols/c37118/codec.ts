@@ -50,7 +50,7 @@ export function decode(
 }
 
 /** As `decode`, of a frame that `checkFrame` or the framer has let pass. */
-export function decodeChecked(
+function decodeChecked(
   bytes: Uint8Array,
   layoutOfStream?: (streamId: number) => StreamLayout | undefined,
 ): Frame | Malformed {

@@ -88,7 +88,7 @@ function singlePmuConfiguration(configuration: Configuration, pmu: PmuConfigurat
 }
 
 /** The data frame that holds one PMU of several: the same head with the PMU's id for the stream's, its block, a new CHK. */
-export function singlePmuFrame(frame: Uint8Array, { configuration }: StreamLayout, block: BlockLayout): Uint8Array {
+function singlePmuFrame(frame: Uint8Array, { configuration }: StreamLayout, block: BlockLayout): Uint8Array {
   if (configuration.pmus.length === 1) return frame;
   const head = { ...readHead(viewOf(frame)), streamId: block.pmu.idCode };
   return makeFrame('data', head, block.end - block.statAt, (view) => {

@@ -35,7 +35,7 @@ export type Malformed =
 export const isMalformed = (decoded: Message | Malformed): decoded is Malformed => 'kind' in decoded;
 
 export const isRequest = (code: number): boolean => code >= 0x01 && code <= 0x1f;
-export const isResponse = (code: number): boolean => code >= 0x40 && code <= 0xbf;
+const isResponse = (code: number): boolean => code >= 0x40 && code <= 0xbf;
 export const isSuccessCode = (code: number): boolean => code >>> 5 === 2;
 
 /** `2.05`. */

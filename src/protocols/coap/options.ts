@@ -86,7 +86,7 @@ const RULES: ReadonlyMap<number, OptionRule> = new Map([
 /** `Uri-Path`, or `option 9` for a number without a name here. */
 export const optionName = (number: number): string => RULES.get(number)?.name ?? `option ${number}`;
 
-export const isCritical = (number: number): boolean => (number & 1) === 1;
+const isCritical = (number: number): boolean => (number & 1) === 1;
 
 /** Not part of the cache key [RFC7252-5.4.6]: two requests that differ only in these are the same. */
 export const isNoCacheKey = (number: number): boolean => (number & 0x1e) === 0x1c;
@@ -152,7 +152,7 @@ const TWO_BYTES = 14;
 const ONE_BYTE_FROM = 13;
 const TWO_BYTES_FROM = 269;
 const HIGHEST_NUMBER = 65535;
-export const PAYLOAD_MARKER = 0xff;
+const PAYLOAD_MARKER = 0xff;
 
 /** Options and where they ended (the payload marker or the end of the datagram), or what was wrong with them. */
 export type DecodedOptions =

@@ -17,7 +17,7 @@ const LARGE_BYTES = 1_600;
 export const largeText = (): Buffer =>
   Buffer.from(Array.from({ length: LARGE_BYTES / 64 }, (_, line) => `line ${line} `.padEnd(63, '.') + '\n').join(''));
 
-export const plainLink: Omit<Link, 'path'> = { contentFormats: [], isObservable: false };
+const plainLink: Omit<Link, 'path'> = { contentFormats: [], isObservable: false };
 
 const notAllowed = (allow: readonly Operation[]): Response =>
   answer('STATUS_METHOD_NOT_ALLOWED', { allow, detail: `This resource takes ${allow.join(', ')}.` });

@@ -1,5 +1,6 @@
 /** Chooses the transport: uWebSockets.js where its native file loads, node:http and ws elsewhere. */
 import type { Clock } from '../../clock.js';
+import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { nodeTransport } from './node.js';
 import { DEFAULT_LIMITS, type Transport, type TransportLimits, type TransportName } from './transport.js';
@@ -28,9 +29,8 @@ export function openTransport({
     try {
       return uwsTransport(load(), limits, log, clock);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
       log.warn(
-        { reason },
+        { reason: reasonOf(error) },
         'uWebSockets.js does not load here: HTTP and WebSocket run on node:http and ws, at about twice the CPU',
       );
     }
