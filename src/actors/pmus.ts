@@ -16,7 +16,7 @@ import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { ResourceMessage } from './resource.js';
-import type { Node, Resources } from './resources.js';
+import { numberOf, type Node, type Resources } from './resources.js';
 
 /** Frames kept per PMU: what a late reader or a snapshot looks back on; a chart of more asks the history of a later reader. */
 const KEPT_S = 10;
@@ -175,7 +175,10 @@ export class StreamPmus {
     const containers = application.child('containers');
     if (!containers) return undefined;
     const standing = containers.child(id);
-    if (standing) return standing;
+    if (standing) {
+      this.redeclare(standing, reportingRate);
+      return standing;
+    }
     const durability = id === 'measurements' ? 'latest' : 'synced';
     const document = {
       container: {
@@ -187,6 +190,16 @@ export class StreamPmus {
     };
     const written = this.options.resources.create(containers, document, INTERNAL);
     return isRefusal(written) ? undefined : written.node;
+  }
+
+  /** A container shows the rate that its frames come at now. */
+  private redeclare(container: Node, reportingRate: number | undefined): void {
+    if (reportingRate === undefined || reportingRate < 1) return;
+    if (numberOf(container, 'reportingRate') === reportingRate) return;
+    const { resources, clock } = this.options;
+    const target = { kind: 'attribute', node: container, name: 'reportingRate', rest: [] } as const;
+    const act = { nowUs: clock.wallUs(), creator: INTERNAL };
+    if (!isRefusal(resources.tree.updateAttribute(target, { reportingRate }, act))) resources.updated(container);
   }
 
   private write(application: Node, container: string, document: JsonObject): void {

@@ -11,6 +11,7 @@ import {
   nodeAt,
   simulate,
   startBroker,
+  stream,
   subscribe,
   until,
   type RunningBroker,
@@ -168,6 +169,17 @@ test('the raw frame of one PMU of several decodes with its own configuration, an
   const senml = await http(running, 'GET', `${path}/${id}/content`);
   const frequency = (senml.json as unknown as { u?: string; v?: number }[]).find(({ u }) => u === 'Hz')?.v;
   expect(frame.blocks[0]?.frequency).toBeCloseTo(frequency ?? NaN, 4);
+});
+
+test('a configuration with another rate shows in the container, and moves those whose rate still divides it', async () => {
+  const running = await startBroker();
+  const pmus = stream(running, [1], 30);
+  const kept = await subscribe(running, measurements('pmu-1'), { rate: 10 });
+  const lost = await subscribe(running, measurements('pmu-1'), { rate: 15 });
+  pmus.reports(50);
+  const { json } = await http(running, 'GET', measurements('pmu-1'));
+  expect(json).toMatchObject({ container: { reportingRate: 50 } });
+  expect([kept.port.ended, lost.port.ended.map(({ ending }) => ending)]).toEqual([[], ['RATE_CHANGED']]);
 });
 
 test('a device that goes and comes again is found, and its PMUs keep their places', async () => {

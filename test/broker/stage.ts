@@ -240,6 +240,8 @@ export function stream(running: RunningBroker, idCodes: readonly number[], repor
   return {
     /** The next frame of every PMU. */
     frame,
+    /** The source says that it reports so often from now on. */
+    reports: (rate: number): void => pmus.configure(descriptors.map((each) => ({ ...each, reportingRate: rate }))),
     /** Frames of whole seconds, those left out that `isLost`. */
     run(seconds: number, isLost: (slot: number) => boolean = () => false): void {
       for (let slot = 0; slot < seconds * reportingRate; slot++) {
