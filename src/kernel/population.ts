@@ -30,9 +30,8 @@ export interface PopulationOptions<Message> {
   readonly log: Log;
   /** Whose cells stand again when the population itself is started again; nobody's where absent. */
   readonly members?: () => Iterable<string>;
-  /** Never restarted: what a crash ends is told here. */
+  /** Never restarted: a crash is a cell's end. */
   readonly isTemporary?: boolean;
-  readonly onCrash?: (key: string, error: unknown) => void;
 }
 
 interface Failures {
@@ -91,12 +90,11 @@ export class Population<Message> implements CellOwner<Message>, Supervised {
   }
 
   crashed(cell: Cell<Message>, error: unknown): void {
-    const { name, log, clock, isTemporary = false, onCrash } = this.options;
+    const { name, log, clock, isTemporary = false } = this.options;
     this.crashes++;
     log.error({ actor: `${name}/${cell.path}`, err: error }, 'an actor crashed; its supervisor takes over');
     if (isTemporary) this.end(cell.path);
     else this.scheduleRestart(cell, clock.monotonicUs());
-    onCrash?.(cell.path, error);
   }
 
   report(cell: Cell<Message>, error: unknown): void {
