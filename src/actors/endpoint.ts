@@ -66,7 +66,9 @@ export function endpointKind(options: EndpointOptions): CellKind<EndpointMessage
 }
 
 class EndpointBehaviour implements Behaviour<EndpointMessage> {
+  /** Those that stand: one that anybody ends leaves by itself. */
   private readonly deliveries = new Set<Delivery>();
+  private readonly forget = (delivery: Delivery): void => void this.deliveries.delete(delivery);
   private readonly lane: ReliableLane;
   private readonly lifecycle;
   private ending: Ending = 'CRASHED';
@@ -99,7 +101,6 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         if (this.lifecycle.state === 'congested') this.options.subscriptions.suspend(message.delivery);
         return;
       case 'UNSUBSCRIBE':
-        this.deliveries.delete(message.delivery);
         this.options.subscriptions.end(message.delivery, message.ending);
         return;
       case 'SEND':
@@ -122,7 +123,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const target = dispatcher.find(request);
     if (!('kind' in target)) return reply(target);
     const wanted = { terms, accept: request.accept, preferred: request.defaultFormat };
-    const delivery = subscriptions.subscribe(target, wanted, port);
+    const delivery = subscriptions.subscribe(target, wanted, port, this.forget);
     if (isRefusal(delivery)) return reply(refused(delivery));
     this.deliveries.add(delivery);
     const { generation } = this.cell;
@@ -133,7 +134,6 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
       // An empty container can be subscribed to: its first sample is still to come.
       const state = response.status === 'STATUS_NOT_FOUND' ? answer('STATUS_OK') : response;
       if (isSuccess(state)) return reply({ delivery, response: state });
-      this.deliveries.delete(delivery);
       subscriptions.end(delivery, 'UNSUBSCRIBED');
       reply(state);
     };
@@ -153,12 +153,11 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     this.lifecycle.dispose();
     const { subscriptions, port } = this.options;
     const hasCrashed = this.ending === 'CRASHED';
-    for (const delivery of this.deliveries) {
+    for (const delivery of [...this.deliveries]) {
       // A connection says it once, when it is closed; where there is none each observer would wait for ever.
       if (hasCrashed && !isReliable(port)) port.end(delivery, this.ending);
       subscriptions.end(delivery, this.ending);
     }
-    this.deliveries.clear();
     if (!hasCrashed) return;
     this.options.onClosed('CRASHED');
     if (isReliable(port)) port.close('CRASHED');

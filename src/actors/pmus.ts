@@ -196,10 +196,8 @@ export class StreamPmus {
   private redeclare(container: Node, reportingRate: number | undefined): void {
     if (reportingRate === undefined || reportingRate < 1) return;
     if (numberOf(container, 'reportingRate') === reportingRate) return;
-    const { resources, clock } = this.options;
     const target = { kind: 'attribute', node: container, name: 'reportingRate', rest: [] } as const;
-    const act = { nowUs: clock.wallUs(), creator: INTERNAL };
-    if (!isRefusal(resources.tree.updateAttribute(target, { reportingRate }, act))) resources.updated(container);
+    this.options.resources.update(target, { reportingRate }, INTERNAL);
   }
 
   private write(application: Node, container: string, document: JsonObject): void {

@@ -201,16 +201,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
   }
 
   private update(request: Request, target: FoundTarget): Response {
-    const { resources, clock } = this.options;
     const document = request.body ? request.body.document() : refuse('STATUS_BAD_REQUEST', 'An UPDATE needs a body.');
     if (isRefusal(document)) return refused(document);
-    const act = { nowUs: clock.wallUs(), creator: creatorOf(request) };
-    const written =
-      target.kind === 'attribute'
-        ? resources.tree.updateAttribute(target, document, act)
-        : resources.tree.update(target.node, document, act);
+    const written = this.options.resources.update(target, document, creatorOf(request));
     if (isRefusal(written)) return refused(written);
-    resources.updated(written.node);
     return answer('STATUS_OK', {
       etag: written.node.etag,
       ...(written.isAltered && { content: documentOf(written.node) }),

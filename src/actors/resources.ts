@@ -7,11 +7,13 @@
  *     remove ──> everything below, parents first: who subscribed to a container hears of it before his subscription goes too
  */
 import { parseTime, type Cancel, type Clock } from '../clock.js';
-import { isRefusal, type Refusal } from '../errors.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
 import { ResourceTree, type Written } from '../resources/tree.js';
+import { isObject } from '../resources/values.js';
+import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
@@ -77,8 +79,20 @@ export class Resources {
     return refusal;
   }
 
-  /** To be called after an UPDATE: the lease and the declared rate may have changed. */
-  updated(node: Node): void {
+  /** Writes a resource or one attribute of it anew; what follows from it, its lease and its rate, with it. */
+  update(target: FoundTarget, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
+    const declared = creator.kind === 'internal' ? document : keepDeclared(target, document);
+    if (isRefusal(declared)) return declared;
+    const act = { nowUs: this.options.clock.wallUs(), creator };
+    const written =
+      target.kind === 'attribute'
+        ? this.tree.updateAttribute(target, declared, act)
+        : this.tree.update(target.node, declared, act);
+    if (!isRefusal(written)) this.updated(written.node);
+    return written;
+  }
+
+  private updated(node: Node): void {
     this.lease(node);
     const contentInstances = node.child('contentInstances');
     const route = contentInstances && this.routes.get(contentInstances);
@@ -165,4 +179,21 @@ const NOBODY: ResourceEvents = { created: () => undefined, updated: () => {}, ra
 export function numberOf(node: Node, name: string): number | undefined {
   const value = node.attributes.get(name);
   return typeof value === 'number' ? value : undefined;
+}
+
+/**
+ * The reporting rate of a container that a PMU stream fills is the stream's own: an UPDATE may repeat it or leave it out, and
+ * the grid that subscribers are decimated on stays.
+ */
+function keepDeclared(target: FoundTarget, document: JsonObject): JsonObject | Refusal {
+  const { node } = target;
+  const rate = numberOf(node, 'reportingRate');
+  if (rate === undefined || node.creator.kind !== 'internal') return document;
+  const body = target.kind === 'attribute' ? document : document[node.type];
+  if (!isObject(body)) return document;
+  const isMeant = target.kind !== 'attribute' || target.name === 'reportingRate';
+  if (isMeant && body.reportingRate !== undefined && body.reportingRate !== rate) {
+    return refuse('STATUS_BAD_REQUEST', `container.reportingRate is what the source reports, ${rate}; leave it out.`);
+  }
+  return target.kind === 'attribute' ? document : { ...document, [node.type]: { ...body, reportingRate: rate } };
 }

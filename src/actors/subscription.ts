@@ -54,6 +54,8 @@ const TAKE_OVER: Readonly<Record<Mode, readonly ('OPEN' | 'SUSPEND')[]>> = {
 export interface SubscriptionRecord {
   readonly delivery: Delivery;
   readonly route: Route;
+  /** Whoever subscribed hears once that it is over, whoever ended it. */
+  readonly ended: (delivery: Delivery) => void;
 }
 
 export interface SubscriptionOptions {

@@ -63,12 +63,14 @@ export class Subscriptions {
   /**
    * Subscribes a port to what a path points at.
    *
+   * @param ended called once when the subscription is over, whoever ended it
    * @returns the delivery, still opening; 405 for what cannot be observed, 400 for a rate that is not to be had, 406 for a format
    */
   subscribe(
     target: FoundTarget,
     wanted: { readonly terms: Terms; readonly accept: readonly string[]; readonly preferred: ContentFormat },
     port: Port,
+    ended: (delivery: Delivery) => void = () => {},
   ): Delivery | Refusal {
     const projection = projectionOf(target);
     if (isRefusal(projection)) return projection;
@@ -85,7 +87,7 @@ export class Subscriptions {
     const delivery = new Delivery(port, projection, format, wanted.terms);
     this.options.router.subscribe(route, delivery, cadence);
     const id = randomId(this.options.random);
-    this.records.set(id, { delivery, route });
+    this.records.set(id, { delivery, route, ended });
     this.ids.set(delivery, id);
     this.population.activate(id);
     return delivery;
@@ -206,6 +208,7 @@ export class Subscriptions {
   }
 
   private close(id: string, delivery: Delivery, ending: Ending, account: Account): void {
+    this.records.get(id)?.ended(delivery);
     this.records.delete(id);
     this.ids.delete(delivery);
     this.population.end(id);

@@ -1,4 +1,5 @@
 /** What changes under a subscriber: the source's rate, the stream behind an application, the channel he listens on. */
+import { INTERNAL } from '../../src/resources/node.js';
 import type { Delivery } from '../../src/routing/delivery.js';
 import { FORMATS } from '../../src/routing/format.js';
 import { accountOf } from '../../src/routing/group.js';
@@ -77,6 +78,57 @@ describe('a source that reports at another rate', () => {
     expect(port.ended).toEqual([{ delivery: gone, ending: 'RATE_CHANGED' }]);
     expect(stays.membership?.group.cadence.periodS).toBe(0.1);
     expect(running.broker.subscriptions.population.size).toBe(1);
+  });
+});
+
+describe('a subscription that the broker ends', () => {
+  test('is over for its endpoint too: nothing of it is left on a long session', async () => {
+    const { running, ask } = await withContainer(30);
+    const { subscriptions, resources } = running.broker;
+    const over: Delivery[] = [];
+    const target = resources.tree.resolve(parsePath(LATEST) as readonly string[], 0);
+    if (target.kind === 'none') throw new Error(target.refusal.detail);
+    const wanted = { terms: {}, accept: [], preferred: FORMATS.senmlJson };
+    const delivery = subscriptions.subscribe(target, wanted, new RecordingPort(), (each) => over.push(each));
+    await ask('delete', LOAD);
+    expect(over).toEqual([delivery]);
+    expect(subscriptions.population.size).toBe(0);
+  });
+});
+
+describe('the reporting rate of a container that a PMU stream fills', () => {
+  const attached = async () => {
+    const stage = await withContainer(0.5);
+    const { resources } = stage.running.broker;
+    const containers = resources.tree.root.child('containers');
+    if (!containers) throw new Error('an sclBase without containers');
+    resources.create(containers, { container: { id: 'measurements', reportingRate: 30 } }, INTERNAL);
+    const path = '/m2m/containers/measurements';
+    const rate = (): unknown => containers.child('measurements')?.attributes.get('reportingRate');
+    return { ...stage, path, rate };
+  };
+
+  test('stays through an UPDATE that leaves it out or repeats it', async () => {
+    const { running, ask, path, rate } = await attached();
+    for (const container of [{ defaultRate: 5 }, { defaultRate: 5, reportingRate: 30 }]) {
+      expect(await ask('update', path, { container })).toMatchObject({ status: 'STATUS_OK' });
+      expect(rate()).toBe(30);
+    }
+    const [route] = [...running.broker.resources.allRoutes()].filter(({ sourceRate }) => sourceRate === 30);
+    expect(route?.path).toBe(path);
+  });
+
+  test('is not another’s to declare', async () => {
+    const { ask, path, rate } = await attached();
+    expect(await ask('update', path, { container: { reportingRate: 50 } })).toMatchObject({
+      status: 'STATUS_BAD_REQUEST',
+    });
+    expect(await ask('update', `${path}/reportingRate`, { reportingRate: 50 })).toMatchObject({
+      status: 'STATUS_BAD_REQUEST',
+      detail: expect.stringContaining('what the source reports, 30'),
+    });
+    expect(await ask('update', `${path}/defaultRate`, { defaultRate: 10 })).toMatchObject({ status: 'STATUS_OK' });
+    expect(rate()).toBe(30);
   });
 });
 
