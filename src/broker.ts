@@ -38,7 +38,8 @@ import { refused, type Request, type Response } from './routing/primitive.js';
 import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
 import type { Port } from './routing/delivery.js';
-import type { Refusal } from './errors.js';
+import { isRefusal, type Refusal } from './errors.js';
+import type { Store } from './store/store.js';
 
 /** Seconds; from the paper's protection class up to what only a lost clock explains. */
 const AGE_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -48,6 +49,7 @@ export interface Surroundings {
   readonly random: Random;
   readonly network: Network;
   readonly log: Log;
+  readonly store: Store;
 }
 
 /** A listener, made when the site it serves stands. */
@@ -88,7 +90,7 @@ export class Broker implements Site {
       (port, delivery, error) =>
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
-    const shared = { clock, random, log, schedule, router: this.router };
+    const shared = { clock, random, log, schedule, router: this.router, store: surroundings.store };
     this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
@@ -169,6 +171,8 @@ export class Broker implements Site {
 
   /** @param fatal called when restarting has not helped: the process should end with code 70 */
   async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
+    const rows = await this.surroundings.store.open();
+    if (isRefusal(rows)) return rows;
     await this.supervisor.start(fatal);
     for (const uri of this.config.pmu) {
       const refusal = this.sources.attachByUri(uri);
@@ -182,6 +186,7 @@ export class Broker implements Site {
     this.isReady = false;
     this.resources.closeAll();
     await this.supervisor.stop();
+    await this.surroundings.store.close();
   }
 
   /** Why the broker should not be given work; undefined when it is ready. */

@@ -1,9 +1,93 @@
-/** The disk, injected like time. */
-import { readFile } from 'node:fs/promises';
+/**
+ * The disk, injected like time. Everything is asynchronous: the main thread never waits for a disk. Failures reject with the
+ * system's error, whose `code` says which (ENOENT, ENOSPC, EIO).
+ */
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 
 export interface Disk {
-  /** The whole file; rejects with the system's error, ENOENT for one. */
+  /** The whole file. */
   read(path: string): Promise<Uint8Array>;
+  /** Names in a folder, in no order; none where there is no such folder. */
+  list(folder: string): Promise<readonly string[]>;
+  /** A folder with all above it; harmless where it stands. */
+  makeFolder(path: string): Promise<void>;
+  /** `create` refuses (EEXIST) what is there already; `write` and `read` want it to be there. */
+  open(path: string, how: 'read' | 'write' | 'create'): Promise<DiskFile>;
+  /** Replaces `to` in one step. */
+  rename(from: string, to: string): Promise<void>;
+  /** A file, or a folder with all below it; harmless where there is none. */
+  remove(path: string): Promise<void>;
+  /** After it, what was created, renamed or removed in the folder stays so through a power cut. */
+  syncFolder(path: string): Promise<void>;
 }
 
-export const systemDisk: Disk = { read: (path) => readFile(path) };
+export interface DiskFile {
+  /** Bytes now. */
+  size(): Promise<number>;
+  /** Fewer bytes than `length` only where the file ends. */
+  read(position: number, length: number): Promise<Uint8Array>;
+  /** All of `bytes`, or it rejects and any part of them may be there. They must not change until then. */
+  write(position: number, bytes: Uint8Array): Promise<void>;
+  /** After it, what was written stays through a power cut. Once it has rejected, nothing more can be believed of this descriptor. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `ENOSPC`, `EIO`: what the system calls the failure; undefined for an error that is not its own. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+const FLAGS = {
+  read: constants.O_RDONLY,
+  write: constants.O_RDWR,
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+} as const;
+
+export const systemDisk: Disk = {
+  read: (path) => readFile(path),
+  async list(folder) {
+    try {
+      return await readdir(folder);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw error;
+    }
+  },
+  async makeFolder(path) {
+    await mkdir(path, { recursive: true });
+  },
+  async open(path, how) {
+    const file = await open(path, FLAGS[how]);
+    return {
+      size: async () => (await file.stat()).size,
+      async read(position, length) {
+        const bytes = Buffer.allocUnsafe(length);
+        let got = 0;
+        while (got < length) {
+          const { bytesRead } = await file.read(bytes, got, length - got, position + got);
+          if (bytesRead === 0) break;
+          got += bytesRead;
+        }
+        return bytes.subarray(0, got);
+      },
+      async write(position, bytes) {
+        let put = 0;
+        while (put < bytes.length)
+          put += (await file.write(bytes, put, bytes.length - put, position + put)).bytesWritten;
+      },
+      sync: () => file.datasync(),
+      close: () => file.close(),
+    };
+  },
+  rename,
+  remove: (path) => rm(path, { recursive: true, force: true }),
+  async syncFolder(path) {
+    const folder = await open(path, constants.O_RDONLY);
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  },
+};

@@ -7,6 +7,7 @@ import { coapListener, httpListener, shown } from './listeners.js';
 import { openLog } from './log.js';
 import { systemNetwork, type Address } from './network.js';
 import { systemRandom } from './random.js';
+import { volatileStore } from './store/volatile-store.js';
 
 /** Restarting has not helped: the service manager's turn [sysexits: EX_SOFTWARE]. */
 const EXIT_BROKEN = 70;
@@ -34,7 +35,8 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
   const bound: { http?: Address; coap?: Address } = {};
   const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
-  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log };
+  const store = volatileStore(systemClock);
+  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
 
   let close: (exitCode: number) => void = () => {};

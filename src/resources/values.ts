@@ -3,13 +3,9 @@
  * A value is checked and then kept as it was sent; an object with an unknown member is refused, so nothing unseen is stored.
  */
 import { parseTime } from '../clock.js';
+import { isObject, type Json, type JsonObject } from '../json.js';
 
-/** Plain JSON; byte strings are base64 text. */
-export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
-export type JsonObject = { readonly [name: string]: Json | undefined };
-
-export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+export { isObject, type Json, type JsonObject };
 
 export interface ValueType {
   /** What is taken, to follow "it must be". */

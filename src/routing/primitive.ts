@@ -3,6 +3,7 @@
  * What one binding can do, all can.
  */
 import type { Refusal, Status } from '../errors.js';
+import type { Json, JsonObject } from '../json.js';
 import type { ContentFormat } from './format.js';
 
 export type Operation = 'create' | 'retrieve' | 'update' | 'delete' | 'notify';
@@ -10,9 +11,7 @@ export type BindingName = 'http' | 'coap' | 'ws';
 /** What travels on the reliable lane: acknowledged by the receiver, in order, never conflated. */
 export type ReliableKind = 'command' | 'alarm' | 'outcome';
 
-/** Plain JSON, which is also what CBOR bodies are read into; byte strings become base64 text before they get here. */
-export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
-export type JsonObject = { readonly [name: string]: Json | undefined };
+export type { Json, JsonObject };
 
 /** A request's body. The bytes are kept as they came; `document` reads them as JSON or CBOR when a representation is wanted. */
 export interface Body {

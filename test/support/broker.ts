@@ -7,6 +7,7 @@ import { coapListener, httpListener } from '../../src/listeners.js';
 import { silentLog } from '../../src/log.js';
 import { systemNetwork, type Address } from '../../src/network.js';
 import { systemRandom } from '../../src/random.js';
+import { volatileStore } from '../../src/store/volatile-store.js';
 
 export interface RunningBroker {
   readonly broker: Broker;
@@ -31,7 +32,14 @@ export async function startBroker(
   if (isRefusal(loaded)) throw new Error(loaded.detail);
   const at = new Map<string, Address>();
   const note = (name: string, address: Address): void => void at.set(name, address);
-  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log: silentLog, ...other };
+  const surroundings = {
+    clock: systemClock,
+    random: systemRandom,
+    network: systemNetwork,
+    log: silentLog,
+    store: volatileStore(other.clock ?? systemClock),
+    ...other,
+  };
   const broker = new Broker(loaded.config, surroundings, [httpListener(note), coapListener(note)]);
   const fatal: unknown[] = [];
   const refusal = await broker.start((error) => fatal.push(error));

@@ -21,7 +21,7 @@ const FLOORS: readonly (readonly (readonly string[])[])[] = [
   [['src/protocols/'], ['src/actors/']],
   [['src/routing/']],
   [['src/resources/'], ['src/kernel/'], ['src/store/']],
-  [root('clock', 'errors', 'log', 'metrics', 'config', 'config-file', 'network', 'random', 'disk')],
+  [root('clock', 'errors', 'json', 'log', 'metrics', 'config', 'config-file', 'network', 'random', 'disk')],
 ];
 
 const BINDINGS = ['http', 'coap', 'ws', 'c37118'].map((name) => `src/protocols/${name}/`);
