@@ -114,6 +114,10 @@ async function playDevice(shell: Shell, uri: string, { delay = 0, reject }: Devi
     return reject === undefined ? { state: 'executed' } : { state: 'rejected', reason: reject };
   });
   shell.print(`attached ${uri}`);
+  device.watch((news) => {
+    if (news.state === 'connected') shell.print(`attached ${uri} again`);
+    else if (news.reason.kind !== 'closed') shell.print(`${news.state}: ${news.reason.message}`);
+  });
   await Promise.race([device.closed, interruption(shell)]);
   await device.close();
 }
