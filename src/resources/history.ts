@@ -58,16 +58,19 @@ export interface Retention {
 }
 
 export class History<T> {
-  private slots: (InstanceRecord<T> | undefined)[] = new Array<undefined>(FIRST_CAPACITY).fill(undefined);
+  // Made with the first record: of a million containers many are empty.
+  private slots: (InstanceRecord<T> | undefined)[] = [];
   private first = 0;
   private held = 0;
   private heldBytes = 0;
   private ageUs: number;
   /** Only records with a name. */
-  private readonly named = new Map<string, InstanceRecord<T>>();
+  private named: Map<string, InstanceRecord<T>> | undefined;
   private highestTagUs = -Infinity;
   private lastRevision = 0;
   private lastChangeUs = 0;
+  /** Told of each record that leaves, whatever made it go. */
+  onForget?(record: InstanceRecord<T>): void;
 
   constructor(
     private readonly revisions: Revisions,
@@ -123,15 +126,17 @@ export class History<T> {
     }
     while (this.held > 0 && (this.held >= this.limits.count || this.heldBytes + sizeBytes > this.limits.bytes))
       this.evict();
-    if (this.held === this.slots.length) this.grow();
-    this.put(this.held, record);
-    this.held++;
-    this.heldBytes += sizeBytes;
-    if (name !== undefined) this.named.set(name, record);
-    else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
+    this.push(record);
     this.changed(createdUs);
     record.sequence = this.lastRevision;
     return undefined;
+  }
+
+  /** Takes back a record of an earlier run, with the `sequence` it had; to be called in their order, before the first `append`. */
+  restore(record: InstanceRecord<T>, sequence: number): void {
+    this.push(record);
+    record.sequence = this.lastRevision = sequence;
+    this.lastChangeUs = record.createdUs;
   }
 
   /** Evicts what is older than maxInstanceAge; to be called before anything is read. */
@@ -153,7 +158,7 @@ export class History<T> {
 
   /** The record of this id; of several with one time tag, the newest. */
   find(id: string): InstanceRecord<T> | undefined {
-    const named = this.named.get(id);
+    const named = this.named?.get(id);
     if (named) return named;
     const measuredUs = parseTime(id);
     if (measuredUs === undefined || formatTime(measuredUs) !== id) return undefined;
@@ -194,6 +199,15 @@ export class History<T> {
     this.slots[(this.first + position) & (this.slots.length - 1)] = record;
   }
 
+  private push(record: InstanceRecord<T>): void {
+    if (this.held === this.slots.length) this.grow();
+    this.put(this.held, record);
+    this.held++;
+    this.heldBytes += record.sizeBytes;
+    if (record.name !== undefined) (this.named ??= new Map()).set(record.name, record);
+    else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
+  }
+
   private evict(): void {
     const record = this.at(0);
     this.put(0, undefined);
@@ -201,10 +215,11 @@ export class History<T> {
     this.forget(record);
   }
 
-  private forget({ name, sizeBytes }: InstanceRecord<T>): void {
+  private forget(record: InstanceRecord<T>): void {
     this.held--;
-    this.heldBytes -= sizeBytes;
-    if (name !== undefined) this.named.delete(name);
+    this.heldBytes -= record.sizeBytes;
+    if (record.name !== undefined) this.named?.delete(record.name);
+    this.onForget?.(record);
   }
 
   private changed(nowUs: number): void {
@@ -223,7 +238,8 @@ export class History<T> {
   }
 
   private grow(): void {
-    const slots = new Array<InstanceRecord<T> | undefined>(this.slots.length * 2).fill(undefined);
+    const capacity = Math.max(FIRST_CAPACITY, this.slots.length * 2);
+    const slots = new Array<InstanceRecord<T> | undefined>(capacity).fill(undefined);
     for (let position = 0; position < this.held; position++) slots[position] = this.at(position);
     this.slots = slots;
     this.first = 0;

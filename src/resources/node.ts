@@ -7,11 +7,17 @@ import type { History } from './history.js';
 import type { TypeName, TypeRow } from './types.js';
 import type { Json } from './values.js';
 
-/** Who acts. The broker itself may exceed the limits that are set for everybody else. */
-export type Creator = { readonly kind: 'internal' } | { readonly kind: 'originator'; readonly id: string };
+/** Who acts. The broker itself may exceed the limits that are set for everybody else; `source` says for whom it acts, if for one. */
+export type Creator =
+  { readonly kind: 'internal'; readonly source?: string } | { readonly kind: 'originator'; readonly id: string };
 export const INTERNAL: Creator = { kind: 'internal' };
 
-const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
+/** Makes a collection that belongs to a resource when it is first looked at: of a million idle resources most never need theirs. */
+export interface Births<T> {
+  bear(collection: TypeName, parent: ResourceNode<T>): ResourceNode<T>;
+}
+
+export const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
 
 export class ResourceNode<T> {
   /** What was written or set at writing, by name; absent optional ones are not there. */
@@ -28,9 +34,10 @@ export class ResourceNode<T> {
     readonly id: string,
     readonly parent: ResourceNode<T> | undefined,
     readonly creator: Creator,
-    /** Microseconds since the epoch. */
-    readonly createdUs: number,
+    /** Microseconds since the epoch. Only `ResourceTree` sets it, to what an earlier run had. */
+    public createdUs: number,
     private ownRevision: number,
+    private readonly births: Births<T>,
   ) {
     this.ownModifiedUs = createdUs;
   }
@@ -65,12 +72,22 @@ export class ResourceNode<T> {
     return referenceOf(this.path);
   }
 
+  /** Its collections and what else stands below it. */
   get children(): Iterable<ResourceNode<T>> {
+    for (const name of this.row.collections) this.child(name);
+    return this.known;
+  }
+
+  /** The children without those collections that nobody has looked at: they are empty. */
+  get known(): Iterable<ResourceNode<T>> {
     return this.below?.values() ?? [];
   }
 
   child(id: string): ResourceNode<T> | undefined {
-    return this.below?.get(id);
+    const standing = this.below?.get(id);
+    if (standing) return standing;
+    const collection = this.row.collections.find((name) => name === id);
+    return collection && this.births.bear(collection, this);
   }
 
   /** Only `ResourceTree` changes what stands below a node. */
