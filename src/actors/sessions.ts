@@ -134,6 +134,10 @@ export class Sessions implements Lanes {
     return [...present, ...away].some((id) => this.send(id, message));
   }
 
+  toSession(session: string, kind: ReliableKind, body: ReliableBody): boolean {
+    return this.send(session, { kind, body });
+  }
+
   /** A port threw where no message is handled: its endpoint ends, and the peer comes again. */
   failed(port: Port, error: unknown): void {
     for (const { id, port: other } of this.connected.values()) {
