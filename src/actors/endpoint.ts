@@ -7,13 +7,14 @@
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
-import type { Delivery, Port } from '../routing/delivery.js';
+import type { Delivery, Port, ReliableWay } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
 import { readWord } from '../routing/command.js';
 import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
 import type { Peer, ReliableKind, ReliablePort, Session, Subscribed } from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
+import type { Alarms } from './alarms.js';
 import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
 import { ReliableLane } from './reliable-lane.js';
@@ -29,7 +30,12 @@ export type EndpointMessage =
     }
   | { readonly type: 'OPEN'; readonly delivery: Delivery }
   | { readonly type: 'UNSUBSCRIBE'; readonly delivery: Delivery; readonly ending: Ending }
-  | { readonly type: 'SEND'; readonly kind: ReliableKind; readonly body: JsonObject }
+  | {
+      readonly type: 'SEND';
+      readonly kind: ReliableKind;
+      readonly body: JsonObject;
+      readonly acknowledged?: () => void;
+    }
   | { readonly type: 'ACKNOWLEDGE'; readonly seq: number }
   | { readonly type: 'CLOSE'; readonly ending: Ending };
 
@@ -70,6 +76,8 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   private readonly deliveries = new Set<Delivery>();
   private readonly forget = (delivery: Delivery): void => void this.deliveries.delete(delivery);
   private readonly lane: ReliableLane;
+  private readonly way: ReliableWay = (body, acknowledged) =>
+    this.cell.tell({ type: 'SEND', kind: 'alarm', body, acknowledged });
   private readonly lifecycle;
   private ending: Ending = 'CRASHED';
 
@@ -104,7 +112,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         this.options.subscriptions.end(message.delivery, message.ending);
         return;
       case 'SEND':
-        this.lane.send(message.kind, message.body);
+        this.lane.send(message.kind, message.body, message.acknowledged);
         return;
       case 'ACKNOWLEDGE':
         this.lane.acknowledge(message.seq);
@@ -126,6 +134,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const delivery = subscriptions.subscribe(target, wanted, port, this.forget);
     if (isRefusal(delivery)) return reply(refused(delivery));
     this.deliveries.add(delivery);
+    if (isReliable(port)) delivery.way = this.way;
     const { generation } = this.cell;
     const accept = [delivery.format.mediaType];
     const settle = (response: Response): void => {
@@ -174,6 +183,7 @@ export class EndpointSession implements Session {
     private readonly peer: Peer,
     private readonly dispatcher: Dispatcher,
     private readonly commands: Commands,
+    private readonly alarms: Alarms,
   ) {}
 
   readonly request = (request: Request): Promise<Response> => this.dispatcher.dispatch(request, this.id);
@@ -195,7 +205,7 @@ export class EndpointSession implements Session {
   }
 
   receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined> {
-    return Promise.resolve(this.hear(kind, body));
+    return kind === 'alarm' ? this.alarms.word(this.peer, body) : Promise.resolve(this.hear(kind, body));
   }
 
   close(ending: Ending): void {
@@ -206,7 +216,7 @@ export class EndpointSession implements Session {
     if (kind !== 'outcome') {
       return refuse(
         'STATUS_NOT_IMPLEMENTED',
-        `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome".`,
+        `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome" and "alarm".`,
       );
     }
     const word = readWord(body);

@@ -26,6 +26,7 @@ export interface LaneOwner {
 interface Kept {
   readonly seq: number;
   readonly bytes: number;
+  readonly acknowledged: (() => void) | undefined;
 }
 
 export class ReliableLane {
@@ -39,15 +40,18 @@ export class ReliableLane {
     private readonly schedule: Schedule,
   ) {}
 
-  /** False: the lane is full, the session is being ended, and nothing was sent. */
-  send(kind: ReliableKind, body: JsonObject): boolean {
+  /**
+   * @param acknowledged called when the peer has it
+   * @returns false: the lane is full, the session is being ended, and nothing was sent
+   */
+  send(kind: ReliableKind, body: JsonObject, acknowledged?: () => void): boolean {
     const bytes = JSON.stringify(body).length;
     if (this.kept.length >= MAX_FRAMES || this.bytes + bytes > MAX_BYTES) {
       this.owner.overrun();
       return false;
     }
     const seq = ++this.lastSeq;
-    this.kept.push({ seq, bytes });
+    this.kept.push({ seq, bytes, acknowledged });
     this.bytes += bytes;
     this.owner.transmit(seq, kind, body);
     this.weigh();
@@ -56,8 +60,11 @@ export class ReliableLane {
 
   /** The peer has everything up to and including `seq`. */
   acknowledge(seq: number): void {
-    while (this.kept[0] !== undefined && this.kept[0].seq <= seq) this.bytes -= this.kept.shift()?.bytes ?? 0;
+    const count = this.kept.findIndex((kept) => kept.seq > seq);
+    const gone = this.kept.splice(0, count < 0 ? this.kept.length : count);
+    for (const { bytes } of gone) this.bytes -= bytes;
     this.weigh();
+    for (const { acknowledged } of gone) acknowledged?.();
   }
 
   dispose(): void {

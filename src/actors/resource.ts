@@ -26,6 +26,7 @@ import {
 } from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
+import { isAlarmsContainer } from './alarm-places.js';
 import type { Node, Resources } from './resources.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
@@ -41,6 +42,8 @@ export interface ResourceOptions {
   readonly measuredTimeOf: (mediaType: string, bytes: Uint8Array) => number | undefined;
   /** Takes a command over; its answer is the issuer's. */
   readonly command: (ask: Ask, commands: Node, body: Body) => void;
+  /** Takes over a report of an alarm, or an act on one. */
+  readonly alarm: (ask: Ask, alarms: Node, body: Body) => void;
 }
 
 /** Which actor answers for a target: its container's, or the resource's own. */
@@ -168,6 +171,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const container = contentInstances.parent;
     if (container?.id === COMMANDS_CONTAINER && container.parent?.parent?.type === 'application') {
       this.options.command(ask, contentInstances, body);
+      return undefined;
+    }
+    if (isAlarmsContainer(container)) {
+      this.options.alarm(ask, contentInstances, body);
       return undefined;
     }
     const { resources, router, clock, encoder, measuredTimeOf } = this.options;

@@ -52,7 +52,7 @@ const REVISION_STARTS = 2 ** 40;
 
 export class ResourceTree<T> {
   readonly root: ResourceNode<T>;
-  private readonly revisions: Revisions;
+  readonly revisions: Revisions;
   private readonly random: Random;
 
   constructor({ sclBaseId = 'm2m', random, nowUs }: TreeOptions) {
