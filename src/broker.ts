@@ -103,7 +103,11 @@ export class Broker implements Site {
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
     const shared = { clock, random, log, schedule, router: this.router, store: surroundings.store };
-    this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });
+    this.resources = new Resources({
+      ...shared,
+      encoder: sampleEncoder,
+      longPollHoldMs: config.longPollHoldS * 1000,
+    });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
@@ -210,19 +214,17 @@ export class Broker implements Site {
   async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
     const rows = await this.surroundings.store.open();
     if (isRefusal(rows)) return rows;
-    // Before the tree: a container's rules go on from where their alarms stand.
+    // Alarms before the tree: a container's rules go on from where their alarms stand.
     this.alarms.restore(rows.alarm);
+    this.resources.restore(rows.resource, rows.instance);
     const unfit = openOwnApplication(this.resources);
     if (unfit) return unfit;
     this.alarms.sweep();
     this.ownAlarms.start();
     await this.supervisor.start(fatal);
-    for (const uri of this.config.pmu) {
-      const refusal = this.sources.attachByUri(uri);
-      if (refusal) return refusal;
-    }
-    this.isReady = true;
-    return undefined;
+    const refusal = this.sources.configure(this.config.pmu);
+    this.isReady = refusal === undefined;
+    return refusal;
   }
 
   async stop(): Promise<void> {
@@ -236,7 +238,7 @@ export class Broker implements Site {
 
   /** Why the broker should not be given work; undefined when it is ready. */
   get unready(): string | undefined {
-    return this.isReady ? undefined : 'starting or stopping';
+    return this.isReady ? this.surroundings.store.trouble?.detail : 'starting or stopping';
   }
 
   tree(): Branch {
