@@ -45,7 +45,7 @@ const toldTo = ({ told }: { told: readonly { kind: string; body: JsonObject }[] 
 
 /** A store that says what it was given, and refuses while it is told to. */
 function watchedStore() {
-  const inner = volatileStore(systemClock);
+  const inner = volatileStore();
   const changes: Change[] = [];
   const audit: AuditEvent[] = [];
   const listeners: ((trouble: Trouble | undefined) => void)[] = [];
