@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { GridcastError } from '../client/error.js';
 import { UsageError } from './arguments.js';
 import { addAlarms } from './alarms.js';
+import { addAudit } from './audit.js';
 import { addCommand } from './command.js';
 import { addDemo } from './demo.js';
 import { addObserve } from './observe.js';
@@ -11,13 +12,26 @@ import { addRequests } from './request.js';
 import { addServe } from './serve.js';
 import { Exit, Interruption, type Shell } from './shell.js';
 import { addSim } from './sim.js';
+import { addStore } from './store.js';
 import { addTop } from './top.js';
 import { addTree } from './tree.js';
 
 const FAILED = 1;
 const MISUSED = 2;
 
-const COMMANDS = [addServe, addDemo, addSim, addRequests, addObserve, addCommand, addAlarms, addTree, addTop];
+const COMMANDS = [
+  addServe,
+  addDemo,
+  addSim,
+  addRequests,
+  addObserve,
+  addCommand,
+  addAlarms,
+  addTree,
+  addTop,
+  addStore,
+  addAudit,
+];
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
