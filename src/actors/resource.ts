@@ -6,6 +6,7 @@ import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, CellKind, Fault } from '../kernel/cell.js';
 import { randomId, type Random } from '../random.js';
+import type { InstanceRecord } from '../resources/history.js';
 import type { Creator } from '../resources/node.js';
 import { represent, resourceDocument } from '../resources/representation.js';
 import { etagOf } from '../resources/revision.js';
@@ -26,6 +27,7 @@ import {
 } from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
+import { readPage } from './instance-pages.js';
 import type { Node, Resources } from './resources.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
@@ -123,7 +125,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
   private retrieve(request: Request, target: Exclude<FoundTarget, { readonly kind: 'virtual' }>): Response {
     if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record)
       return this.readContent(request, target);
-    const shown = represent(target, { content: ({ value }) => shownContent(value) });
+    const content = ({ value }: InstanceRecord<Sample>) => shownContent(value);
+    const page = target.kind === 'resource' ? readPage(request, target.node, content) : undefined;
+    if (page) return page;
+    const shown = represent(target, { content });
     if (isRefusal(shown)) return refused(shown);
     const etag = etagOfTarget(target);
     return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
@@ -176,7 +181,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const { id, mediaType, bytes, attributes } = draft;
     const measuredUs = measuredTimeOf(mediaType, bytes) ?? clock.wallUs();
     const sample = new Sample({ kind: 'stored', mediaType, bytes }, measuredUs, clock.monotonicUs(), 0, encoder, id);
-    const refusal = resources.append(contentInstances, sample, bytes.length, attributes);
+    const refusal = resources.append(contentInstances, sample, bytes.length, attributes, ask.request.originator);
     if (refusal) return refused(refusal);
     const route = resources.routeOf(contentInstances);
     if (route) router.publish(route, sample);

@@ -32,6 +32,7 @@ export class InstanceRecord<T> {
    * @param sizeBytes contentSize: bytes of the decoded content
    * @param name id that was given or generated; absent: the time tag is the id
    * @param attributes what else the creator said: delayTolerance, contentTypes, searchStrings
+   * @param creator the originator; absent: the broker itself
    */
   constructor(
     readonly value: T,
@@ -40,6 +41,7 @@ export class InstanceRecord<T> {
     readonly sizeBytes: number,
     readonly name?: string,
     readonly attributes?: ReadonlyMap<string, Json>,
+    readonly creator?: string,
   ) {}
 
   get id(): string {
@@ -68,12 +70,15 @@ export class History<T> {
   private highestTagUs = -Infinity;
   private lastRevision = 0;
   private lastChangeUs = 0;
+  /** This history's own number: its cursors hold for no other. */
+  readonly epoch: number;
 
   constructor(
     private readonly revisions: Revisions,
     private limits: Retention,
   ) {
     this.ageUs = limits.ageS * US_PER_SECOND;
+    this.epoch = revisions.latest;
   }
 
   /** currentNrOfInstances. This and all other readings are as of the last `append` or `prune`. */
@@ -184,6 +189,17 @@ export class History<T> {
   newest(limit = Infinity): readonly InstanceRecord<T>[] {
     const length = Math.min(limit, this.held);
     return Array.from({ length }, (_, index) => this.at(this.held - length + index));
+  }
+
+  /** What came after the record of this sequence, whether that is still here or not; oldest first. */
+  *after(sequence: number): Generator<InstanceRecord<T>> {
+    let [from, to] = [0, this.held];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.at(middle).sequence > sequence) to = middle;
+      else from = middle + 1;
+    }
+    for (; from < this.held; from++) yield this.at(from);
   }
 
   private at(position: number): InstanceRecord<T> {

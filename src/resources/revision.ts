@@ -15,6 +15,11 @@ export class Revisions {
   next(): number {
     return ++this.last;
   }
+
+  /** The last that was given. */
+  get latest(): number {
+    return this.last;
+  }
 }
 
 export const etagOf = (revision: number): string => (revision % ETAG_COUNT).toString(ETAG_RADIX);

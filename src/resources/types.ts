@@ -10,7 +10,7 @@ import { instanceFields, type InstanceContent } from './instance.js';
 import type { InstanceRecord } from './history.js';
 import type { ResourceNode } from './node.js';
 import * as v from './values.js';
-import type { Json, ValueType } from './values.js';
+import type { Json, JsonObject, ValueType } from './values.js';
 
 export type Verb = 'create' | 'retrieve' | 'update' | 'delete';
 export type Presence = 'M' | 'O' | 'NP' | 'NA' | 'M*' | '-';
@@ -19,6 +19,8 @@ export type Presence = 'M' | 'O' | 'NP' | 'NA' | 'M*' | '-';
 export interface Reading<T> {
   /** The content to show of an instance; a record without one is shown as metadata. */
   content(record: InstanceRecord<T>): InstanceContent | undefined;
+  /** Which instances a query is answered with, in place of the newest. */
+  readonly page?: { readonly instances: readonly JsonObject[]; readonly next: string | undefined };
 }
 
 interface AttributeOptions {
@@ -224,9 +226,13 @@ export const TYPES = define({
       attribute('contentInstanceCollection', v.record({}), 'NA/NA/M', {
         derived: ({ history }, reading) => ({
           contentInstance:
-            history?.newest(SHOWN_INSTANCES).map((record) => instanceFields(record, reading.content(record))) ?? [],
+            reading.page?.instances ??
+            history?.newest(SHOWN_INSTANCES).map((record) => instanceFields(record, reading.content(record))) ??
+            [],
         }),
       }),
+      // Path and query of the page that follows.
+      attribute('next', v.uri, 'NA/NA/O', { origin: 'gridcast', derived: (_, reading) => reading.page?.next }),
       instanceReference('latest'),
       instanceReference('oldest'),
       ...references('subscriptions'),
