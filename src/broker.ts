@@ -91,7 +91,11 @@ export class Broker implements Site {
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
     const shared = { clock, random, log, schedule, router: this.router, store: surroundings.store };
-    this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });
+    this.resources = new Resources({
+      ...shared,
+      encoder: sampleEncoder,
+      longPollHoldMs: config.longPollHoldS * 1000,
+    });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
     this.sessions = new Sessions({
@@ -173,13 +177,11 @@ export class Broker implements Site {
   async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
     const rows = await this.surroundings.store.open();
     if (isRefusal(rows)) return rows;
+    this.resources.restore(rows.resource, rows.instance);
     await this.supervisor.start(fatal);
-    for (const uri of this.config.pmu) {
-      const refusal = this.sources.attachByUri(uri);
-      if (refusal) return refusal;
-    }
-    this.isReady = true;
-    return undefined;
+    const refusal = this.sources.configure(this.config.pmu);
+    this.isReady = refusal === undefined;
+    return refusal;
   }
 
   async stop(): Promise<void> {
@@ -191,7 +193,7 @@ export class Broker implements Site {
 
   /** Why the broker should not be given work; undefined when it is ready. */
   get unready(): string | undefined {
-    return this.isReady ? undefined : 'starting or stopping';
+    return this.isReady ? this.surroundings.store.trouble?.detail : 'starting or stopping';
   }
 
   tree(): Branch {

@@ -7,8 +7,9 @@ import type { History } from './history.js';
 import type { TypeName, TypeRow } from './types.js';
 import type { Json } from './values.js';
 
-/** Who acts. The broker itself may exceed the limits that are set for everybody else. */
-export type Creator = { readonly kind: 'internal' } | { readonly kind: 'originator'; readonly id: string };
+/** Who acts. The broker itself may exceed the limits that are set for everybody else; `source` says for whom it acts, if for one. */
+export type Creator =
+  { readonly kind: 'internal'; readonly source?: string } | { readonly kind: 'originator'; readonly id: string };
 export const INTERNAL: Creator = { kind: 'internal' };
 
 const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
@@ -28,8 +29,8 @@ export class ResourceNode<T> {
     readonly id: string,
     readonly parent: ResourceNode<T> | undefined,
     readonly creator: Creator,
-    /** Microseconds since the epoch. */
-    readonly createdUs: number,
+    /** Microseconds since the epoch. Only `ResourceTree` sets it, to what an earlier run had. */
+    public createdUs: number,
     private ownRevision: number,
   ) {
     this.ownModifiedUs = createdUs;
