@@ -14,6 +14,7 @@
  *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
  */
 import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
+import { Archives } from './actors/archives.js';
 import { Commands } from './actors/commands.js';
 import { Resources } from './actors/resources.js';
 import { Sessions } from './actors/sessions.js';
@@ -29,6 +30,7 @@ import { openMetrics, type Metrics } from './metrics.js';
 import type { Network } from './network.js';
 import type { Random } from './random.js';
 import { sampleEncoder } from './protocols/sample-encoder.js';
+import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
@@ -39,6 +41,7 @@ import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
 import type { Port } from './routing/delivery.js';
 import { isRefusal, type Refusal } from './errors.js';
+import type { HistoryPlace } from './store/history-log.js';
 import type { Store } from './store/store.js';
 
 /** Seconds; from the paper's protection class up to what only a lost clock explains. */
@@ -50,6 +53,8 @@ export interface Surroundings {
   readonly network: Network;
   readonly log: Log;
   readonly store: Store;
+  /** Where containers keep their history on disk; undefined: nowhere. */
+  readonly history?: HistoryPlace;
 }
 
 /** A listener, made when the site it serves stands. */
@@ -64,6 +69,7 @@ export class Broker implements Site {
   readonly sessions: Sessions;
   readonly commands: Commands;
   readonly sources: Sources;
+  readonly archives: Archives;
   private readonly population: Population<ResourceMessage>;
   private readonly dispatcher: Dispatcher;
   private readonly supervisor: Supervisor;
@@ -117,6 +123,12 @@ export class Broker implements Site {
       measuredTimeOf,
       command: this.commands.accept,
     });
+    this.archives = new Archives({
+      ...shared,
+      encoder: sampleEncoder,
+      place: surroundings.history,
+      readMeasurement: measurementReader(),
+    });
     this.population = new Population({ name: 'resources', kind: () => kind, clock, random, log });
     this.sources = new Sources({
       ...shared,
@@ -132,8 +144,11 @@ export class Broker implements Site {
           ? this.subscriptions.openResource(node)
           : node.type === 'application'
             ? this.sources.attach(node)
-            : undefined,
+            : node.type === 'container'
+              ? this.archives.attach(node)
+              : undefined,
       updated: (node) => {
+        if (node.type === 'container') this.archives.retain(node);
         if (node.type === 'application') this.sources.reattach(node);
       },
       rated: (contentInstances) => {
@@ -144,7 +159,10 @@ export class Broker implements Site {
         if (channel) this.subscriptions.closeChannel(channel);
         if (node.type === 'subscription') this.subscriptions.closeResource(node, ending);
         if (node.type === 'application') this.sources.detach(node);
-        if (node.type === 'contentInstances') this.subscriptions.closeRoute(node, ending);
+        if (node.type === 'contentInstances') {
+          this.subscriptions.closeRoute(node, ending);
+          this.archives.detach(node);
+        }
         this.population.end(node.reference);
       },
     });
@@ -177,7 +195,9 @@ export class Broker implements Site {
   async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
     const rows = await this.surroundings.store.open();
     if (isRefusal(rows)) return rows;
+    await this.archives.log?.open();
     this.resources.restore(rows.resource, rows.instance);
+    this.archives.log?.settle();
     await this.supervisor.start(fatal);
     const refusal = this.sources.configure(this.config.pmu);
     this.isReady = refusal === undefined;
@@ -188,6 +208,7 @@ export class Broker implements Site {
     this.isReady = false;
     this.resources.closeAll();
     await this.supervisor.stop();
+    await this.archives.log?.close();
     await this.surroundings.store.close();
   }
 

@@ -2,11 +2,13 @@
 import { Broker } from './broker.js';
 import { systemClock } from './clock.js';
 import type { Config } from './config.js';
+import { systemDisk } from './disk.js';
 import { reasonOf, refuse, type Refusal } from './errors.js';
 import { coapListener, httpListener, shown } from './listeners.js';
 import { openLog } from './log.js';
 import { systemNetwork, type Address } from './network.js';
 import { systemRandom } from './random.js';
+import { openLevel } from './store/level.js';
 import { volatileStore } from './store/volatile-store.js';
 
 /** Restarting has not helped: the service manager's turn [sysexits: EX_SOFTWARE]. */
@@ -36,7 +38,8 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const bound: { http?: Address; coap?: Address } = {};
   const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
   const store = volatileStore();
-  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store };
+  const history = { disk: systemDisk, folder: `${config.data}/history`, openIndex: openLevel };
+  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store, history };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
 
   let close: (exitCode: number) => void = () => {};

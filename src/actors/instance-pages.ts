@@ -22,14 +22,22 @@ export function readPage(
   { query: parameters, binding }: Request,
   contentInstances: Node,
   content: Reading<Sample>['content'],
-): Response | undefined {
+): Response | Promise<Response> | undefined {
   const { history } = contentInstances;
   const query = history && readInstanceQuery(parameters);
   if (!query) return undefined;
   if (isRefusal(query)) return refused(query);
-  const stale = checkCursor(query.after, history.epoch);
+  const { archive, epoch } = history;
+  const stale = checkCursor(query.after, archive?.epoch ?? epoch);
   if (stale) return refused(stale);
   const page = new Page(query, formOf(query, PAGE_BYTES[binding], content));
+  if (archive) {
+    return archive
+      .fill(query, page)
+      .then((refusal) =>
+        refusal ? refused(refusal) : pageAnswer(contentInstances, parameters, page, page.next(archive.epoch), content),
+      );
+  }
   for (const record of history.after(query.after?.ordinal ?? 0)) if (!page.offer(record, record.sequence)) break;
   return pageAnswer(contentInstances, parameters, page, page.next(history.epoch), content);
 }

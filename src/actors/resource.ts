@@ -6,6 +6,7 @@ import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, CellKind, Fault } from '../kernel/cell.js';
 import { randomId, type Random } from '../random.js';
+import type { Archive } from '../resources/archive.js';
 import type { InstanceRecord } from '../resources/history.js';
 import type { Creator } from '../resources/node.js';
 import { represent, resourceDocument } from '../resources/representation.js';
@@ -72,6 +73,11 @@ export const FAULTS: Readonly<Record<Fault, Refusal>> = {
 /** For the store to be well again: it is tried several times a second. */
 const RETRY_AFTER_S = 1;
 
+const KEPT_ON_DISK = refuse(
+  'STATUS_FORBIDDEN',
+  'What a container keeps on disk goes by its limits or with the container, not one by one.',
+);
+
 /** Bytes a frame's record is counted with: its form as SenML is not made before somebody reads it. */
 const MEASUREMENT_BYTES = 128;
 
@@ -117,7 +123,13 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.channel(target.node).ask(request.signal, ask.reply);
       return undefined;
     }
-    if (request.op === 'retrieve') return this.retrieve(request, target);
+    if (request.op === 'retrieve') {
+      const response = this.retrieve(request, target);
+      if (!(response instanceof Promise)) return response;
+      // From the disk: neither state nor order of this actor is touched by it.
+      void response.catch(() => refused(FAULTS.crashed)).then(ask.reply);
+      return undefined;
+    }
     const refusal = isDurable(request, target.node) ? this.options.resources.kept.refusal : undefined;
     if (refusal) return notNow(refusal);
     switch (request.op) {
@@ -131,7 +143,12 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     }
   }
 
-  private retrieve(request: Request, target: Exclude<FoundTarget, { readonly kind: 'virtual' }>): Response {
+  private retrieve(
+    request: Request,
+    target: Exclude<FoundTarget, { readonly kind: 'virtual' }>,
+  ): Response | Promise<Response> {
+    if (target.kind === 'instance' && !target.record && target.node.history?.archive)
+      return this.retrieveArchived(request, target, target.node.history.archive);
     if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record)
       return this.readContent(request, target);
     const content = ({ value }: InstanceRecord<Sample>) => shownContent(value);
@@ -141,6 +158,22 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (isRefusal(shown)) return refused(shown);
     const etag = etagOfTarget(target);
     return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
+  }
+
+  private async retrieveArchived(
+    request: Request,
+    target: InstanceTarget<Sample>,
+    archive: Archive<Sample>,
+  ): Promise<Response> {
+    const record = await archive.find(target.by === 'id' ? { id: target.id } : target.by);
+    if (isRefusal(record)) return refused(record);
+    const found = { ...target, record };
+    if (record && target.rest.join('/') === 'content') {
+      const content = contentFor(record.value, request.accept, request.defaultFormat);
+      return isRefusal(content) ? refused(content) : answer('STATUS_OK', { content: { kind: 'bytes', ...content } });
+    }
+    const shown = represent(found, { content: ({ value }) => shownContent(value) });
+    return isRefusal(shown) ? refused(shown) : answer('STATUS_OK', { content: shown });
   }
 
   private readContent(request: Request, target: InstanceTarget<Sample>): Response {
@@ -227,6 +260,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
 
   private remove(target: FoundTarget): Response {
     const { resources, clock } = this.options;
+    if (target.kind === 'instance' && target.node.history?.archive) return refused(KEPT_ON_DISK);
     if (target.kind !== 'instance') resources.remove(target.node);
     else if (!target.record || !target.node.history?.delete(target.record, clock.wallUs())) {
       return refused(refuse('STATUS_NOT_FOUND', 'There is no such contentInstance any more.'));

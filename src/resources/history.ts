@@ -9,6 +9,7 @@
  */
 import { formatTime, parseTime } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
+import type { Archive } from './archive.js';
 import type { Revisions } from './revision.js';
 import type { Json } from './values.js';
 
@@ -57,6 +58,8 @@ export interface Retention {
   readonly bytes: number;
   /** maxInstanceAge. */
   readonly ageS: number;
+  /** Most bytes of one content; default `bytes`. */
+  readonly contentBytes?: number;
 }
 
 export class History<T> {
@@ -73,6 +76,8 @@ export class History<T> {
   private lastChangeUs = 0;
   /** This history's own number: its cursors hold for no other. */
   readonly epoch: number;
+  /** Where the container keeps its instances on disk. */
+  archive: Archive<T> | undefined;
   /** Told of each record that leaves, whatever made it go. */
   onForget?(record: InstanceRecord<T>): void;
 
@@ -86,12 +91,12 @@ export class History<T> {
 
   /** currentNrOfInstances. This and all other readings are as of the last `append` or `prune`. */
   get count(): number {
-    return this.held;
+    return this.archive?.count ?? this.held;
   }
 
   /** currentByteSize. */
   get byteSize(): number {
-    return this.heldBytes;
+    return this.archive?.byteSize ?? this.heldBytes;
   }
 
   get oldest(): InstanceRecord<T> | undefined {
@@ -119,10 +124,11 @@ export class History<T> {
    */
   append(record: InstanceRecord<T>): Refusal | undefined {
     const { sizeBytes, createdUs, name } = record;
-    if (sizeBytes > this.limits.bytes) {
+    const { bytes, contentBytes = bytes } = this.limits;
+    if (sizeBytes > contentBytes) {
       return refuse(
         'STATUS_BAD_REQUEST',
-        `The content has ${sizeBytes} bytes; maxByteSize of the container is ${this.limits.bytes}.`,
+        `The content has ${sizeBytes} bytes; maxByteSize of the container is ${contentBytes}.`,
       );
     }
     this.prune(createdUs);
@@ -134,6 +140,7 @@ export class History<T> {
     this.push(record);
     this.changed(createdUs);
     record.sequence = this.lastRevision;
+    this.archive?.push(record);
     return undefined;
   }
 

@@ -26,7 +26,15 @@ export class Page<T> {
     private readonly query: InstanceQuery,
     private readonly form: PageForm<T>,
   ) {
-    this.behind = query.after?.ordinal;
+    this.clear();
+  }
+
+  /** Begins anew. */
+  clear(): void {
+    this.instances.length = 0;
+    this.bytes = 0;
+    this.isCut = false;
+    this.behind = this.query.after?.ordinal;
   }
 
   /** The next record in order, whether it is meant or not. False: the page is full without it. */

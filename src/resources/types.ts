@@ -30,6 +30,8 @@ interface AttributeOptions {
   readonly unset?: Json;
   /** Smallest and largest value; what lies outside is moved to the limit, not refused. */
   readonly clamp?: readonly [number, number];
+  /** In their place for a container that keeps its instances on disk. */
+  readonly onDisk?: { readonly default: Json | undefined; readonly clamp: readonly [number, number] };
   /** The same for a dateTime, in seconds from now; the past is refused. */
   readonly lifetimeS?: readonly [number, number];
   /** Peers: when one of them is given, the default of the others is their largest value. */
@@ -86,6 +88,12 @@ const LIFETIME_S = [MINUTE_S, 30 * DAY_S] as const;
 const INSTANCES = { default: 20, clamp: [1, 200] } as const;
 const BYTES = { default: 20_480, clamp: [10, 1_024_000] } as const;
 const AGE_S = { clamp: [DAY_S, 365 * DAY_S] } as const;
+/** On disk: as much as a year of a fast PMU. What says nothing has a GiB, so that no disk is filled for lack of a word. */
+const ON_DISK = {
+  instances: { default: 10_000_000_000, clamp: [1, 10_000_000_000] },
+  bytes: { default: 2 ** 30, clamp: [10, 2 ** 40] },
+  ageS: { default: undefined, clamp: [MINUTE_S, 3_650 * DAY_S] },
+} as const;
 /** Instances shown in one contentInstanceCollection, the newest: as many as an originator's container can hold. */
 const SHOWN_INSTANCES = INSTANCES.clamp[1];
 
@@ -135,6 +143,7 @@ const instanceReference = (which: 'latest' | 'oldest'): AttributeRow =>
   });
 
 const RETENTION = ['maxNrOfInstances', 'maxByteSize', 'maxInstanceAge'];
+const STORAGES = ['memory', 'disk'];
 const DURABILITIES = ['latest', 'grouped', 'synced'];
 const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'];
 
@@ -203,15 +212,25 @@ export const TYPES = define({
       S(),
       ...T,
       N,
-      attribute('maxNrOfInstances', v.long, 'O/O/M*', { ...INSTANCES, together: RETENTION }),
-      attribute('maxByteSize', v.long, 'O/O/M*', { ...BYTES, together: RETENTION }),
-      attribute('maxInstanceAge', v.long, 'O/O/M*', AGE_S),
+      attribute('maxNrOfInstances', v.long, 'O/O/M*', {
+        ...INSTANCES,
+        onDisk: ON_DISK.instances,
+        together: RETENTION,
+      }),
+      attribute('maxByteSize', v.long, 'O/O/M*', { ...BYTES, onDisk: ON_DISK.bytes, together: RETENTION }),
+      attribute('maxInstanceAge', v.long, 'O/O/M*', { ...AGE_S, onDisk: ON_DISK.ageS }),
       // Samples per second: what a subscriber gets who asks for none, the most he may ask for, what the publisher declares.
       attribute('defaultRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
       attribute('highestRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
       attribute('reportingRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
       // What a 201 promises: in memory, on disk within 100 ms, on disk.
       attribute('durability', v.oneOf(...DURABILITIES), 'O/O/M*', { default: 'synced', origin: 'gridcast' }),
+      // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
+      attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', {
+        default: 'memory',
+        unset: 'memory',
+        origin: 'gridcast',
+      }),
       ...references('contentInstances', 'subscriptions'),
     ],
   },

@@ -187,7 +187,7 @@ describe('the type table', () => {
   test('marks what is not in the standard', () => {
     const ours = cases(({ origin }) => origin === 'gridcast').map(([type, name]) => `${type}.${name}`);
     expect(ours).toEqual([
-      ...['defaultRate', 'highestRate', 'reportingRate', 'durability'].map((name) => `container.${name}`),
+      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'storage'].map((name) => `container.${name}`),
       ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });
