@@ -110,11 +110,18 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       resources: this.resources,
     });
+    const observeCommand = this.metrics.histogram(
+      'gridcast_command_seconds',
+      'From the acceptance of a command to its outcome',
+      ['state'],
+      AGE_BUCKETS_S,
+    );
     this.commands = new Commands({
       ...shared,
       resources: this.resources,
       encoder: sampleEncoder,
       lanes: this.sessions,
+      onOver: (state, seconds) => observeCommand({ state }, seconds),
     });
     const kind = resourceKind({
       ...shared,
@@ -198,6 +205,7 @@ export class Broker implements Site {
     await this.archives.log?.open();
     this.resources.restore(rows.resource, rows.instance);
     this.archives.log?.settle();
+    this.commands.restore(rows.command);
     await this.supervisor.start(fatal);
     const refusal = this.sources.configure(this.config.pmu);
     this.isReady = refusal === undefined;

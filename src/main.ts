@@ -8,8 +8,9 @@ import { coapListener, httpListener, shown } from './listeners.js';
 import { openLog } from './log.js';
 import { systemNetwork, type Address } from './network.js';
 import { systemRandom } from './random.js';
+import { lockFolder } from './store/folder-lock.js';
+import { JournalStore } from './store/journal-store.js';
 import { openLevel } from './store/level.js';
-import { volatileStore } from './store/volatile-store.js';
 
 /** Restarting has not helped: the service manager's turn [sysexits: EX_SOFTWARE]. */
 const EXIT_BROKEN = 70;
@@ -37,9 +38,10 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
   const bound: { http?: Address; coap?: Address } = {};
   const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
-  const store = volatileStore();
+  const machine = { clock: systemClock, random: systemRandom, network: systemNetwork, disk: systemDisk, log };
+  const store = new JournalStore({ ...machine, folder: config.data, lock: lockFolder });
   const history = { disk: systemDisk, folder: `${config.data}/history`, openIndex: openLevel };
-  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store, history };
+  const surroundings = { ...machine, store, history };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
 
   let close: (exitCode: number) => void = () => {};
