@@ -98,8 +98,9 @@ export class Sessions implements Lanes {
       return refuse('STATUS_SERVICE_UNAVAILABLE', 'No session can be opened now; try again in a second.');
     }
     // After the welcome, which the binding sends when this returns.
-    if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
-    if ('sendReliable' in port) this.options.schedule(0, () => commands.tellIssuer(peer.originator));
+    const afterWelcome = (run: () => void): void => void cell.own(this.options.schedule(0, run));
+    if (peer.attach.length > 0) afterWelcome(() => this.attach(id, peer, commands));
+    if ('sendReliable' in port) afterWelcome(() => commands.tellIssuer(peer.originator));
     const lost = (cause: Ending): void => count(this.losses, cause);
     return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, alarms, lost);
   }
