@@ -138,8 +138,9 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       lanes: this.sessions,
       onOver: (state, seconds) => observeCommand({ state }, seconds),
-      onExecutedLate: ({ application, command }) => this.ownAlarms.executedLate(application, command.commandId),
     });
+    this.commands.onExecutedLate = ({ application, command }) =>
+      this.ownAlarms.executedLate(application, command.commandId);
     const kind = resourceKind({
       ...shared,
       resources: this.resources,
