@@ -11,7 +11,7 @@ import { checkStore } from '../../src/store/check.js';
 import { lockFolder } from '../../src/store/folder-lock.js';
 import { JournalStore } from '../../src/store/journal-store.js';
 import { TABLES, type Row, type Table, type Writing } from '../../src/store/store.js';
-import { encodeSegmentHeader } from '../../src/store/segment.js';
+import { encodeSegmentHeader, FORMAT_VERSION } from '../../src/store/segment.js';
 import { readTrail, verifyTrail } from '../../src/store/trail.js';
 import { MemoryDisk } from '../support/memory-disk.js';
 import { during, openStore, plain, settle, type OpenStore } from '../support/store.js';
@@ -241,8 +241,10 @@ describe('a store on a journal', () => {
     const owners = new Owners(open);
     await owners.put('resource', 'b', row(2));
     await settle(open.clock, 200);
-    // Without the formats: nothing old is left.
-    const { rows } = await openStore(disk.crash());
+    const after = disk.crash();
+    const state = [...after.contents()].filter(([path]) => path.includes('/state/'));
+    expect(state.map(([, bytes]) => Buffer.from(bytes).readUInt32LE(4))).toEqual(state.map(() => FORMAT_VERSION));
+    const { rows } = await openStore(after, { formats }); // the archive keeps what it has
     expect(plain(rows).resource).toEqual([
       ['a', { document: { newName: 1 } }],
       ['b', { document: { n: 2 } }],
