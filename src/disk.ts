@@ -3,7 +3,9 @@
  * system's error, whose `code` says which (ENOENT, ENOSPC, EIO).
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 export interface Disk {
   /** The whole file. */
@@ -36,7 +38,9 @@ export interface DiskFile {
 
 /** `ENOSPC`, `EIO`: what the system calls the failure; undefined for an error that is not its own. */
 export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
 
 const FLAGS = {
   read: constants.O_RDONLY,
@@ -91,3 +95,6 @@ export const systemDisk: Disk = {
     }
   },
 };
+
+/** A new folder among the system's temporary ones; its maker removes it. */
+export const temporaryFolder = (name: string): Promise<string> => mkdtemp(join(tmpdir(), `${name}-`));

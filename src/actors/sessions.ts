@@ -2,7 +2,7 @@
  * Who is connected: the endpoints' population, which session speaks for which application, and the way from a command to its
  * device and from an outcome to its issuer.
  */
-import type { Clock } from '../clock.js';
+import type { Cancel, Clock } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
@@ -39,6 +39,8 @@ interface Connected {
   readonly peer: Peer;
   readonly port: Port | ReliablePort;
   readonly commands: Commands;
+  /** Of what it begins with when it has been welcomed. */
+  cancelStart: Cancel;
 }
 
 /** An endpoint that is gone, and why. */
@@ -89,15 +91,15 @@ export class Sessions implements Lanes {
       }
     }
     const id = randomId(this.options.random);
-    this.connected.set(id, { id, peer, port, commands });
+    const connected: Connected = { id, peer, port, commands, cancelStart: () => {} };
+    this.connected.set(id, connected);
     const cell = this.population.activate(id);
     if (cell.state === 'stopped') {
       this.connected.delete(id);
       return refuse('STATUS_SERVICE_UNAVAILABLE', 'No session can be opened now; try again in a second.');
     }
     // After the welcome, which the binding sends when this returns.
-    if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
-    if ('sendReliable' in port) this.options.schedule(0, () => commands.tellIssuer(peer.originator));
+    if ('sendReliable' in port) connected.cancelStart = this.options.schedule(0, () => this.begin(connected));
     const lost = (cause: Ending): void => count(this.losses, cause);
     return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, lost);
   }
@@ -143,13 +145,13 @@ export class Sessions implements Lanes {
     }
   }
 
-  /** The newest session is its applications' device: what waits for it goes out. */
-  private attach(id: string, peer: Peer, commands: Commands): void {
-    if (!this.connected.has(id)) return;
+  /** The newest session is its applications' device: what waits for it goes out, and so do outcomes that its originator waits for. */
+  private begin({ id, peer, commands }: Connected): void {
     const applications = peer.attach.map(pathText);
     for (const application of applications)
       this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
     for (const application of applications) commands.deviceAttached(application);
+    commands.tellIssuer(peer.originator);
   }
 
   private setDetached({ id, peer, commands }: Connected, isDetached: boolean): void {
@@ -192,8 +194,9 @@ export class Sessions implements Lanes {
     });
   }
 
-  private close({ id, peer, commands }: Connected, ending: Ending): void {
+  private close({ id, peer, commands, cancelStart }: Connected, ending: Ending): void {
     if (!this.connected.delete(id)) return;
+    cancelStart();
     this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
       const left = (this.devices.get(application) ?? []).filter((other) => other !== id);

@@ -9,7 +9,13 @@
  */
 import { systemClock, type Clock } from '../clock.js';
 import { randomId, systemRandom } from '../random.js';
-import { COMMANDS_CONTAINER, DEFAULT_DEADLINE_MS, isCommandState, type CommandState } from '../routing/command.js';
+import {
+  COMMAND_STATES,
+  COMMANDS_CONTAINER,
+  DEFAULT_DEADLINE_MS,
+  isCommandState,
+  type CommandState,
+} from '../routing/command.js';
 import type { Json } from '../routing/primitive.js';
 import { jsonOf, member, type Client, type ClientOptions, type ClientRequest } from './client.js';
 import { GridcastError } from './error.js';
@@ -103,9 +109,14 @@ export async function* command(
     if (!isHeard && !isLast(last)) read();
     while (!isLast(last)) {
       const news = await inbox.take();
+<<<<<<< HEAD
       // What is read may be older than what was told; that it was selected is no news of its operate.
       if (ORDER.indexOf(news.state) <= ORDER.indexOf(last.state)) continue;
       if (news.state === 'selected' && action !== 'select') continue;
+=======
+      // What is read may be older than what was told.
+      if (COMMAND_STATES.indexOf(news.state) <= COMMAND_STATES.indexOf(last.state)) continue;
+>>>>>>> main
       last = news;
       yield news;
     }

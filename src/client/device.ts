@@ -27,11 +27,12 @@ export async function attachDevice(uri: string, handle: CommandHandler, options:
   const target = parseTarget(uri);
   const { clock = systemClock, ledger, recall } = options;
   let attached: (client: Promise<WsClient>) => void = () => {};
-  const client = new Promise<WsClient>((resolve) => (attached = resolve));
+  // A promise: the first command may come in one packet with the welcome.
+  const opened = new Promise<WsClient>((resolve) => (attached = resolve));
   const desk = new CommandDesk({
     handle,
     clock,
-    say: async (word) => (await client).tell('outcome', { ...word }),
+    say: async (word) => (await opened).tell('outcome', { ...word }),
     ...(ledger && { ledger }),
     ...(recall && { recall }),
   });
@@ -47,6 +48,11 @@ export async function attachDevice(uri: string, handle: CommandHandler, options:
       },
     }),
   );
+<<<<<<< HEAD
   const opened = await client;
   return { closed: opened.closed, watch: (listener) => opened.watch(listener), close: () => opened.close() };
+=======
+  const client = await opened;
+  return { closed: client.closed, watch: (listener) => client.watch(listener), close: () => client.close() };
+>>>>>>> main
 }
