@@ -49,8 +49,6 @@ export interface CommandNews {
 const OUTCOMES: readonly CommandState[] = ['executed', 'rejected', 'cancelled', 'expired', 'unknown', 'executedLate'];
 
 const POLL_INTERVAL_MS = 100;
-const ORDER: readonly CommandState[] = ['accepted', 'dispatched', 'acknowledged', 'selected', ...OUTCOMES];
-
 /** At the deadline the broker decides by itself; this much later nobody has decided. */
 const GRACE_MS = 5_000;
 
@@ -109,14 +107,9 @@ export async function* command(
     if (!isHeard && !isLast(last)) read();
     while (!isLast(last)) {
       const news = await inbox.take();
-<<<<<<< HEAD
       // What is read may be older than what was told; that it was selected is no news of its operate.
-      if (ORDER.indexOf(news.state) <= ORDER.indexOf(last.state)) continue;
-      if (news.state === 'selected' && action !== 'select') continue;
-=======
-      // What is read may be older than what was told.
       if (COMMAND_STATES.indexOf(news.state) <= COMMAND_STATES.indexOf(last.state)) continue;
->>>>>>> main
+      if (news.state === 'selected' && action !== 'select') continue;
       last = news;
       yield news;
     }

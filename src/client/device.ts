@@ -48,11 +48,6 @@ export async function attachDevice(uri: string, handle: CommandHandler, options:
       },
     }),
   );
-<<<<<<< HEAD
-  const opened = await client;
-  return { closed: opened.closed, watch: (listener) => opened.watch(listener), close: () => opened.close() };
-=======
   const client = await opened;
   return { closed: client.closed, watch: (listener) => client.watch(listener), close: () => client.close() };
->>>>>>> main
 }

@@ -159,14 +159,10 @@ describe.each(['gridcast.v1', 'gridcast.v1+json'] as const)('over %s', (subproto
     const port = Number(new URL(first.ws).port);
     const heard: string[] = [];
     const listen = ({ broker }: RunningBroker): void => {
-<<<<<<< HEAD
-      broker.commands.word = async (_peer, { commandId }) => void heard.push(commandId);
-=======
       broker.commands.word = (_peer, { commandId }) => {
         heard.push(commandId);
         return Promise.resolve(undefined);
       };
->>>>>>> main
     };
     listen(first);
     const one = await client(first.ws, { subprotocol, attach: [FEEDER] });
@@ -185,13 +181,8 @@ test('a word that the broker cannot take now is told again until it can', async 
   const running = await startBroker();
   await feeder(running);
   let refusals = 0;
-<<<<<<< HEAD
-  running.broker.commands.word = async () =>
-    ++refusals === 1 ? { status: 'STATUS_SERVICE_UNAVAILABLE', detail: 'Not now.' } : undefined;
-=======
   running.broker.commands.word = () =>
     Promise.resolve(++refusals === 1 ? { status: 'STATUS_SERVICE_UNAVAILABLE', detail: 'Not now.' } : undefined);
->>>>>>> main
   const { client: one } = await client(running.ws, { attach: [FEEDER] });
   const words = ['a', 'b'].map((commandId) => one.tell('outcome', { commandId, state: 'executed' }));
   await Promise.all(words);
