@@ -85,7 +85,7 @@ export interface Step {
 }
 
 /**
- * Walks all frames of the segments that hold entries from `from` on; with Infinity, of the last one. What is before that is
+ * Walks all frames of the segments that hold entries from `from` on; with 0 of all there are, with Infinity of the last one. What is before that is
  * not read.
  *
  * @returns undefined where nothing has begun
@@ -99,7 +99,7 @@ export async function* walkJournal(
 ): AsyncGenerator<Step, JournalEnd | undefined> {
   const begun = segments.filter(hasBegun);
   const [oldest] = begun;
-  if (oldest && oldest.beginning.first > from)
+  if (from > 0 && oldest && oldest.beginning.first > from)
     throw new Damage(oldest.path, 0, `the entries from ${from} to ${oldest.beginning.first - 1} are missing before it`);
   let end: JournalEnd | undefined;
   for (const [index, segment] of begun.entries()) {
