@@ -1,0 +1,118 @@
+/**
+ * One simulation: a broker, devices, operators and faults, all of them drawn from one seed. Work and faults for a while, then
+ * calm, in which everything that was accepted has to come to its end.
+ */
+import { volatileStore } from '../../src/store/volatile-store.js';
+import { BrokerHost, type StoreMaker } from './broker-host.js';
+import { Device } from './device.js';
+import { Faults } from './faults.js';
+import { inspectAccounts, inspectCommands } from './inspection.js';
+import { Operator } from './operator.js';
+import { Peer } from './peer.js';
+import { HostClock, Life } from './timeline.js';
+import { World } from './world.js';
+
+const SECOND_US = 1_000_000;
+/** Work and faults; then nothing new. */
+const STORM_US = 45 * SECOND_US;
+/** The longest deadline, a reboot, a reconnection: by then everything is over. */
+const CALM_US = 30 * SECOND_US;
+const SETTING_UP_US = 5 * SECOND_US;
+
+export interface Outcome {
+  readonly seed: number;
+  /** Equal seeds give equal ones. */
+  readonly hash: string;
+  readonly virtualS: number;
+  readonly events: number;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly kinds: readonly string[];
+  /** The sentence of the invariant that does not hold, or of an exception. */
+  readonly failure: string | undefined;
+  readonly tail: readonly string[];
+}
+
+export interface SimulationOptions {
+  readonly everyLine?: (line: string) => void;
+}
+
+export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Outcome> {
+  const world = new World(seed, options.everyLine);
+  const { timeline, chance, model } = world;
+  const stores: StoreMaker = { make: volatileStore, cutPower: () => {}, killed: () => {} };
+  const broker = new BrokerHost(world, chance.fork('broker'), stores, (running) =>
+    inspectCommands(running.broker, model),
+  );
+  const run = async (untilUs: number): Promise<void> => {
+    while (world.failure === undefined && (await timeline.step(untilUs))) {
+      const { up } = broker;
+      if (!up) continue;
+      try {
+        inspectCommands(up.broker, model);
+        inspectAccounts(up.broker, model);
+      } catch (error) {
+        world.fail(error);
+      }
+    }
+  };
+
+  const names = ['device-1', 'device-2'];
+  setUp(world, broker, names);
+  await run(SETTING_UP_US);
+  const devices = names.map((name) => new Device(world, chance.fork(name), broker, name));
+  const operators = ['op1', 'op2'].map((name) => new Operator(world, chance.fork(name), broker, devices, name));
+  const peers = () => [...devices.map(({ session }) => session), ...operators.flatMap((operator) => operator.peers)];
+  const faults = new Faults(world, chance.fork('faults'), { broker, devices, peers }, [
+    'broker killed',
+    'broker without power',
+  ]);
+  await run(SETTING_UP_US + STORM_US);
+  world.isCalm = true;
+  world.note('world', 'calm');
+  for (const device of devices) device.fragility = 0;
+  await run(SETTING_UP_US + STORM_US + CALM_US);
+  if (world.failure === undefined) {
+    try {
+      model.settled();
+    } catch (error) {
+      world.fail(error);
+    }
+  }
+  broker.dispose();
+  await timeline.step(timeline.nowUs);
+  return {
+    seed,
+    hash: world.trace.hash,
+    virtualS: timeline.nowUs / SECOND_US,
+    events: timeline.events,
+    kinds: faults.kinds,
+    figures: { commands: model.commands.size, refusals: model.refusals, lives: broker.lives },
+    failure: world.failure === undefined ? undefined : sentenceOf(world.failure),
+    tail: world.trace.tail,
+  };
+}
+
+/** The applications of the devices, with their containers. */
+function setUp(world: World, broker: BrokerHost, names: readonly string[]): void {
+  const life = new Life(world.timeline, new HostClock(), 0);
+  const peer = new Peer(world, world.chance.fork('engineer'), life, broker, {
+    name: 'engineer',
+    originator: 'engineer',
+    hear: () => {},
+    welcomed: () => {
+      for (const name of names) {
+        peer.request('create', '/m2m/applications', { application: { appId: name } }, () =>
+          peer.request('create', `/m2m/applications/${name}/containers`, { container: { id: 'commands' } }, () => {}),
+        );
+      }
+    },
+  });
+  life.after(SETTING_UP_US / 2000, () => peer.leave());
+}
+
+const sentenceOf = (failure: unknown): string =>
+  failure instanceof Error
+    ? failure.constructor.name === 'Violation'
+      ? failure.message
+      : (failure.stack ?? failure.message)
+    : String(failure);
