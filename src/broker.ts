@@ -91,7 +91,11 @@ export class Broker implements Site {
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
     const shared = { clock, random, log, schedule, router: this.router, store: surroundings.store };
-    this.resources = new Resources({ ...shared, longPollHoldMs: config.longPollHoldS * 1000 });
+    this.resources = new Resources({
+      ...shared,
+      encoder: sampleEncoder,
+      longPollHoldMs: config.longPollHoldS * 1000,
+    });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
     this.sessions = new Sessions({
@@ -173,6 +177,7 @@ export class Broker implements Site {
   async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
     const rows = await this.surroundings.store.open();
     if (isRefusal(rows)) return rows;
+    this.resources.restore(rows.resource, rows.instance);
     await this.supervisor.start(fatal);
     for (const uri of this.config.pmu) {
       const refusal = this.sources.attachByUri(uri);

@@ -35,7 +35,7 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
   const bound: { http?: Address; coap?: Address } = {};
   const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
-  const store = volatileStore(systemClock);
+  const store = volatileStore();
   const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
 

@@ -17,6 +17,7 @@ import { bareMediaType, FORMATS } from '../routing/format.js';
 import { contentFor } from '../routing/negotiation.js';
 import {
   answer,
+  isSuccess,
   parsePath,
   refused,
   type Body,
@@ -66,6 +67,9 @@ export const FAULTS: Readonly<Record<Fault, Refusal>> = {
   full: refuse('STATUS_SERVICE_UNAVAILABLE', 'Too many requests wait for this resource; ask again in a second.'),
 };
 
+/** For the store to be well again: it is tried several times a second. */
+const RETRY_AFTER_S = 1;
+
 /** Bytes a frame's record is counted with: its form as SenML is not made before somebody reads it. */
 const MEASUREMENT_BYTES = 128;
 
@@ -83,8 +87,12 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.store(message);
       return;
     }
+    const { request, reply } = message;
     const response = this.handle(message);
-    if (response) message.reply(response);
+    if (!response) return;
+    if (request.op === 'retrieve' || !isSuccess(response)) reply(response);
+    // A success promises that what was changed is as durable as its container says.
+    else this.options.resources.kept.commit((refusal) => reply(refusal ? notNow(refusal) : response));
   }
 
   /** The fast path: latest value and ring. The router has the sample already, or gets it next; neither waits for the other. */
@@ -107,9 +115,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.channel(target.node).ask(request.signal, ask.reply);
       return undefined;
     }
+    if (request.op === 'retrieve') return this.retrieve(request, target);
+    const refusal = isDurable(request, target.node) ? this.options.resources.kept.refusal : undefined;
+    if (refusal) return notNow(refusal);
     switch (request.op) {
-      case 'retrieve':
-        return this.retrieve(request, target);
       case 'create':
       case 'notify':
         return this.create(ask, target.node);
@@ -225,6 +234,15 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (!channel) throw new Error(`${node.reference} has no channel`);
     return channel;
   }
+}
+
+const notNow = (refusal: Refusal): Response => refused(refusal, { retryAfterS: RETRY_AFTER_S });
+
+/** Whether what a request changes is promised to survive a restart: all but contents of a container that promises memory alone. */
+function isDurable({ op }: Request, { type, parent, attributes }: Node): boolean {
+  if (type === 'contentInstances') return parent?.attributes.get('durability') !== 'latest';
+  if (op !== 'create' && op !== 'notify') return true;
+  return type === 'container' ? attributes.get('durability') !== 'latest' : type !== 'notificationChannel';
 }
 
 const creatorOf = ({ originator }: Request): Creator => ({ kind: 'originator', id: originator });

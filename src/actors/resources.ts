@@ -8,6 +8,7 @@
  */
 import { parseTime, type Cancel, type Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
+import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
@@ -17,8 +18,11 @@ import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
-import type { Sample } from '../routing/sample.js';
+import type { Sample, SampleEncoder } from '../routing/sample.js';
+import type { Rows, Store } from '../store/store.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
+import { restoreTree } from './tree-rows.js';
+import { TreeStore } from './tree-store.js';
 
 export type Node = ResourceNode<Sample>;
 
@@ -37,12 +41,16 @@ export interface ResourcesOptions {
   readonly router: Router;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
   readonly schedule: Schedule;
+  readonly store: Store;
+  readonly encoder: SampleEncoder;
   readonly longPollHoldMs: number;
 }
 
 export class Resources {
   readonly tree: ResourceTree<Sample>;
+  readonly kept: TreeStore;
   /** By contentInstances. */
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
@@ -51,6 +59,25 @@ export class Resources {
 
   constructor(private readonly options: ResourcesOptions) {
     this.tree = new ResourceTree<Sample>({ random: options.random, nowUs: options.clock.wallUs() });
+    this.kept = new TreeStore(this.tree, options.store, options.clock);
+  }
+
+  /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
+  restore(resources: Rows, instances: Rows): void {
+    const nodes = restoreTree(this.tree, resources, instances, this.options);
+    this.kept.put(this.tree.root);
+    for (const node of nodes) this.open(node, true);
+    const nowUs = this.options.clock.wallUs();
+    for (const node of nodes) {
+      const untilUs = expiryOf(node);
+      if (untilUs !== undefined && untilUs <= nowUs && this.isThere(node)) this.remove(node, 'LEASE_EXPIRED');
+    }
+    for (const node of nodes) {
+      const refusal = this.isThere(node) ? this.events.created(node) : undefined;
+      if (!refusal) continue;
+      this.options.log.warn({ resource: node.reference, detail: refusal.detail }, 'not restored');
+      this.remove(node);
+    }
   }
 
   listen(events: ResourceEvents): void {
@@ -72,11 +99,15 @@ export class Resources {
   create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
     const written = this.tree.create(collection, document, { nowUs: this.options.clock.wallUs(), creator });
     if (isRefusal(written)) return written;
-    this.open(written.node);
-    const refusal = this.events.created(written.node);
-    if (!refusal) return written;
-    this.remove(written.node);
-    return refusal;
+    const { node } = written;
+    this.open(node);
+    const refusal = this.events.created(node);
+    if (refusal) {
+      this.remove(node);
+      return refusal;
+    }
+    this.kept.put(node);
+    return written;
   }
 
   /** Writes a resource or one attribute of it anew; what follows from it, its lease and its rate, with it. */
@@ -94,7 +125,9 @@ export class Resources {
 
   private updated(node: Node): void {
     this.lease(node);
+    this.kept.put(node);
     const contentInstances = node.child('contentInstances');
+    if (contentInstances) this.kept.keep(contentInstances);
     const route = contentInstances && this.routes.get(contentInstances);
     if (route) this.rate(contentInstances, route, numberOf(node, 'reportingRate') ?? 0);
     this.events.updated(node);
@@ -120,7 +153,9 @@ export class Resources {
   ): Refusal | undefined {
     const createdUs = this.options.clock.wallUs();
     const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, sample.id, attributes);
-    return contentInstances.history?.append(record);
+    const refusal = contentInstances.history?.append(record);
+    if (!refusal && this.kept.keeps(contentInstances)) this.kept.putInstance(contentInstances, record);
+    return refusal;
   }
 
   /** Ends every lease and channel: the broker stops. */
@@ -130,12 +165,14 @@ export class Resources {
     this.leases.clear();
   }
 
-  private open(node: Node): void {
+  private open(node: Node, isRestored = false): void {
     const { router, schedule, longPollHoldMs } = this.options;
     if (node.type === 'container') {
       const contentInstances = node.child('contentInstances');
-      if (contentInstances)
+      if (contentInstances) {
         this.routes.set(contentInstances, router.open(node.reference, numberOf(node, 'reportingRate') ?? 0));
+        this.kept.keep(contentInstances, isRestored);
+      }
     }
     if (node.type === 'notificationChannel') {
       const abandon = (): void => {
@@ -148,6 +185,7 @@ export class Resources {
 
   private close(node: Node, ending: Ending): void {
     this.events.removed(node, ending);
+    this.kept.drop(node);
     this.leases.get(node)?.();
     this.leases.delete(node);
     this.channels.get(node)?.close(ending);
@@ -157,11 +195,14 @@ export class Resources {
     this.routes.delete(node);
   }
 
+  private isThere(node: Node): boolean {
+    return this.tree.nodeAt(node.path) === node;
+  }
+
   private lease(node: Node): void {
     this.leases.get(node)?.();
     this.leases.delete(node);
-    const until = node.attributes.get('expirationTime');
-    const untilUs = typeof until === 'string' ? parseTime(until) : undefined;
+    const untilUs = expiryOf(node);
     if (untilUs === undefined) return;
     const { schedule, clock } = this.options;
     this.leases.set(
@@ -172,6 +213,12 @@ export class Resources {
       }),
     );
   }
+}
+
+/** Its expirationTime, microseconds since the epoch. */
+function expiryOf({ attributes }: Node): number | undefined {
+  const until = attributes.get('expirationTime');
+  return typeof until === 'string' ? parseTime(until) : undefined;
 }
 
 const NOBODY: ResourceEvents = { created: () => undefined, updated: () => {}, rated: () => {}, removed: () => {} };

@@ -68,6 +68,8 @@ export class History<T> {
   private highestTagUs = -Infinity;
   private lastRevision = 0;
   private lastChangeUs = 0;
+  /** Told of each record that leaves, whatever made it go. */
+  onForget?(record: InstanceRecord<T>): void;
 
   constructor(
     private readonly revisions: Revisions,
@@ -123,15 +125,18 @@ export class History<T> {
     }
     while (this.held > 0 && (this.held >= this.limits.count || this.heldBytes + sizeBytes > this.limits.bytes))
       this.evict();
-    if (this.held === this.slots.length) this.grow();
-    this.put(this.held, record);
-    this.held++;
-    this.heldBytes += sizeBytes;
-    if (name !== undefined) this.named.set(name, record);
-    else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
+    this.push(record);
     this.changed(createdUs);
     record.sequence = this.lastRevision;
     return undefined;
+  }
+
+  /** Takes back a record of an earlier run, with the `sequence` it had; to be called in their order, before the first `append`. */
+  restore(record: InstanceRecord<T>, sequence: number): void {
+    this.push(record);
+    record.sequence = this.lastRevision = sequence;
+    this.lastChangeUs = record.createdUs;
+    this.revisions.reach(sequence);
   }
 
   /** Evicts what is older than maxInstanceAge; to be called before anything is read. */
@@ -194,6 +199,15 @@ export class History<T> {
     this.slots[(this.first + position) & (this.slots.length - 1)] = record;
   }
 
+  private push(record: InstanceRecord<T>): void {
+    if (this.held === this.slots.length) this.grow();
+    this.put(this.held, record);
+    this.held++;
+    this.heldBytes += record.sizeBytes;
+    if (record.name !== undefined) this.named.set(record.name, record);
+    else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
+  }
+
   private evict(): void {
     const record = this.at(0);
     this.put(0, undefined);
@@ -201,10 +215,11 @@ export class History<T> {
     this.forget(record);
   }
 
-  private forget({ name, sizeBytes }: InstanceRecord<T>): void {
+  private forget(record: InstanceRecord<T>): void {
     this.held--;
-    this.heldBytes -= sizeBytes;
-    if (name !== undefined) this.named.delete(name);
+    this.heldBytes -= record.sizeBytes;
+    if (record.name !== undefined) this.named.delete(record.name);
+    this.onForget?.(record);
   }
 
   private changed(nowUs: number): void {

@@ -28,8 +28,8 @@ export class ResourceNode<T> {
     readonly id: string,
     readonly parent: ResourceNode<T> | undefined,
     readonly creator: Creator,
-    /** Microseconds since the epoch. */
-    readonly createdUs: number,
+    /** Microseconds since the epoch. Only `ResourceTree` sets it, to what an earlier run had. */
+    public createdUs: number,
     private ownRevision: number,
   ) {
     this.ownModifiedUs = createdUs;

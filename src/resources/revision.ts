@@ -15,6 +15,11 @@ export class Revisions {
   next(): number {
     return ++this.last;
   }
+
+  /** Counting goes on above a revision that an earlier run gave. */
+  reach(revision: number): void {
+    this.last = Math.max(this.last, revision);
+  }
 }
 
 export const etagOf = (revision: number): string => (revision % ETAG_COUNT).toString(ETAG_RADIX);

@@ -15,7 +15,7 @@ import type { InstanceContent } from './instance.js';
 import { INTERNAL, ResourceNode, type Creator } from './node.js';
 import { Revisions } from './revision.js';
 import { resolve, type AttributeTarget, type Target } from './target.js';
-import { TYPES, type TypeRow } from './types.js';
+import { TYPES, type TypeName, type TypeRow } from './types.js';
 import { isObject, shown, type Json, type JsonObject } from './values.js';
 
 /** When, and by whom. */
@@ -38,6 +38,17 @@ export interface InstanceDraft {
   readonly content: InstanceContent;
   readonly attributes: ReadonlyMap<string, Json> | undefined;
   readonly isAltered: boolean;
+}
+
+/** A resource as an earlier run left it; the collections that belong to it are born with it as at its creation. */
+export interface KeptResource {
+  readonly type: TypeName;
+  readonly attributes: ReadonlyMap<string, Json>;
+  readonly creator: Creator;
+  /** Microseconds since the epoch. */
+  readonly createdUs: number;
+  readonly modifiedUs: number;
+  readonly revision: number;
 }
 
 export interface TreeOptions {
@@ -67,6 +78,13 @@ export class ResourceTree<T> {
     return resolve(this.root, to, nowUs);
   }
 
+  /** The resource at a path, which ends at it. @param to decoded segments from the root */
+  nodeAt(to: readonly string[]): ResourceNode<T> | undefined {
+    let node: ResourceNode<T> | undefined = to[0] === this.root.id ? this.root : undefined;
+    for (const id of to.slice(1)) node = node?.child(id);
+    return node;
+  }
+
   /**
    * Creates a resource in a collection, with the collections that belong to it. Contents are not created here: see `draftInstance`.
    *
@@ -82,6 +100,28 @@ export class ResourceTree<T> {
     const node = this.plant(row, id, collection, act, draft.attributes);
     collection.touch(act.nowUs, this.revisions.next());
     return { node, isAltered: draft.isAltered || draft.id === undefined };
+  }
+
+  /**
+   * Puts back what an earlier run left at `path`, parents before children. A collection's tag is a new one: what left it meanwhile
+   * is not known any more.
+   *
+   * @returns undefined where nothing stands above it
+   */
+  restore(path: readonly string[], kept: KeptResource): ResourceNode<T> | undefined {
+    const id = path.at(-1) ?? '';
+    const parent = path.length > 1 ? this.nodeAt(path.slice(0, -1)) : undefined;
+    const standing = path.length > 1 ? parent?.child(id) : id === this.root.id ? this.root : undefined;
+    if (!standing && !parent) return undefined;
+    const { creator, createdUs } = kept;
+    const node = standing ?? this.plant(TYPES[kept.type], id, parent, { nowUs: createdUs, creator }, kept.attributes);
+    node.attributes = kept.attributes;
+    node.createdUs = createdUs;
+    node.touch(kept.modifiedUs, kept.revision);
+    this.revisions.reach(kept.revision);
+    if (parent?.row.creates.includes(kept.type))
+      parent.touch(Math.max(parent.modifiedUs, createdUs), this.revisions.next());
+    return node;
   }
 
   /** Replaces the whole writable part of a resource [resources reference 1.2]. */

@@ -1,13 +1,12 @@
-/** A store that remembers nothing: for tests of what is not about memory. Everything is done at the end of the turn, in order. */
-import type { Clock } from '../clock.js';
+/** A store that remembers nothing: for tests of what is not about memory. A synced write is done after the caller's turn, in order. */
 import type { Store } from './store.js';
 
-export function volatileStore(clock: Pick<Clock, 'atTurnEnd'>): Store {
+export function volatileStore(): Store {
   return {
     trouble: undefined,
     write: ({ durability }, done) => {
       if (durability === 'grouped') done();
-      else clock.atTurnEnd(() => done());
+      else void Promise.resolve().then(() => done());
     },
     open: () => Promise.resolve({ resource: new Map(), instance: new Map(), command: new Map(), alarm: new Map() }),
     provide: () => {},

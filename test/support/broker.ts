@@ -37,7 +37,7 @@ export async function startBroker(
     random: systemRandom,
     network: systemNetwork,
     log: silentLog,
-    store: volatileStore(other.clock ?? systemClock),
+    store: volatileStore(),
     ...other,
   };
   const broker = new Broker(loaded.config, surroundings, [httpListener(note), coapListener(note)]);

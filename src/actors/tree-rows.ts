@@ -1,0 +1,150 @@
+/**
+ * The tree as rows of the store: what a resource or contentInstance must be put back from, and the putting back.
+ *
+ *     resource   its reference                            type, attributes, creator, times, revision
+ *     instance   its container's reference, blank, id     record, and the content's bytes as they were sent
+ *
+ * A collection has a row only when something was written to it. What is derived from rows of other tables (a command's and an
+ * alarm's contentInstances) has none, and neither has a PMU's frame: its promise is memory [design: durability latest].
+ */
+import type { Clock } from '../clock.js';
+import { isRefusal } from '../errors.js';
+import { isObject, type Json, type JsonObject } from '../json.js';
+import type { Log } from '../log.js';
+import { InstanceRecord } from '../resources/history.js';
+import { INTERNAL, type Creator } from '../resources/node.js';
+import type { KeptResource, ResourceTree } from '../resources/tree.js';
+import { TYPES, type TypeName } from '../resources/types.js';
+import { parsePath, pathText } from '../routing/primitive.js';
+import { Sample, type SampleContent, type SampleEncoder } from '../routing/sample.js';
+import type { Row, Rows } from '../store/store.js';
+import type { Node } from './resources.js';
+
+/** Collections stand by themselves with what they belong to. */
+export const hasRow = ({ row, parent, attributes }: Node): boolean =>
+  !parent || !parent.row.collections.includes(row.name) || attributes.size > 0;
+
+export function rowOfResource(node: Node): Row {
+  const { type, attributes, creator, createdUs, modifiedUs, revision } = node;
+  return {
+    document: {
+      type,
+      attributes: Object.fromEntries(attributes),
+      ...(creator.kind === 'originator' && { creator: creator.id }),
+      createdUs,
+      modifiedUs,
+      revision,
+    },
+  };
+}
+
+/** Undefined for a row that this version cannot have written. */
+function resourceOfRow({ document }: Row): KeptResource | undefined {
+  const { type, attributes, creator, createdUs, modifiedUs, revision } = document;
+  if (!isTypeName(type) || !isObject(attributes)) return undefined;
+  if (typeof createdUs !== 'number' || typeof modifiedUs !== 'number' || typeof revision !== 'number') return undefined;
+  return { type, attributes: mapOf(attributes), creator: creatorOf(creator), createdUs, modifiedUs, revision };
+}
+
+export const keyOfInstance = (container: Node, { id }: InstanceRecord<Sample>): string =>
+  `${container.reference} ${id}`;
+
+/** Undefined where the content is no bytes that somebody stored. */
+export function rowOfInstance(record: InstanceRecord<Sample>): Row | undefined {
+  const { value, measuredUs, createdUs, sequence, name, attributes } = record;
+  const { content, quality } = value;
+  if (content.kind !== 'stored') return undefined;
+  return {
+    document: {
+      sequence,
+      measuredUs,
+      createdUs,
+      ...(quality !== 0 && { quality }),
+      ...(name !== undefined && { name }),
+      ...(attributes && { attributes: Object.fromEntries(attributes) }),
+      mediaType: content.mediaType,
+    },
+    bytes: content.bytes,
+  };
+}
+
+interface KeptInstance {
+  readonly sequence: number;
+  readonly measuredUs: number;
+  readonly createdUs: number;
+  readonly quality: number;
+  readonly name: string | undefined;
+  readonly attributes: ReadonlyMap<string, Json> | undefined;
+  readonly content: SampleContent & { readonly kind: 'stored' };
+}
+
+function instanceOfRow({ document, bytes }: Row): KeptInstance | undefined {
+  const { sequence, measuredUs, createdUs, quality = 0, name, attributes, mediaType } = document;
+  if (typeof sequence !== 'number' || typeof measuredUs !== 'number' || typeof createdUs !== 'number') return undefined;
+  if (typeof quality !== 'number' || typeof mediaType !== 'string') return undefined;
+  return {
+    sequence,
+    measuredUs,
+    createdUs,
+    quality,
+    name: typeof name === 'string' ? name : undefined,
+    attributes: isObject(attributes) ? mapOf(attributes) : undefined,
+    content: { kind: 'stored', mediaType, bytes: bytes ?? new Uint8Array() },
+  };
+}
+
+export interface Restoring {
+  readonly clock: Clock;
+  readonly encoder: SampleEncoder;
+  readonly log: Log;
+}
+
+/** Puts resources and their contentInstances back. @returns the resources that have rows, parents before children */
+export function restoreTree(
+  tree: ResourceTree<Sample>,
+  resources: Rows,
+  instances: Rows,
+  { clock, encoder, log }: Restoring,
+): readonly Node[] {
+  const nodes = new Map<string, Node>();
+  const put = (reference: string): Node | undefined => {
+    const standing = nodes.get(reference);
+    if (standing) return standing;
+    const row = resources.get(reference);
+    const path = parsePath(reference);
+    if (!row || isRefusal(path)) return undefined;
+    // Rows come in the order of their last writing; what stands above comes first here. Its own parent is a collection, most often
+    // without a row.
+    for (const above of [1, 2]) if (path.length > above) put(pathText(path.slice(0, -above)));
+    const kept = resourceOfRow(row);
+    const node = kept && tree.restore(path, kept);
+    if (node) nodes.set(reference, node);
+    else log.error({ resource: reference }, 'a row of the store has no place in the tree');
+    return node;
+  };
+  for (const reference of resources.keys()) put(reference);
+  const records: (readonly [Node, InstanceRecord<Sample>, sequence: number])[] = [];
+  for (const [key, row] of instances) {
+    const node = nodes.get(key.slice(0, key.indexOf(' ')))?.child('contentInstances');
+    const kept = instanceOfRow(row);
+    if (!node || !kept) {
+      log.error({ instance: key }, 'a row of the store has no place in the tree');
+      continue;
+    }
+    const { content, measuredUs, createdUs, quality, name, attributes, sequence } = kept;
+    const sample = new Sample(content, measuredUs, clock.monotonicUs(), quality, encoder, name);
+    const record = new InstanceRecord(sample, measuredUs, createdUs, content.bytes.length, name, attributes);
+    records.push([node, record, sequence]);
+  }
+  records.sort(([, , a], [, , b]) => a - b);
+  for (const [node, record, sequence] of records) node.history?.restore(record, sequence);
+  return [...nodes.values()];
+}
+
+const isTypeName = (name: Json | undefined): name is TypeName => typeof name === 'string' && Object.hasOwn(TYPES, name);
+
+const creatorOf = (creator: Json | undefined): Creator =>
+  typeof creator === 'string' ? { kind: 'originator', id: creator } : INTERNAL;
+
+const mapOf = (object: JsonObject): ReadonlyMap<string, Json> =>
+  new Map(Object.entries(object).filter((entry): entry is [string, Json] => entry[1] !== undefined));

@@ -1,0 +1,159 @@
+/**
+ * What the store is told of the tree, and when. A change of the tree is made in memory first and answered when it is durable:
+ *
+ *     put, drop ──> changes of this turn ── commit ──> store.write ──> done: the answer may go
+ *                                                          └─ refused: the tree is as it is, the asker is told 503, and
+ *                                                             what was refused is written when the store takes writes again
+ *
+ * A container keeps its promise by its `durability`: `latest` has no rows at all.
+ */
+import type { Clock } from '../clock.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
+import type { InstanceRecord } from '../resources/history.js';
+import type { ResourceTree } from '../resources/tree.js';
+import { COMMANDS_CONTAINER } from '../routing/command.js';
+import { parsePath } from '../routing/primitive.js';
+import type { Sample } from '../routing/sample.js';
+import type { Change, Row, Store } from '../store/store.js';
+import type { Node } from './resources.js';
+import { hasRow, keyOfInstance, rowOfInstance, rowOfResource } from './tree-rows.js';
+
+export class TreeStore {
+  private changes: Change[] = [];
+  /** Whether any of them has been promised to be on disk before it is answered. */
+  private isSynced = false;
+  private isArmed = false;
+  /** contentInstances whose instances have rows. */
+  private readonly kept = new Set<Node>();
+  /** Keys that the store refused to write, with their tables. */
+  private readonly unwritten = new Map<string, 'resource' | 'instance'>();
+
+  constructor(
+    private readonly tree: ResourceTree<Sample>,
+    private readonly store: Store,
+    private readonly clock: Clock,
+  ) {
+    store.provide('resource', () => this.resourceRows());
+    store.provide('instance', () => this.instanceRows());
+    store.onTrouble((trouble) => {
+      if (!trouble) this.writeAgain();
+    });
+  }
+
+  /** Why nothing that is to be durable can be changed now. */
+  get refusal(): Refusal | undefined {
+    const { trouble } = this.store;
+    return trouble && refuse('STATUS_SERVICE_UNAVAILABLE', trouble.detail);
+  }
+
+  /** Whether what comes into this contentInstances is promised to survive a restart. */
+  keeps(contentInstances: Node): boolean {
+    return this.kept.has(contentInstances);
+  }
+
+  put(node: Node): void {
+    if (hasRow(node)) this.note({ table: 'resource', key: node.reference, row: rowOfResource(node) }, true);
+  }
+
+  /** The resource has been removed from the tree. */
+  drop(node: Node): void {
+    if (hasRow(node)) this.note({ table: 'resource', key: node.reference, row: undefined }, true);
+    this.forgetInstances(node);
+  }
+
+  /**
+   * Begins to keep a container's instances, or to keep them no longer, as its `durability` says.
+   *
+   * @param areWritten those that are there have their rows already
+   */
+  keep(contentInstances: Node, areWritten = false): void {
+    const { history, parent } = contentInstances;
+    if (!history || !parent || isKept(contentInstances) === this.kept.has(contentInstances)) return;
+    if (this.kept.has(contentInstances)) return this.forgetInstances(contentInstances);
+    this.kept.add(contentInstances);
+    history.onForget = (record) => this.dropInstance(parent, record);
+    if (!areWritten) for (const record of history.newest()) this.putInstance(contentInstances, record);
+  }
+
+  putInstance(contentInstances: Node, record: InstanceRecord<Sample>): void {
+    const container = contentInstances.parent;
+    const row = rowOfInstance(record);
+    if (!container || !row) return;
+    const isSynced = container.attributes.get('durability') !== 'grouped';
+    this.note({ table: 'instance', key: keyOfInstance(container, record), row }, isSynced);
+  }
+
+  /** Writes what has changed; `done` comes when it is as durable as promised, at once where nothing has. */
+  commit(done: (refusal?: Refusal) => void = () => {}): void {
+    if (this.changes.length === 0) return done();
+    const { changes } = this;
+    const durability = this.isSynced ? 'synced' : 'grouped';
+    this.changes = [];
+    this.isSynced = false;
+    this.store.write({ changes, durability }, (refusal) => {
+      if (refusal) for (const { table, key } of changes) this.unwritten.set(key, table as 'resource' | 'instance');
+      done(refusal);
+    });
+  }
+
+  private forgetInstances(contentInstances: Node): void {
+    const { history, parent } = contentInstances;
+    if (!this.kept.delete(contentInstances) || !history || !parent) return;
+    delete history.onForget;
+    for (const record of history.newest()) this.dropInstance(parent, record);
+  }
+
+  private dropInstance(container: Node, record: InstanceRecord<Sample>): void {
+    this.note({ table: 'instance', key: keyOfInstance(container, record), row: undefined }, false);
+  }
+
+  /** What nobody waits for is written at the end of the turn. */
+  private note(change: Change, isSynced: boolean): void {
+    this.changes.push(change);
+    this.isSynced ||= isSynced;
+    if (this.isArmed) return;
+    this.isArmed = true;
+    this.clock.atTurnEnd(() => {
+      this.isArmed = false;
+      this.commit();
+    });
+  }
+
+  private writeAgain(): void {
+    const keys = [...this.unwritten];
+    this.unwritten.clear();
+    for (const [key, table] of keys) this.note({ table, key, row: this.rowAt(table, key) }, true);
+  }
+
+  private rowAt(table: 'resource' | 'instance', key: string): Row | undefined {
+    const blank = key.indexOf(' ');
+    const path = parsePath(blank < 0 ? key : key.slice(0, blank));
+    const node = isRefusal(path) ? undefined : this.tree.nodeAt(path);
+    if (table === 'resource') return node && rowOfResource(node);
+    const contentInstances = node?.child('contentInstances');
+    const record = contentInstances?.history?.find(key.slice(blank + 1));
+    return record && contentInstances && this.keeps(contentInstances) ? rowOfInstance(record) : undefined;
+  }
+
+  private *resourceRows(): Generator<[string, Row]> {
+    for (const node of this.tree) if (hasRow(node)) yield [node.reference, rowOfResource(node)];
+  }
+
+  private *instanceRows(): Generator<[string, Row]> {
+    for (const { history, parent } of this.kept) {
+      if (!parent) continue;
+      for (const record of history?.newest() ?? []) {
+        const row = rowOfInstance(record);
+        if (row) yield [keyOfInstance(parent, record), row];
+      }
+    }
+  }
+}
+
+/** Derived from commands and alarms, which have rows of their own. */
+const DERIVED: readonly string[] = [COMMANDS_CONTAINER, 'alarms'];
+
+function isKept({ parent: container }: Node): boolean {
+  if (!container || container.attributes.get('durability') === 'latest') return false;
+  return !(DERIVED.includes(container.id) && container.parent?.parent?.type === 'application');
+}
