@@ -58,6 +58,8 @@ export class BrokerHost {
   lives = 0;
   /** Stands when it has started: it is listening then. */
   up: Running | undefined;
+  /** When the last life ended. */
+  crashedUs: number | undefined;
   private current: Running | undefined;
   private readonly links = new Set<Link>();
   private readonly config;
@@ -93,6 +95,7 @@ export class BrokerHost {
     if (!current) return;
     this.world.note('broker', how === 'kill' ? 'killed' : 'lost its power');
     this.abandon(current);
+    this.crashedUs = this.world.timeline.nowUs;
     for (const link of this.links)
       if (link.isOpen) link.cut(how === 'kill' ? KERNEL_CLOSES_US : NOBODY_CLOSES_US, Infinity);
     this.links.clear();

@@ -52,6 +52,7 @@ export interface Command {
 
 export class Model {
   readonly commands = new Map<string, Command>();
+  private readonly readings = new Map<string, { readonly reading: number; readonly takenUs: number }[]>();
   refusals = 0;
   restarts = 0;
   private effects: Command[] = [];
@@ -150,6 +151,30 @@ export class Model {
         this.broken(`${name} ${what} ${before}, and the broker holds it as ${state}`);
     }
     command.known = state;
+  }
+
+  /** A reading was taken with a 201. */
+  published(container: string, reading: number, nowUs: number): void {
+    const readings = this.readings.get(container) ?? [];
+    readings.push({ reading, takenUs: nowUs });
+    this.readings.set(container, readings);
+  }
+
+  /**
+   * The newest reading that a container holds.
+   *
+   * @param unsyncedSinceUs what was taken after this instant may be gone: of a container that promises no more, after a crash
+   */
+  holds(container: string, newest: number, unsyncedSinceUs = Infinity): void {
+    const promised = this.readings.get(container)?.findLast(({ takenUs }) => takenUs < unsyncedSinceUs);
+    if (promised && promised.reading > newest)
+      this.broken(`${container} took reading ${promised.reading}, and the newest that it holds is ${newest}`);
+    // What may be gone is gone: from now on it is not expected any more.
+    if (unsyncedSinceUs !== Infinity)
+      this.readings.set(
+        container,
+        (this.readings.get(container) ?? []).filter(({ reading }) => reading <= newest),
+      );
   }
 
   brokerEnded(reason: string): void {

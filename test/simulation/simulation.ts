@@ -2,13 +2,15 @@
  * One simulation: a broker, devices, operators and faults, all of them drawn from one seed. Work and faults for a while, then
  * calm, in which everything that was accepted has to come to its end.
  */
-import { volatileStore } from '../../src/store/volatile-store.js';
-import { BrokerHost, type StoreMaker } from './broker-host.js';
+import type { Broker } from '../../src/broker.js';
+import { BrokerHost } from './broker-host.js';
 import { Device } from './device.js';
 import { Faults } from './faults.js';
-import { inspectAccounts, inspectCommands } from './inspection.js';
+import { IdealStores } from './ideal-store.js';
+import { inspectAccounts, inspectCommands, inspectReadings } from './inspection.js';
 import { Operator } from './operator.js';
 import { Peer } from './peer.js';
+import { containerOf, Observer, Publisher } from './publisher.js';
 import { HostClock, Life } from './timeline.js';
 import { World } from './world.js';
 
@@ -39,20 +41,23 @@ export interface SimulationOptions {
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Outcome> {
   const world = new World(seed, options.everyLine);
   const { timeline, chance, model } = world;
-  const stores: StoreMaker = { make: volatileStore, cutPower: () => {}, killed: () => {} };
-  const broker = new BrokerHost(world, chance.fork('broker'), stores, (running) =>
-    inspectCommands(running.broker, model),
+  const stores = new IdealStores(chance.fork('store'));
+  const inspect = (subject: Broker, crashedUs?: number): void => {
+    try {
+      inspectCommands(subject, model);
+      inspectReadings(subject, model, crashedUs);
+      inspectAccounts(subject, model);
+    } catch (error) {
+      world.fail(error);
+    }
+  };
+  const broker: BrokerHost = new BrokerHost(world, chance.fork('broker'), stores, (running) =>
+    inspect(running.broker, broker.crashedUs),
   );
   const run = async (untilUs: number): Promise<void> => {
     while (world.failure === undefined && (await timeline.step(untilUs))) {
       const { up } = broker;
-      if (!up) continue;
-      try {
-        inspectCommands(up.broker, model);
-        inspectAccounts(up.broker, model);
-      } catch (error) {
-        world.fail(error);
-      }
+      if (up) inspect(up.broker);
     }
   };
 
@@ -60,8 +65,18 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   setUp(world, broker, names);
   await run(SETTING_UP_US);
   const devices = names.map((name) => new Device(world, chance.fork(name), broker, name));
-  const operators = ['op1', 'op2'].map((name) => new Operator(world, chance.fork(name), broker, devices, name));
-  const peers = () => [...devices.map(({ session }) => session), ...operators.flatMap((operator) => operator.peers)];
+  const operators = (process.env.NOOPS ? [] : ['op1', 'op2']).map(
+    (name) => new Operator(world, chance.fork(name), broker, devices, name),
+  );
+  const others = (['grouped', 'synced'] as const).flatMap((durability) => [
+    new Publisher(world, chance.fork(`${durability}-meter`), broker, durability).peer,
+    new Observer(world, chance.fork(`${durability}-observer`), broker, durability).peer,
+  ]);
+  const peers = () => [
+    ...devices.map(({ session }) => session),
+    ...operators.flatMap((operator) => operator.peers),
+    ...others,
+  ];
   const faults = new Faults(world, chance.fork('faults'), { broker, devices, peers }, [
     'broker killed',
     'broker without power',
@@ -100,6 +115,10 @@ function setUp(world: World, broker: BrokerHost, names: readonly string[]): void
     originator: 'engineer',
     hear: () => {},
     welcomed: () => {
+      for (const durability of ['grouped', 'synced'] as const) {
+        const id = containerOf(durability).split('/').at(-1) ?? '';
+        peer.request('create', '/m2m/containers', { container: { id, durability } }, () => {});
+      }
       for (const name of names) {
         peer.request('create', '/m2m/applications', { application: { appId: name } }, () =>
           peer.request('create', `/m2m/applications/${name}/containers`, { container: { id: 'commands' } }, () => {}),
