@@ -4,11 +4,13 @@
  */
 import type { BrokerHost } from './broker-host.js';
 import type { Device } from './device.js';
+import type { JournalStores } from './journal-stores.js';
 import type { Peer } from './peer.js';
 import type { Chance, World } from './world.js';
 
 export interface Scene {
   readonly broker: BrokerHost;
+  readonly stores: JournalStores;
   readonly devices: readonly Device[];
   /** Everybody's sessions as they are now. */
   readonly peers: () => readonly Peer[];
@@ -73,6 +75,22 @@ const FAULTS: readonly Fault[] = [
     name: 'wall clock stepped',
     everyS: 15,
     strike: ({ broker }, chance) => (broker.clock.offsetUs += chance.between(-HOUR_US, HOUR_US)),
+  },
+  {
+    name: 'fsync fails',
+    everyS: 15,
+    strike: ({ stores }, chance, { timeline }) => {
+      stores.fail(chance.of([0.2, 1]));
+      timeline.after(chance.between(1_000, 5 * SECOND_US), () => stores.mend());
+    },
+  },
+  {
+    name: 'disk full',
+    everyS: 20,
+    strike: ({ stores }, chance, { timeline }) => {
+      stores.fill();
+      timeline.after(chance.between(1_000, 8 * SECOND_US), () => stores.mend());
+    },
   },
   { name: 'actor crashed', everyS: 6, strike: ({ broker }, chance) => broker.crashActor(chance) },
 ];

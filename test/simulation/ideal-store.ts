@@ -79,10 +79,15 @@ export class IdealStores implements StoreMaker {
         if (writing.durability === 'synced' && !this.flaws.answersEarly) sync();
         else life.after(GROUP_MS, sync);
       },
-      open: () =>
-        Promise.resolve(
-          Object.fromEntries(TABLES.map((table) => [table, new Map(this.tables.get(table))])) as Record<Table, Rows>,
-        ),
+      open: () => {
+        const copy = (table: Table): Rows => new Map(this.tables.get(table));
+        return Promise.resolve({
+          resource: copy('resource'),
+          instance: copy('instance'),
+          command: copy('command'),
+          alarm: copy('alarm'),
+        });
+      },
       provide: () => {},
       onTrouble: () => {},
       close: () => Promise.resolve(),

@@ -6,7 +6,7 @@ import type { Broker } from '../../src/broker.js';
 import { BrokerHost } from './broker-host.js';
 import { Device } from './device.js';
 import { Faults } from './faults.js';
-import { IdealStores } from './ideal-store.js';
+import { JournalStores } from './journal-stores.js';
 import { inspectAccounts, inspectCommands, inspectReadings } from './inspection.js';
 import { Operator } from './operator.js';
 import { Peer } from './peer.js';
@@ -41,7 +41,8 @@ export interface SimulationOptions {
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Outcome> {
   const world = new World(seed, options.everyLine);
   const { timeline, chance, model } = world;
-  const stores = new IdealStores(chance.fork('store'));
+  const stores = new JournalStores(world, chance.fork('disk'));
+  model.brokerMayEnd = () => stores.isSick;
   const inspect = (subject: Broker, crashedUs?: number): void => {
     try {
       inspectCommands(subject, model);
@@ -77,13 +78,14 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     ...operators.flatMap((operator) => operator.peers),
     ...others,
   ];
-  const faults = new Faults(world, chance.fork('faults'), { broker, devices, peers }, [
+  const faults = new Faults(world, chance.fork('faults'), { broker, stores, devices, peers }, [
     'broker killed',
     'broker without power',
   ]);
   await run(SETTING_UP_US + STORM_US);
   world.isCalm = true;
   world.note('world', 'calm');
+  stores.mend();
   for (const device of devices) device.fragility = 0;
   await run(SETTING_UP_US + STORM_US + CALM_US);
   if (world.failure === undefined) {

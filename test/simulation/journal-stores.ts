@@ -1,0 +1,69 @@
+/** The real store on a disk in memory, which outlives the process, forgets what was not synced, fails and fills up. */
+import { silentLog } from '../../src/log.js';
+import { JournalStore } from '../../src/store/journal-store.js';
+import type { Store } from '../../src/store/store.js';
+import { MemoryDisk, type DiskOperation } from '../support/memory-disk.js';
+import type { StoreMaker } from './broker-host.js';
+import type { Life } from './timeline.js';
+import type { Chance, World } from './world.js';
+
+/** Small, so that a minute's work fills several segments and is worth snapshots. */
+const SEGMENT_BYTES = 16 * 1024;
+const SNAPSHOT_BYTES = 48 * 1024;
+/** A solid state disk's sync, microseconds; anything else is the kernel's memory. */
+const SYNC_US = [300, 9_000] as const;
+const CACHE_US = [10, 200] as const;
+
+export class JournalStores implements StoreMaker {
+  private disk: MemoryDisk;
+  /** While it is so, each sync fails with that probability. */
+  private failing = 0;
+
+  constructor(world: World, chance: Chance) {
+    const latencyMs = ({ kind }: DiskOperation): number => {
+      const [from, below] = kind === 'sync' || kind === 'syncFolder' ? SYNC_US : CACHE_US;
+      return chance.between(from, below) / 1000;
+    };
+    const clock = { after: (delayMs: number, run: () => void) => world.timeline.after(delayMs * 1000, run) };
+    this.disk = new MemoryDisk({ random: chance.fork('crashes').asRandom, clock, latencyMs });
+    this.disk.fault = ({ kind }) => (kind === 'sync' && chance.is(this.failing) ? 'EIO' : undefined);
+  }
+
+  /** Whether it fails or is full: a broker that starts now may say so and end. */
+  get isSick(): boolean {
+    return this.failing > 0 || this.disk.capacityBytes !== Infinity;
+  }
+
+  make(life: Life): Store {
+    return new JournalStore({
+      disk: this.disk,
+      clock: life,
+      log: silentLog,
+      folder: 'data',
+      segmentBytes: SEGMENT_BYTES,
+      snapshotBytes: SNAPSHOT_BYTES,
+    });
+  }
+
+  cutPower(): void {
+    this.disk = this.disk.crash();
+  }
+
+  killed(): void {
+    this.disk = this.disk.kill();
+  }
+
+  fail(probability: number): void {
+    this.failing = probability;
+  }
+
+  /** Nothing grows any more; what is preallocated can still be written. */
+  fill(): void {
+    this.disk.capacityBytes = 0;
+  }
+
+  mend(): void {
+    this.failing = 0;
+    this.disk.capacityBytes = Infinity;
+  }
+}
