@@ -38,6 +38,7 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const store = volatileStore();
   const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
+  broker.metrics.exposeProcess();
 
   let close: (exitCode: number) => void = () => {};
   const closed = new Promise<number>((resolve) => (close = resolve));
