@@ -36,7 +36,12 @@ const RESTART_US = [50_000, 3_000_000] as const;
 const KERNEL_CLOSES_US = 5_000;
 const NOBODY_CLOSES_US = 3_000_000;
 
+/** `grouped` promises an fsync at most 100 ms after the answer; the fsync takes a while, and the answer has its way. */
+const GROUPED_WITHIN_US = 200_000;
+
 export interface StoreMaker {
+  /** Until when the disk took all that it was given. */
+  reliableUntilUs(nowUs: number): number;
   /** A store for one life of the broker. */
   make(life: Life): Store;
   /** The power goes: what was not synced may go too. */
@@ -58,8 +63,8 @@ export class BrokerHost {
   lives = 0;
   /** Stands when it has started: it is listening then. */
   up: Running | undefined;
-  /** When the last life ended. */
-  crashedUs: number | undefined;
+  /** What was to be on the disk 100 ms after an answer, and was answered before this, is there after the last crash. */
+  groupedUntilUs: number | undefined;
   private current: Running | undefined;
   private readonly links = new Set<Link>();
   private readonly config;
@@ -95,7 +100,7 @@ export class BrokerHost {
     if (!current) return;
     this.world.note('broker', how === 'kill' ? 'killed' : 'lost its power');
     this.abandon(current);
-    this.crashedUs = this.world.timeline.nowUs;
+    this.groupedUntilUs = this.groupedUntil(current.life);
     for (const link of this.links)
       if (link.isOpen) link.cut(how === 'kill' ? KERNEL_CLOSES_US : NOBODY_CLOSES_US, Infinity);
     this.links.clear();
@@ -159,6 +164,13 @@ export class BrokerHost {
     this.world.note('broker', `ended: ${reason}`);
     this.world.model.brokerEnded(reason);
     this.crash('kill');
+  }
+
+  /** The promise is the process's, by its own clock, on a disk that works: neither is while it is stopped or the disk is sick. */
+  private groupedUntil({ pausedFromUs, pausedUntilUs }: Life): number {
+    const { nowUs } = this.world.timeline;
+    const awakeUs = pausedUntilUs > nowUs - GROUPED_WITHIN_US ? pausedFromUs : nowUs;
+    return Math.min(awakeUs, this.stores.reliableUntilUs(nowUs)) - GROUPED_WITHIN_US;
   }
 
   /** Nothing of it moves the world any more; its machines are disposed, which production would leave to the kernel. */

@@ -101,8 +101,8 @@ const PREVALENCE = 0.4;
 export class Faults {
   readonly kinds: readonly string[];
 
-  constructor(world: World, chance: Chance, scene: Scene, excluded: readonly string[] = []) {
-    const kinds = FAULTS.filter(({ name }) => chance.is(PREVALENCE) && !excluded.includes(name));
+  constructor(world: World, chance: Chance, scene: Scene) {
+    const kinds = FAULTS.filter(() => chance.is(PREVALENCE));
     this.kinds = kinds.map(({ name }) => name);
     if (chance.is(PREVALENCE)) for (const device of scene.devices) device.fragility = 0.1;
     for (const fault of kinds) {

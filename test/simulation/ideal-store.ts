@@ -40,6 +40,10 @@ export class IdealStores implements StoreMaker {
     private readonly flaws: IdealStoreFlaws = {},
   ) {}
 
+  reliableUntilUs(nowUs: number): number {
+    return nowUs;
+  }
+
   cutPower(): void {
     this.pending = [];
   }

@@ -1,46 +1,76 @@
-/** The broker looked at from inside, between two events: what it holds is held against the model, and its counters must add up. */
+/**
+ * One life of the broker looked at from inside, between two events: what it holds is held against the model, and its counters
+ * must add up.
+ */
+import type { Node } from '../../src/actors/resources.js';
 import type { Broker } from '../../src/broker.js';
 import type { Model } from './model.js';
 import { containerOf } from './publisher.js';
 
-/** `grouped` promises an fsync at most 100 ms after the answer; it takes a while to come, and the answer to arrive. */
-const GROUPED_WITHIN_US = 200_000;
+/** Sums only rise, so one that does not add up stays so: they are looked at after every eighth event. */
+const ACCOUNTS_EVERY = 8;
 
 /** The part of the broker's books that is not public: a record of each command. */
 interface CommandBooks {
   readonly issued: ReadonlyMap<string, { readonly states: readonly { readonly state: string }[] }>;
 }
 
-/** Every command that was accepted is there, in a state that follows from what was said of it. */
-export function inspectCommands(broker: Broker, model: Model): void {
-  const { issued } = broker.commands as unknown as CommandBooks;
-  for (const { name } of model.commands.values()) model.known(name, issued.get(name)?.states.at(-1)?.state);
-}
+export class Inspection {
+  private readonly nodes = new Map<string, Node>();
+  private looks = 0;
 
-/** @param crashedUs when the life before ended, where this is the first look at a new one */
-export function inspectReadings(broker: Broker, model: Model, crashedUs?: number): void {
-  for (const durability of ['grouped', 'synced'] as const) {
+  constructor(
+    private readonly broker: Broker,
+    private readonly model: Model,
+  ) {}
+
+  /** @param groupedUntilUs at the first look at a new life: what was answered after it and only grouped may be gone */
+  look(groupedUntilUs?: number): void {
+    this.commands();
+    this.readings(groupedUntilUs);
+    if (this.looks++ % ACCOUNTS_EVERY === 0) this.accounts();
+  }
+
+  /** Every command that was accepted is there, in a state that follows from what was said of it. */
+  private commands(): void {
+    const { issued } = this.broker.commands as unknown as CommandBooks;
+    for (const { name } of this.model.commands.values()) {
+      const record = issued.get(name);
+      this.model.known(name, record?.states[record.states.length - 1]?.state);
+    }
+  }
+
+  private readings(groupedUntilUs: number | undefined): void {
+    for (const durability of ['grouped', 'synced'] as const) {
+      const content = this.contentInstancesOf(durability)?.history?.latest?.value.content;
+      const bytes = content?.kind === 'stored' ? content.bytes : undefined;
+      const newest = bytes ? Number(/\d+/.exec(Buffer.from(bytes).toString())?.[0]) : 0;
+      this.model.holds(durability, newest, durability === 'grouped' ? groupedUntilUs : undefined);
+    }
+  }
+
+  private contentInstancesOf(durability: 'grouped' | 'synced'): Node | undefined {
+    const known = this.nodes.get(durability);
+    if (known) return known;
     const path = `${containerOf(durability)}/contentInstances`.slice(1).split('/');
-    const target = broker.resources.tree.resolve(path, 0);
-    const content = target.kind === 'resource' ? target.node.history?.latest?.value.content : undefined;
-    const bytes = content?.kind === 'stored' ? content.bytes : undefined;
-    const newest = bytes ? (JSON.parse(Buffer.from(bytes).toString()) as { readonly reading: number }).reading : 0;
-    const mayBeGoneUs = durability === 'grouped' && crashedUs !== undefined ? crashedUs - GROUPED_WITHIN_US : undefined;
-    model.holds(durability, newest, mayBeGoneUs);
+    const target = this.broker.resources.tree.resolve(path, 0);
+    if (target.kind !== 'resource') return undefined;
+    this.nodes.set(durability, target.node);
+    return target.node;
   }
-}
 
-/** For every subscription: received = delivered + decimated + dropped + held. */
-export function inspectAccounts(broker: Broker, model: Model): void {
-  const { subscriptions } = broker;
-  for (const { received, delivered, decimated, dropped, held } of subscriptions.accounts()) {
-    let left = delivered + decimated + held;
-    for (const count of Object.values(dropped)) left += count;
-    if (received !== left) model.broken(`a subscription received ${received} samples and accounts for ${left}`);
+  /** For every subscription: received = delivered + decimated + dropped + held. */
+  private accounts(): void {
+    const { subscriptions } = this.broker;
+    for (const { received, delivered, decimated, dropped, held } of subscriptions.accounts()) {
+      let left = delivered + decimated + held;
+      for (const count of Object.values(dropped)) left += count;
+      if (received !== left) this.model.broken(`a subscription received ${received} samples and accounts for ${left}`);
+    }
+    const { ended } = subscriptions;
+    let left = ended.delivered + ended.decimated;
+    for (const count of ended.dropped.values()) left += count;
+    if (ended.received !== left)
+      this.model.broken(`ended subscriptions received ${ended.received} samples and account for ${left}`);
   }
-  const { ended } = subscriptions;
-  let left = ended.delivered + ended.decimated;
-  for (const count of ended.dropped.values()) left += count;
-  if (ended.received !== left)
-    model.broken(`ended subscriptions received ${ended.received} samples and account for ${left}`);
 }

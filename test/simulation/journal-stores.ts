@@ -14,12 +14,20 @@ const SNAPSHOT_BYTES = 48 * 1024;
 const SYNC_US = [300, 9_000] as const;
 const CACHE_US = [10, 200] as const;
 
+/** When the disk is well again the store takes everything within a second. */
+const RECOVERY_US = 1_000_000;
+
 export class JournalStores implements StoreMaker {
   private disk: MemoryDisk;
+  private sickFromUs = -Infinity;
+  private wellFromUs = -Infinity;
   /** While it is so, each sync fails with that probability. */
   private failing = 0;
 
-  constructor(world: World, chance: Chance) {
+  constructor(
+    private readonly world: World,
+    chance: Chance,
+  ) {
     const latencyMs = ({ kind }: DiskOperation): number => {
       const [from, below] = kind === 'sync' || kind === 'syncFolder' ? SYNC_US : CACHE_US;
       return chance.between(from, below) / 1000;
@@ -53,17 +61,30 @@ export class JournalStores implements StoreMaker {
     this.disk = this.disk.kill();
   }
 
+  reliableUntilUs(nowUs: number): number {
+    return this.isSick || nowUs < this.wellFromUs + RECOVERY_US ? this.sickFromUs : nowUs;
+  }
+
   fail(probability: number): void {
+    this.fallSick();
     this.failing = probability;
   }
 
   /** Nothing grows any more; what is preallocated can still be written. */
   fill(): void {
+    this.fallSick();
     this.disk.capacityBytes = 0;
   }
 
   mend(): void {
+    if (this.isSick) this.wellFromUs = this.world.timeline.nowUs;
     this.failing = 0;
     this.disk.capacityBytes = Infinity;
+  }
+
+  private fallSick(): void {
+    const { nowUs } = this.world.timeline;
+    // One illness may come before the store has got over the last one.
+    if (this.reliableUntilUs(nowUs) === nowUs) this.sickFromUs = nowUs;
   }
 }

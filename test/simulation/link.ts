@@ -29,9 +29,6 @@ export interface LinkPeer {
   closed(code: number, reason: string): void;
 }
 
-/** A receiver that hears of signs of life. */
-type LiveReceiver = WsReceiver & { pong?(): void };
-
 interface Way {
   /** TCP keeps the order. */
   lastUs: number;
@@ -122,12 +119,7 @@ export class Link {
   /** A sign of life is asked for: every WebSocket answers by itself. */
   ping(): void {
     const echo = (): void =>
-      this.carry(
-        this.inward,
-        0,
-        this.brokerLife,
-        () => this.isBrokerOpen && (this.receiver as LiveReceiver | undefined)?.pong?.(),
-      );
+      this.carry(this.inward, 0, this.brokerLife, () => this.isBrokerOpen && this.receiver?.pong());
     this.carry(this.outward, 0, this.peer.life, () => this.isPeerOpen && echo());
   }
 

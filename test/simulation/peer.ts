@@ -13,6 +13,8 @@ import type { Chance, World } from './world.js';
 const CODEC = FRAME_CODECS['gridcast.v1+json'];
 /** Between a broken connection and the next try. */
 const RECONNECT_MS = [20, 800] as const;
+/** Rarer than the default of a device's session, for the speed of the simulation; three of them lost end the connection. */
+const HEARTBEAT_MS = 2_000;
 
 export interface PeerOptions {
   readonly name: string;
@@ -106,6 +108,7 @@ export class Peer {
       originator,
       attach,
       ...(this.session !== undefined && { resume: this.session }),
+      heartbeatMs: HEARTBEAT_MS,
     });
   }
 
@@ -165,7 +168,7 @@ export class Peer {
     this.isWelcome = true;
     this.world.note(this.options.name, frame.resumed ? 'resumed' : 'welcome');
     if (frame.resumed) {
-      if ('heard' in frame && typeof frame.heard === 'number') this.acknowledged(frame.heard);
+      this.acknowledged(frame.heard ?? 0);
       for (const each of this.unacknowledged.values()) this.send(each);
     } else {
       // A word on a command is lost with its session; the broker asks again.
@@ -182,7 +185,7 @@ export class Peer {
 
   /** A message that was not taken for now is said again, and all that came after it. */
   private refused(frame: Extract<Frame, { t: 'error' }>): void {
-    const { seq } = frame as { readonly seq?: number };
+    const { seq } = frame;
     if (seq === undefined || frame.status !== 'STATUS_SERVICE_UNAVAILABLE') return;
     this.life.after(this.chance.between(...RECONNECT_MS), () => {
       if (this.isWelcome) for (const each of this.unacknowledged.values()) if (each.seq >= seq) this.send(each);

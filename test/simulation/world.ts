@@ -14,9 +14,9 @@ export class Chance {
 
   /** A source of its own: what one part draws moves no other. */
   fork(name: string): Chance {
-    let mixed = this.seed ^ 0x9e3779b9;
-    for (const letter of name) mixed = Math.imul(mixed ^ letter.charCodeAt(0), 0x5bd1e995);
-    return new Chance((mixed ^ (mixed >>> 15)) >>> 0);
+    let mixed = this.seed;
+    for (const letter of `${name}.`) mixed = scatter(mixed ^ letter.charCodeAt(0));
+    return new Chance(mixed);
   }
 
   get asRandom(): Random {
@@ -36,6 +36,14 @@ export class Chance {
   spanUs(meanS: number): number {
     return Math.ceil(-Math.log(1 - this.random.below(1_000_000) / 1_000_000) * meanS * 1e6);
   }
+}
+
+/** Neighbouring seeds must not have anything in common (the last step of MurmurHash3). */
+function scatter(bits: number): number {
+  let mixed = bits + 0x9e3779b9;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }
 
 export class World {
