@@ -12,7 +12,6 @@ import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
-import { isObject, type Json } from '../resources/values.js';
 import { readCommand, type Command, type CommandState, type Word } from '../routing/command.js';
 import type { Ask } from '../routing/dispatcher.js';
 import { FORMATS } from '../routing/format.js';
@@ -29,6 +28,7 @@ import type { Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Peer, ReliableBody, ReliableKind } from '../routing/site.js';
 import { commandKind, isFinal, stateOf, type CommandMessage, type CommandRecord } from './command.js';
+import { contentDocument } from './content-document.js';
 import type { Schedule } from './notification-channel.js';
 import type { Node, Resources } from './resources.js';
 
@@ -93,7 +93,7 @@ export class Commands {
   readonly accept = (ask: Ask, contentInstances: Node, body: Body): void => {
     if (body.bytes.length > LARGEST_COMMAND_BYTES)
       return ask.reply(refused(refuse('STATUS_TOO_LARGE', `A command has at most ${LARGEST_COMMAND_BYTES} bytes.`)));
-    const document = commandDocument(body);
+    const document = contentDocument(body, 'A command');
     const command = isRefusal(document) ? document : readCommand(document);
     if (isRefusal(command)) return ask.reply(refused(command));
     const issuer = issuerOf(ask);
@@ -260,27 +260,6 @@ const takenId = ({ commandId }: Command): Refusal =>
     'STATUS_CONFLICT',
     `The commandId ${JSON.stringify(commandId)} was used for another command; choose a new one.`,
   );
-
-/** The command may come bare or inside a contentInstance document. */
-function commandDocument(body: Body): JsonObject | Refusal {
-  const document = body.document();
-  if (isRefusal(document)) return document;
-  const instance = document.contentInstance;
-  if (instance === undefined) return document;
-  const content = isObject(instance) ? instance.content : undefined;
-  const text = isObject(content) ? content.textContent : undefined;
-  if (typeof text !== 'string')
-    return refuse('STATUS_BAD_REQUEST', 'A command inside a contentInstance is its content.textContent, in JSON.');
-  let parsed: Json | undefined;
-  try {
-    parsed = JSON.parse(text) as Json;
-  } catch {
-    parsed = undefined;
-  }
-  return isObject(parsed)
-    ? parsed
-    : refuse('STATUS_BAD_REQUEST', 'The textContent of a command must be a JSON object.');
-}
 
 function outcomeDocument({ command, issuer, application, states }: CommandRecord): JsonObject {
   const last = states.at(-1);

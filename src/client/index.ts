@@ -14,6 +14,7 @@ export { HttpClient } from './http-client.js';
 export { CoapClient, type CoapClientOptions } from './coap-client.js';
 export { WsClient, type ReliableKind, type ReliableListener, type WsClientOptions } from './ws-client.js';
 export { command, isOutcome, type CommandNews, type CommandRequest } from './command.js';
+export { actOnAlarm, listAlarms, watchAlarms, type Alarm, type AlarmNews, type WatchOptions } from './alarms.js';
 export { attachDevice, type Device } from './device.js';
 export type { CommandHandler, DeviceCommand, Verdict } from './command-desk.js';
 export { frequencyOf, measuredUsOf, readSample, type Reading } from './reading.js';
