@@ -126,11 +126,19 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       resources: this.resources,
     });
+    const observeCommand = this.metrics.histogram(
+      'gridcast_command_seconds',
+      'From the acceptance of a command to its outcome',
+      ['state'],
+      AGE_BUCKETS_S,
+    );
     this.commands = new Commands({
       ...shared,
       resources: this.resources,
       encoder: sampleEncoder,
       lanes: this.sessions,
+      onOver: (state, seconds) => observeCommand({ state }, seconds),
+      onExecutedLate: ({ application, command }) => this.ownAlarms.executedLate(application, command.commandId),
     });
     const kind = resourceKind({
       ...shared,
@@ -221,6 +229,7 @@ export class Broker implements Site {
     if (unfit) return unfit;
     this.alarms.sweep();
     this.ownAlarms.start();
+    this.commands.restore(rows.command);
     await this.supervisor.start(fatal);
     const refusal = this.sources.configure(this.config.pmu);
     this.isReady = refusal === undefined;

@@ -12,7 +12,7 @@ const ACCOUNTS_EVERY = 8;
 
 /** The part of the broker's books that is not public: a record of each command. */
 interface CommandBooks {
-  readonly issued: ReadonlyMap<string, { readonly states: readonly { readonly state: string }[] }>;
+  readonly window: { get(key: string): { readonly states: readonly { readonly state: string }[] } | undefined };
 }
 
 export class Inspection {
@@ -33,9 +33,9 @@ export class Inspection {
 
   /** Every command that was accepted is there, in a state that follows from what was said of it. */
   private commands(): void {
-    const { issued } = this.broker.commands as unknown as CommandBooks;
+    const { window } = this.broker.commands as unknown as CommandBooks;
     for (const { name } of this.model.commands.values()) {
-      const record = issued.get(name);
+      const record = window.get(name);
       this.model.known(name, record?.states[record.states.length - 1]?.state);
     }
   }

@@ -32,6 +32,7 @@ type Answered = (answer: ResponseFrame | undefined) => void;
 export class Peer {
   private link: Link | undefined;
   private isWelcome = false;
+  private isReplayed = false;
   private session: string | undefined;
   private heardSeq = 0;
   private lastSeq = 0;
@@ -143,7 +144,8 @@ export class Peer {
       }
       case 'msg':
         if (frame.seq > this.heardSeq) {
-          if (frame.seq !== this.heardSeq + 1)
+          // What has grown too old meanwhile is left out when a session is resumed.
+          if (frame.seq !== this.heardSeq + 1 && !this.isReplayed)
             this.world.model.broken(
               `${this.options.name} heard message ${frame.seq} of its lane after ${this.heardSeq}`,
             );
@@ -166,6 +168,7 @@ export class Peer {
 
   private welcomed(frame: Extract<Frame, { t: 'welcome' }>): void {
     this.isWelcome = true;
+    this.isReplayed = frame.resumed;
     this.world.note(this.options.name, frame.resumed ? 'resumed' : 'welcome');
     if (frame.resumed) {
       this.acknowledged(frame.heard ?? 0);
