@@ -227,6 +227,7 @@ export class Broker implements Site {
     this.resources.restore(rows.resource, rows.instance);
     const unfit = openOwnApplication(this.resources);
     if (unfit) return unfit;
+    await new Promise<unknown>((kept) => this.resources.kept.commit(kept));
     this.alarms.sweep();
     this.ownAlarms.start();
     this.commands.restore(rows.command);

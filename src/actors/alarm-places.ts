@@ -41,18 +41,20 @@ export class AlarmPlaces {
   /** A container was created: if it is for alarms, they are in it from now on. */
   adopt(container: Node): void {
     const application = container.parent?.parent;
-    const contentInstances = container.child('contentInstances');
+    const isCanary = container.id === CANARY_CONTAINER && application?.reference === this.own;
+    if (!isAlarmsContainer(container) && !isCanary) return;
     const { resources } = this.options;
+    const contentInstances = container.child('contentInstances');
     const route = contentInstances && resources.routeOf(contentInstances);
-    if (!route || application?.type !== 'application') return;
-    const { reference } = application;
-    if (container.id === ALARMS_CONTAINER) {
-      const shelf = this.shelf(reference);
-      contentInstances.history = new AlarmHistory(resources.tree.revisions, shelf);
-      this.outlets.set(reference, new AlarmOutlet(route, this.pump, () => standing(shelf)));
-    } else if (container.id === CANARY_CONTAINER && reference === this.own) {
+    if (!route || !application) return;
+    if (isCanary) {
       this.canary = { contentInstances, outlet: new AlarmOutlet(route, this.pump, () => []) };
+      return;
     }
+    const { reference } = application;
+    const shelf = this.shelf(reference);
+    contentInstances.history = new AlarmHistory(resources.tree.revisions, shelf);
+    this.outlets.set(reference, new AlarmOutlet(route, this.pump, () => standing(shelf)));
   }
 
   /** A container is gone. Its alarms are still in that of the broker. */

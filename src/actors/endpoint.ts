@@ -230,8 +230,8 @@ export class EndpointSession implements Session {
     private readonly peer: Peer,
     private readonly dispatcher: Dispatcher,
     private readonly commands: Commands,
-    private readonly lost: (cause: Ending) => void,
     private readonly alarms: Alarms,
+    private readonly lost: (cause: Ending) => void,
   ) {}
 
   readonly request = (request: Request): Promise<Response> => this.dispatcher.dispatch(request, this.id);

@@ -72,11 +72,12 @@ export class ReliableLane {
 
   /** The peer has everything up to and including `seq`. */
   acknowledge(seq: number): void {
-    const count = this.kept.findIndex((kept) => kept.seq > seq);
-    const gone = this.kept.splice(0, count < 0 ? this.kept.length : count);
-    for (const { bytes } of gone) this.bytes -= bytes;
+    for (let first = this.kept[0]; first !== undefined && first.seq <= seq; first = this.kept[0]) {
+      this.kept.shift();
+      this.bytes -= first.bytes;
+      first.acknowledged?.();
+    }
     this.weigh();
-    for (const { acknowledged } of gone) acknowledged?.();
   }
 
   /** The peer is away: what is sent now is only kept. It has no chance to acknowledge, so nothing is held against it. */

@@ -101,7 +101,7 @@ export class Sessions implements Lanes {
     if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
     if ('sendReliable' in port) this.options.schedule(0, () => commands.tellIssuer(peer.originator));
     const lost = (cause: Ending): void => count(this.losses, cause);
-    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, lost, alarms);
+    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, alarms, lost);
   }
 
   toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean {

@@ -12,10 +12,18 @@ export type {
 export { GridcastError, type FailureKind } from './error.js';
 export { HttpClient } from './http-client.js';
 export { CoapClient, type CoapClientOptions } from './coap-client.js';
-export { WsClient, type ReliableKind, type ReliableListener, type WsClientOptions } from './ws-client.js';
+export { WsClient } from './ws-client.js';
+export type {
+  ConnectionListener,
+  ConnectionState,
+  ReliableKind,
+  ReliableListener,
+  WsClientOptions,
+} from './ws-options.js';
 export { command, isOutcome, type CommandNews, type CommandRequest } from './command.js';
 export { actOnAlarm, listAlarms, watchAlarms, type Alarm, type AlarmNews, type WatchOptions } from './alarms.js';
-export { attachDevice, type Device } from './device.js';
-export type { CommandHandler, DeviceCommand, Verdict } from './command-desk.js';
+export { attachDevice, type Device, type DeviceOptions } from './device.js';
+export type { CommandHandler, DeviceCommand, Recall, Verdict } from './command-desk.js';
+export { JournalLedger, type Ledger, type LedgerEntry, type LedgerOptions } from './ledger.js';
 export { frequencyOf, measuredUsOf, readSample, type Reading } from './reading.js';
 export { parseTarget, type Target } from './target.js';

@@ -64,6 +64,7 @@ const rules = listOf(
     },
     ['condition', 'kind'],
   ),
+  1,
 );
 
 /** What each kind needs, and may have, beside what all may have. */

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { temporaryFolder } from './folder.js';
 
 const SCRIPT = 'dist/cli/gridcast.js';
 
@@ -23,7 +24,8 @@ export class Program {
 
   constructor(...words: readonly string[]) {
     if (!existsSync(SCRIPT)) throw new Error(`${SCRIPT} is not there: run "npm run build" first.`);
-    this.process = spawn(process.execPath, [SCRIPT, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, GRIDCAST_DATA: temporaryFolder() };
+    this.process = spawn(process.execPath, [SCRIPT, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this);
     const { stdout, stderr } = this.process;
     if (!stdout || !stderr) throw new Error('a process without output');
