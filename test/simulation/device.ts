@@ -1,9 +1,12 @@
 /**
- * A simulated device: the SDK's desk on a session of its own, points that are operated, a process that dies at any moment,
- * and what its disk keeps.
+ * A simulated device: the SDK's desk with its ledger, points that are operated, a process that dies at any moment, and a disk
+ * and a switchgear that outlive it.
  */
 import { CommandDesk, type DeviceCommand, type Verdict } from '../../src/client/command-desk.js';
+import { JournalLedger, memoryLedger, type Ledger } from '../../src/client/ledger.js';
+import { MemoryDisk } from '../support/memory-disk.js';
 import type { BrokerHost } from './broker-host.js';
+import { diskTiming } from './journal-stores.js';
 import { Peer } from './peer.js';
 import { HostClock, Life } from './timeline.js';
 import type { Chance, World } from './world.js';
@@ -20,13 +23,23 @@ const DRIFT = 500e-6;
 /** A desk's timer fires at most so much after the deadline, and the operation may be over in the same instant. */
 const SLACK_US = 2_000;
 
+export interface DeviceTraits {
+  /** It can tell from its switchgear what it did before it died. */
+  readonly canRecall: boolean;
+  /** The flaw that a mutation test puts in: what it did is forgotten with its process. */
+  readonly isForgetful?: boolean;
+}
+
 export class Device {
   readonly points = ['breaker', 'tap'];
   /** Probability that it dies around an effect; the faults set it. */
   fragility = 0;
   private readonly clock: HostClock;
-  private life!: Life;
-  private peer!: Peer;
+  private disk: MemoryDisk;
+  /** What the switchgear shows, whatever the process forgets. */
+  private readonly done = new Set<string>();
+  private life!: Life; // set by `boot`, which the constructor ends with
+  private peer!: Peer; // as above
   private lives = 0;
 
   constructor(
@@ -34,8 +47,10 @@ export class Device {
     private readonly chance: Chance,
     private readonly broker: BrokerHost,
     readonly name: string,
+    private readonly traits: DeviceTraits,
   ) {
     this.clock = new HostClock(1 + DRIFT * (chance.between(-1000, 1001) / 1000));
+    this.disk = new MemoryDisk(diskTiming(world, chance.fork('disk')));
     this.boot();
   }
 
@@ -51,6 +66,7 @@ export class Device {
     if (!this.life.isAlive) return;
     this.world.note(this.name, how === 'kill' ? 'killed' : 'lost its power');
     this.life.end();
+    this.disk = how === 'kill' ? this.disk.kill() : this.disk.crash();
     this.peer.connection?.cut(Infinity, how === 'kill' ? KERNEL_CLOSES_US : this.chance.between(500_000, 60_000_000));
     this.world.timeline.after(this.chance.between(...REBOOT_US), () => this.boot());
   }
@@ -60,43 +76,62 @@ export class Device {
   }
 
   private boot(): void {
-    const life = (this.life = new Life(this.world.timeline, this.clock, this.chance.between(0, 1_000_000_000)));
+    const { world, clock, traits, disk } = this;
+    const life = (this.life = new Life(world.timeline, clock, this.chance.between(0, 1_000_000_000)));
     const chance = this.chance.fork(`life-${++this.lives}`);
-    const desk = new CommandDesk(
-      (command, signal) => this.operate(command, signal),
-      life,
-      (word) => {
-        this.world.note(this.name, `says ${word.commandId} ${word.state}`);
-        return this.peer.tell('outcome', { ...word }) ? Promise.resolve() : Promise.reject(new Error('no session'));
+    const ledger: Ledger = traits.isForgetful
+      ? memoryLedger
+      : new JournalLedger({ disk, clock: life, folder: 'ledger' });
+    /** By command: when the one that is being executed is too late, by this life's clock. */
+    const dueUs = new Map<string, number>();
+    const desk = new CommandDesk({
+      clock: life,
+      ledger,
+      handle: (command, signal) => this.operate(command, signal, dueUs.get(command.commandId) ?? 0),
+      say: (word) => {
+        world.note(this.name, `says ${word.commandId} ${word.state}`);
+        return new Promise((heard) => this.peer.tell('outcome', { ...word }, heard));
       },
-    );
-    this.peer = new Peer(this.world, chance, life, this.broker, {
+      recall: ({ value }) =>
+        traits.canRecall ? { state: this.done.has(String(value)) ? 'executed' : 'rejected' } : undefined,
+    });
+    this.peer = new Peer(world, chance, life, this.broker, {
       name: this.name,
       originator: this.name,
       attach: [this.path],
+      isWaiting: true,
       hear: (kind, body) => {
-        this.world.note(this.name, `hears ${kind} ${String(body.commandId)} ${String(body.action)}`);
-        if (kind === 'command') desk.take(body);
+        const { commandId, action, deadlineMs } = body;
+        world.note(this.name, `hears ${kind} ${String(commandId)} ${String(action)}`);
+        if (kind !== 'command') return;
+        const id = String(commandId);
+        if (action === 'operate' && !dueUs.has(id)) dueUs.set(id, life.monotonicUs() + Number(deadlineMs) * 1000);
+        desk.take(body);
       },
     });
+    // A disk that fails ends it; what starts it again finds the disk well.
+    desk.open().then(
+      () => life.isAlive && this.peer.begin(),
+      (error: unknown) => world.fail(error),
+    );
   }
 
-  private async operate(command: DeviceCommand, signal: AbortSignal): Promise<Verdict> {
-    const { life, chance } = this;
-    const untilUs = life.monotonicUs() + command.deadlineMs * 1000 + SLACK_US;
+  private async operate(command: DeviceCommand, signal: AbortSignal, dueUs: number): Promise<Verdict> {
+    const { life, chance, world, name } = this;
     if (chance.is(REJECTED)) return { state: 'rejected', reason: 'interlocked' };
     await new Promise<void>((done) => life.after(chance.between(...OPERATING_MS), done));
     signal.throwIfAborted();
-    const name = String(command.value);
-    this.world.note(this.name, `effect of ${name} on ${command.point}`);
-    this.world.model.effect(name, this.name, command.point, life.monotonicUs() - untilUs, this.world.timeline.nowUs);
+    const what = String(command.value);
+    world.note(name, `effect of ${what} on ${command.point}`);
+    this.done.add(what);
+    world.model.effect(what, name, command.point, life.monotonicUs() - dueUs - SLACK_US, world.timeline.nowUs);
     if (chance.is(this.fragility)) this.dieSoon(chance);
     return { state: 'executed' };
   }
 
   /** Between the effect and the answer, or just after it. */
   private dieSoon(chance: Chance): void {
-    if (chance.is(0.6)) this.crash('kill');
-    else this.world.timeline.after(chance.between(1, 3_000), () => this.crash(chance.is(0.5) ? 'kill' : 'power'));
+    if (chance.is(0.6)) this.crash(chance.is(0.5) ? 'kill' : 'power');
+    else this.world.timeline.after(chance.between(1, 8_000), () => this.crash(chance.is(0.5) ? 'kill' : 'power'));
   }
 }

@@ -2,7 +2,7 @@
 import { silentLog } from '../../src/log.js';
 import { JournalStore } from '../../src/store/journal-store.js';
 import type { Store } from '../../src/store/store.js';
-import { MemoryDisk, type DiskOperation } from '../support/memory-disk.js';
+import { MemoryDisk, type MemoryDiskOptions } from '../support/memory-disk.js';
 import type { StoreMaker } from './broker-host.js';
 import type { Life } from './timeline.js';
 import type { Chance, World } from './world.js';
@@ -17,6 +17,18 @@ const CACHE_US = [10, 200] as const;
 /** When the disk is well again the store takes everything within a second. */
 const RECOVERY_US = 1_000_000;
 
+/** A disk whose operations take virtual time, and whose crashes are the seed's. */
+export function diskTiming(world: World, chance: Chance): MemoryDiskOptions {
+  return {
+    random: chance.fork('crashes').asRandom,
+    clock: { after: (delayMs, run) => world.timeline.after(delayMs * 1000, run) },
+    latencyMs: ({ kind }) => {
+      const [from, below] = kind === 'sync' || kind === 'syncFolder' ? SYNC_US : CACHE_US;
+      return chance.between(from, below) / 1000;
+    },
+  };
+}
+
 export class JournalStores implements StoreMaker {
   private disk: MemoryDisk;
   private sickFromUs = -Infinity;
@@ -28,12 +40,7 @@ export class JournalStores implements StoreMaker {
     private readonly world: World,
     chance: Chance,
   ) {
-    const latencyMs = ({ kind }: DiskOperation): number => {
-      const [from, below] = kind === 'sync' || kind === 'syncFolder' ? SYNC_US : CACHE_US;
-      return chance.between(from, below) / 1000;
-    };
-    const clock = { after: (delayMs: number, run: () => void) => world.timeline.after(delayMs * 1000, run) };
-    this.disk = new MemoryDisk({ random: chance.fork('crashes').asRandom, clock, latencyMs });
+    this.disk = new MemoryDisk(diskTiming(world, chance));
     this.disk.fault = ({ kind }) => (kind === 'sync' && chance.is(this.failing) ? 'EIO' : undefined);
   }
 

@@ -78,10 +78,10 @@ export class Model {
   }
 
   /** The broker answered the issuer that the command stands, and in which state. */
-  accepted(name: string, state: string, nowUs: number): void {
+  accepted(name: string, state: string, reason: string, nowUs: number): void {
     const command = this.commandOf(name);
     command.acceptedUs ??= nowUs;
-    this.told(name, state);
+    this.told(name, state, reason);
   }
 
   /** The broker refused it, with HTTP's number. */
@@ -100,7 +100,7 @@ export class Model {
   }
 
   /** The issuer was told a state: by an answer or by an outcome. */
-  told(name: string, state: string): void {
+  told(name: string, state: string, reason = ''): void {
     const command = this.commandOf(name);
     if (STATES_AFTER[state] === undefined) this.broken(`${name} is told to be ${state}, which is no state`);
     if (
@@ -113,6 +113,8 @@ export class Model {
     if (command.told === undefined || isReachable(command.told, state)) command.told = state;
     if ((state === 'executed' || state === 'executedLate') && command.effectsUs.length !== 1)
       this.broken(`${name} is told to be ${state}, and its device made ${command.effectsUs.length} effects`);
+    if (state === 'rejected' && command.effectsUs.length > 0 && !reason.startsWith('interrupted'))
+      this.broken(`${name} is told to be rejected (${reason}), and its device has made an effect`);
     if ((state === 'cancelled' || state === 'expired') && command.effectsUs.length > 0)
       this.broken(`${name} is told to be ${state}, and its device has made an effect`);
   }

@@ -49,7 +49,7 @@ export class Operator {
         name,
         originator,
         hear: (kind, body) => {
-          if (kind === 'outcome') this.hear(name, String(body.commandId), String(body.state));
+          if (kind === 'outcome') this.hear(name, String(body.commandId), String(body.state), body.reason);
         },
       });
     });
@@ -128,7 +128,8 @@ export class Operator {
       return;
     }
     given.isAnswered = true;
-    world.model.accepted(given.name, stateIn(answer), world.timeline.nowUs);
+    const { state, reason } = stateIn(answer);
+    world.model.accepted(given.name, state, reason, world.timeline.nowUs);
   }
 
   /** Another command under an old id. */
@@ -145,14 +146,14 @@ export class Operator {
     const body = { commandId: id, action: 'cancel' };
     const to = `${device.path}/containers/commands/contentInstances`;
     this.chance.of(this.sessions).request('create', to, body, (answer) => {
-      if (answer && answer.code < 300) this.world.model.told(name, stateIn(answer));
+      if (answer && answer.code < 300) this.world.model.told(name, stateIn(answer).state, stateIn(answer).reason);
     });
   }
 
-  private hear(session: string, id: string, state: string): void {
+  private hear(session: string, id: string, state: string, reason: unknown): void {
     const name = `${this.originator} ${id}`;
     this.world.note(session, `is told ${name} ${state}`);
-    this.world.model.told(name, state);
+    this.world.model.told(name, state, typeof reason === 'string' ? reason : '');
   }
 
   private commandsOf({ device }: Given): string {
@@ -164,7 +165,8 @@ export class Operator {
   }
 }
 
-function stateIn({ payload }: ResponseFrame): string {
-  const document = JSON.parse(Buffer.from(payload?.bytes ?? '{}').toString()) as { readonly state?: string };
-  return document.state ?? 'accepted';
+function stateIn({ payload }: ResponseFrame): { readonly state: string; readonly reason: string } {
+  const text = Buffer.from(payload?.bytes ?? '{}').toString();
+  const { state = 'accepted', reason = '' } = JSON.parse(text) as { readonly state?: string; readonly reason?: string };
+  return { state, reason };
 }

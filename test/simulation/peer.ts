@@ -21,10 +21,17 @@ export interface PeerOptions {
   readonly originator: string;
   readonly attach?: readonly string[];
   /** A message of the lane, once per session; acknowledged when this returns. */
+  /** It does not connect before `begin`. */
+  readonly isWaiting?: boolean;
   readonly hear: (kind: MessageFrame['kind'], body: JsonObject) => void;
   /** The session stands, anew or resumed. */
   readonly welcomed?: (isResumed: boolean) => void;
   readonly notified?: (frame: Extract<Frame, { t: 'ntf' }>) => void;
+}
+
+interface Said {
+  readonly frame: MessageFrame;
+  readonly heard: () => void;
 }
 
 type Answered = (answer: ResponseFrame | undefined) => void;
@@ -37,7 +44,7 @@ export class Peer {
   private heardSeq = 0;
   private lastSeq = 0;
   /** What the broker has not acknowledged yet. */
-  private readonly unacknowledged = new Map<number, MessageFrame>();
+  private readonly unacknowledged = new Map<number, Said>();
   private readonly answers = new Map<number, Answered>();
   private lastId = 0;
 
@@ -48,6 +55,11 @@ export class Peer {
     private readonly broker: BrokerHost,
     private readonly options: PeerOptions,
   ) {
+    if (!options.isWaiting) this.connect();
+  }
+
+  /** Connects one that was to wait. */
+  begin(): void {
     this.connect();
   }
 
@@ -75,13 +87,11 @@ export class Peer {
     return id;
   }
 
-  /** Says something on the lane; false where there is no session to say it in. */
-  tell(kind: MessageFrame['kind'], body: JsonObject): boolean {
-    if (this.session === undefined) return false;
+  /** Says something on the lane, in this session or the next, until the broker has taken it. */
+  tell(kind: MessageFrame['kind'], body: JsonObject, heard: () => void = () => {}): void {
     const frame: MessageFrame = { t: 'msg', seq: ++this.lastSeq, kind, body };
-    this.unacknowledged.set(frame.seq, frame);
+    this.unacknowledged.set(frame.seq, { frame, heard });
     if (this.isWelcome) this.send(frame);
-    return true;
   }
 
   /** Leaves in order, for good, or until it is started again. */
@@ -172,18 +182,27 @@ export class Peer {
     this.world.note(this.options.name, frame.resumed ? 'resumed' : 'welcome');
     if (frame.resumed) {
       this.acknowledged(frame.heard ?? 0);
-      for (const each of this.unacknowledged.values()) this.send(each);
     } else {
-      // A word on a command is lost with its session; the broker asks again.
+      // A new session counts from 1; what nobody has acknowledged goes on in it.
+      const said = [...this.unacknowledged.values()];
       this.unacknowledged.clear();
       this.heardSeq = this.lastSeq = 0;
+      for (const { frame: old, heard } of said) {
+        const again = { ...old, seq: ++this.lastSeq };
+        this.unacknowledged.set(again.seq, { frame: again, heard });
+      }
     }
+    for (const each of this.unacknowledged.values()) this.send(each.frame);
     this.session = frame.session;
     this.options.welcomed?.(frame.resumed);
   }
 
   private acknowledged(upTo: number): void {
-    for (const seq of this.unacknowledged.keys()) if (seq <= upTo) this.unacknowledged.delete(seq);
+    for (const [seq, { heard }] of this.unacknowledged) {
+      if (seq > upTo) return;
+      this.unacknowledged.delete(seq);
+      heard();
+    }
   }
 
   /** A message that was not taken for now is said again, and all that came after it. */
@@ -191,7 +210,8 @@ export class Peer {
     const { seq } = frame;
     if (seq === undefined || frame.status !== 'STATUS_SERVICE_UNAVAILABLE') return;
     this.life.after(this.chance.between(...RECONNECT_MS), () => {
-      if (this.isWelcome) for (const each of this.unacknowledged.values()) if (each.seq >= seq) this.send(each);
+      if (this.isWelcome)
+        for (const { frame: each } of this.unacknowledged.values()) if (each.seq >= seq) this.send(each);
     });
   }
 }

@@ -67,10 +67,10 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const names = ['device-1', 'device-2'];
   setUp(world, broker, names);
   await run(SETTING_UP_US);
-  const devices = names.map((name) => new Device(world, chance.fork(name), broker, name));
-  const operators = (process.env.NOOPS ? [] : ['op1', 'op2']).map(
-    (name) => new Operator(world, chance.fork(name), broker, devices, name),
+  const devices = names.map(
+    (name) => new Device(world, chance.fork(name), broker, name, { canRecall: name === 'device-1' }),
   );
+  const operators = ['op1', 'op2'].map((name) => new Operator(world, chance.fork(name), broker, devices, name));
   const others = (['grouped', 'synced'] as const).flatMap((durability) => [
     new Publisher(world, chance.fork(`${durability}-meter`), broker, durability).peer,
     new Observer(world, chance.fork(`${durability}-observer`), broker, durability).peer,

@@ -172,8 +172,11 @@ export class MemoryDisk implements Disk {
         this.folders.delete(path);
         this.folders.add(to + path.slice(from.length));
       }
+      // Those that are there now: what gets the same name later is another file.
+      const moved = [...this.files].filter(([each]) => isAtOrBelow(from, each));
       this.change(folderOf(from), (files) => {
-        for (const [path, inode] of [...files].filter(([each]) => isAtOrBelow(from, each))) {
+        for (const [path, inode] of moved) {
+          if (files.get(path) !== inode) continue;
           files.delete(path);
           files.set(to + path.slice(from.length), inode);
         }
@@ -184,8 +187,9 @@ export class MemoryDisk implements Disk {
   remove(path: string): Promise<void> {
     return this.operate({ kind: 'remove', path }, () => {
       for (const each of [...this.folders]) if (isAtOrBelow(path, each)) this.folders.delete(each);
+      const gone = [...this.files].filter(([each]) => isAtOrBelow(path, each));
       this.change(folderOf(path), (files) => {
-        for (const each of [...files.keys()]) if (isAtOrBelow(path, each)) files.delete(each);
+        for (const [each, inode] of gone) if (files.get(each) === inode) files.delete(each);
       });
     });
   }
