@@ -23,6 +23,10 @@ const DRIFT = 500e-6;
 /** A desk's timer fires at most so much after the deadline, and the operation may be over in the same instant. */
 const SLACK_US = 2_000;
 
+/** What it watches, and seconds on the average between two changes of one. */
+const CONDITIONS = ['overload', 'door-open'];
+const CHANGE_S = 12;
+
 export interface DeviceTraits {
   /** It can tell from its switchgear what it did before it died. */
   readonly canRecall: boolean;
@@ -34,6 +38,8 @@ export class Device {
   readonly points = ['breaker', 'tap'];
   /** Probability that it dies around an effect; the faults set it. */
   fragility = 0;
+  /** What its contacts say right now, whether or not it runs. */
+  private readonly active = new Map(CONDITIONS.map((condition) => [condition, false]));
   private readonly clock: HostClock;
   private disk: MemoryDisk;
   /** What the switchgear shows, whatever the process forgets. */
@@ -52,6 +58,7 @@ export class Device {
     this.clock = new HostClock(1 + DRIFT * (chance.between(-1000, 1001) / 1000));
     this.disk = new MemoryDisk(diskTiming(world, chance.fork('disk')));
     this.boot();
+    for (const condition of CONDITIONS) this.planChange(condition);
   }
 
   get path(): string {
@@ -111,9 +118,34 @@ export class Device {
     });
     // A disk that fails ends it; what starts it again finds the disk well.
     desk.open().then(
-      () => life.isAlive && this.peer.begin(),
+      () => {
+        if (!life.isAlive) return;
+        this.peer.begin();
+        // What changed while it was down.
+        for (const condition of CONDITIONS) this.report(condition);
+      },
       (error: unknown) => world.fail(error),
     );
+  }
+
+  private planChange(condition: string): void {
+    const { world, chance, active } = this;
+    world.timeline.after(chance.spanUs(CHANGE_S), () => {
+      if (world.isCalm) return;
+      active.set(condition, !active.get(condition));
+      if (this.life.isAlive) this.report(condition);
+      this.planChange(condition);
+    });
+  }
+
+  private report(condition: string): void {
+    const { world, name, active } = this;
+    const isActive = active.get(condition) === true;
+    const id = `${name}~${condition}`;
+    const report = world.model.alarms.reported(id, isActive);
+    const state = isActive ? 'active' : 'normal';
+    world.note(name, `reports ${condition} ${state}`);
+    this.peer.tell('alarm', { condition, state, priority: 2 }, () => world.model.alarms.kept(id, report));
   }
 
   private async operate(command: DeviceCommand, signal: AbortSignal, dueUs: number): Promise<Verdict> {

@@ -4,11 +4,13 @@
  */
 import type { Node } from '../../src/actors/resources.js';
 import type { Broker } from '../../src/broker.js';
-import type { Model } from './model.js';
+import type { Shown } from './alarm-model.js';
+import { isFinal, type Model } from './model.js';
 import { containerOf } from './publisher.js';
+import { shownOf } from './watcher.js';
 
-/** Sums only rise, so one that does not add up stays so: they are looked at after every eighth event. */
-const ACCOUNTS_EVERY = 8;
+/** Sums only rise, and what is final stays so or not: after the first event of a life and every sixteenth they are looked at. */
+const THOROUGH_EVERY = 16;
 
 /** The part of the broker's books that is not public: a record of each command. */
 interface CommandBooks {
@@ -26,18 +28,40 @@ export class Inspection {
 
   /** @param groupedUntilUs at the first look at a new life: what was answered after it and only grouped may be gone */
   look(groupedUntilUs?: number): void {
-    this.commands();
+    const isThorough = this.looks++ % THOROUGH_EVERY === 0;
+    this.commands(isThorough);
+    this.alarms();
     this.readings(groupedUntilUs);
-    if (this.looks++ % ACCOUNTS_EVERY === 0) this.accounts();
+    if (isThorough) this.accounts();
+  }
+
+  /** After the calm: alarms stand as they were last reported, and everybody has been told. */
+  settled(): void {
+    this.look();
+    for (const id of this.model.alarms.alarms.keys()) this.model.alarms.settled(id, this.alarm(id));
+    const { trouble } = this.broker.surroundings.store;
+    if (trouble) this.model.broken(`the disk is well, and the store says: ${trouble.detail}`);
   }
 
   /** Every command that was accepted is there, in a state that follows from what was said of it. */
-  private commands(): void {
+  private commands(isThorough: boolean): void {
     const { window } = this.broker.commands as unknown as CommandBooks;
-    for (const { name } of this.model.commands.values()) {
+    for (const { name, known } of this.model.commands.values()) {
+      // What is final is looked at less often than what may move.
+      if (!isThorough && isFinal(known)) continue;
       const record = window.get(name);
       this.model.known(name, record?.states[record.states.length - 1]?.state);
     }
+  }
+
+  private alarms(): void {
+    for (const id of this.model.alarms.alarms.keys()) this.model.alarms.held(id, this.alarm(id));
+  }
+
+  private alarm(id: string): Shown | undefined {
+    const [device = '', condition = ''] = id.split('~');
+    const record = this.broker.alarms.find(`/m2m/applications/${device}`, condition);
+    return record && shownOf(record.alarm);
   }
 
   private readings(groupedUntilUs: number | undefined): void {

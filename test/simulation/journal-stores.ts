@@ -1,12 +1,16 @@
 /** The real store on a disk in memory, which outlives the process, forgets what was not synced, fails and fills up. */
+import { isObject } from '../../src/json.js';
 import { silentLog } from '../../src/log.js';
+import { describeEvent } from '../../src/store/audit-chain.js';
 import { JournalStore } from '../../src/store/journal-store.js';
 import type { Store } from '../../src/store/store.js';
+import { readTrail, verifyTrail } from '../../src/store/trail.js';
 import { MemoryDisk, type MemoryDiskOptions } from '../support/memory-disk.js';
 import type { StoreMaker } from './broker-host.js';
 import type { Life } from './timeline.js';
 import type { Chance, World } from './world.js';
 
+const FOLDER = 'data';
 /** Small, so that a minute's work fills several segments and is worth snapshots. */
 const SEGMENT_BYTES = 16 * 1024;
 const SNAPSHOT_BYTES = 48 * 1024;
@@ -39,6 +43,7 @@ export class JournalStores implements StoreMaker {
   constructor(
     private readonly world: World,
     chance: Chance,
+    private readonly flawed: (store: Store) => Store = (store) => store,
   ) {
     this.disk = new MemoryDisk(diskTiming(world, chance));
     this.disk.fault = ({ kind }) => (kind === 'sync' && chance.is(this.failing) ? 'EIO' : undefined);
@@ -50,14 +55,15 @@ export class JournalStores implements StoreMaker {
   }
 
   make(life: Life): Store {
-    return new JournalStore({
+    const store = new JournalStore({
       disk: this.disk,
       clock: life,
       log: silentLog,
-      folder: 'data',
+      folder: FOLDER,
       segmentBytes: SEGMENT_BYTES,
       snapshotBytes: SNAPSHOT_BYTES,
     });
+    return this.flawed(store);
   }
 
   cutPower(): void {
@@ -87,6 +93,18 @@ export class JournalStores implements StoreMaker {
     if (this.isSick) this.wellFromUs = this.world.timeline.nowUs;
     this.failing = 0;
     this.disk.capacityBytes = Infinity;
+  }
+
+  /** Commands that were accepted by the audit trail, whose chain is followed from its beginning. For when no broker runs. */
+  async auditedCommands(): Promise<ReadonlySet<string>> {
+    await verifyTrail(this.disk, FOLDER);
+    const names = new Set<string>();
+    for await (const bytes of readTrail(this.disk, FOLDER)) {
+      const { event, details } = describeEvent(bytes);
+      if (event === 'command-accepted' && isObject(details))
+        names.add(`${String(details.issuer)} ${String(details.commandId)}`);
+    }
+    return names;
   }
 
   private fallSick(): void {

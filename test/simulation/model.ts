@@ -1,10 +1,15 @@
 /**
  * The reference model: what was asked, promised, done and told, as seen from outside the broker, and what of it must never
- * be. It imports nothing: what it knows of Gridcast is what the documents promise.
+ * be. It imports nothing of src: what it knows of Gridcast is what the documents promise.
  *
  *     operators ──> sent, accepted, refused, told      devices ──> effect      inspection ──> known, missing
  *                        every call checks; the first thing that must not be throws a Violation with its sentence
  */
+
+import { AlarmModel } from './alarm-model.js';
+
+/** Ends the simulation with the sentence of what must not be. */
+export type Judge = (sentence: string) => never;
 
 /** An invariant does not hold. The message says which, and of what. */
 export class Violation extends Error {}
@@ -52,6 +57,7 @@ export interface Command {
 
 export class Model {
   readonly commands = new Map<string, Command>();
+  readonly alarms = new AlarmModel((sentence) => this.broken(sentence));
   private readonly readings = new Map<string, { readonly reading: number; readonly takenUs: number }[]>();
   refusals = 0;
   restarts = 0;
@@ -59,8 +65,13 @@ export class Model {
   /** Why the broker would be right to end by itself: none. */
   brokerMayEnd: (reason: string) => boolean = () => false;
 
+  /** @param found told of each violation, as whoever calls may catch it */
+  constructor(private readonly found: (violation: Violation) => void) {}
+
   broken(sentence: string): never {
-    throw new Violation(sentence);
+    const violation = new Violation(sentence);
+    this.found(violation);
+    throw violation;
   }
 
   /** An issuer gives a command for the first time. */
@@ -130,7 +141,9 @@ export class Model {
     if (command.told === 'cancelled' || command.told === 'expired')
       this.broken(`${name} is executed, and its issuer was told that it is ${command.told}`);
     command.effectsUs.push(nowUs);
-    for (const other of this.effects) {
+    // What the broker has given up as unknown leaves its point: a device that slept over the deadline does it later, by its
+    // own clock in time.
+    for (const other of command.known === 'unknown' ? [] : this.effects) {
       const isLaterThan = command.acceptedUs !== undefined && command.acceptedUs < other.sentUs;
       if (isLaterThan && other.device === device && other.point === point)
         this.broken(`${name} is executed after ${other.name}, which was given after it was accepted`);
@@ -179,6 +192,13 @@ export class Model {
       );
   }
 
+  /** The audit trail was read: these commands were accepted by it. */
+  audited(names: ReadonlySet<string>): void {
+    for (const { name, acceptedUs } of this.commands.values())
+      if (acceptedUs !== undefined && !names.has(name))
+        this.broken(`${name} was accepted, and the audit trail does not say so`);
+  }
+
   brokerEnded(reason: string): void {
     this.restarts++;
     if (!this.brokerMayEnd(reason)) this.broken(`the broker ended by itself: ${reason}`);
@@ -201,6 +221,8 @@ export class Model {
 }
 
 const isOver = (state: string | undefined): boolean => state !== undefined && OVER.includes(state);
+
+export const isFinal = (state: string | undefined): boolean => state !== undefined && STATES_AFTER[state]?.length === 0;
 
 /** Whether a command can become `later` after `earlier`. */
 function isReachable(earlier: string | undefined, later: string | undefined): boolean {

@@ -2,6 +2,7 @@
  * One simulation: a broker, devices, operators and faults, all of them drawn from one seed. Work and faults for a while, then
  * calm, in which everything that was accepted has to come to its end.
  */
+import type { Store } from '../../src/store/store.js';
 import { BrokerHost } from './broker-host.js';
 import { Device } from './device.js';
 import { Faults } from './faults.js';
@@ -11,11 +12,12 @@ import { Operator } from './operator.js';
 import { Peer } from './peer.js';
 import { containerOf, Observer, Publisher } from './publisher.js';
 import { HostClock, Life } from './timeline.js';
+import { Watcher } from './watcher.js';
 import { World } from './world.js';
 
 const SECOND_US = 1_000_000;
 /** Work and faults; then nothing new. */
-const STORM_US = 45 * SECOND_US;
+const STORM_US = 60 * SECOND_US;
 /** The longest deadline, a reboot, a reconnection: by then everything is over. */
 const CALM_US = 30 * SECOND_US;
 const SETTING_UP_US = 5 * SECOND_US;
@@ -34,13 +36,16 @@ export interface Outcome {
 }
 
 export interface SimulationOptions {
+  /** Flaws that are put in, to see that the simulation finds them. */
+  readonly flawedStore?: (store: Store) => Store;
+  readonly hasForgetfulDevices?: boolean;
   readonly everyLine?: (line: string) => void;
 }
 
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Outcome> {
   const world = new World(seed, options.everyLine);
   const { timeline, chance, model } = world;
-  const stores = new JournalStores(world, chance.fork('disk'));
+  const stores = new JournalStores(world, chance.fork('disk'), options.flawedStore);
   model.brokerMayEnd = () => stores.isSick;
   let inspection: Inspection | undefined;
   const look = (groupedUntilUs?: number): void => {
@@ -68,17 +73,23 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   setUp(world, broker, names);
   await run(SETTING_UP_US);
   const devices = names.map(
-    (name) => new Device(world, chance.fork(name), broker, name, { canRecall: name === 'device-1' }),
+    (name) =>
+      new Device(world, chance.fork(name), broker, name, {
+        canRecall: name === 'device-1',
+        isForgetful: options.hasForgetfulDevices ?? false,
+      }),
   );
   const operators = ['op1', 'op2'].map((name) => new Operator(world, chance.fork(name), broker, devices, name));
-  const others = (['grouped', 'synced'] as const).flatMap((durability) => [
+  const watchers = ['watch1', 'watch2'].map((name) => new Watcher(world, chance.fork(name), broker, name).peer);
+  const meters = (['grouped', 'synced'] as const).flatMap((durability) => [
     new Publisher(world, chance.fork(`${durability}-meter`), broker, durability).peer,
     new Observer(world, chance.fork(`${durability}-observer`), broker, durability).peer,
   ]);
   const peers = () => [
     ...devices.map(({ session }) => session),
     ...operators.flatMap((operator) => operator.peers),
-    ...others,
+    ...meters,
+    ...watchers,
   ];
   const faults = new Faults(world, chance.fork('faults'), { broker, stores, devices, peers });
   await run(SETTING_UP_US + STORM_US);
@@ -90,11 +101,22 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   if (world.failure === undefined) {
     try {
       model.settled();
+      inspection?.settled();
     } catch (error) {
       world.fail(error);
     }
   }
   broker.dispose();
+  stores.killed();
+  if (world.failure === undefined) {
+    let isRead = false;
+    stores
+      .auditedCommands()
+      .then((names) => model.audited(names))
+      .catch((error: unknown) => world.fail(error))
+      .finally(() => (isRead = true));
+    while (!isRead) await timeline.step(timeline.nowUs + SECOND_US);
+  }
   // The event loop turns once for each seed: what the garbage collector has to finish is finished.
   await new Promise((turned) => setImmediate(turned));
   await timeline.step(timeline.nowUs);

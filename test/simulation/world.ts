@@ -57,7 +57,7 @@ export class World {
   constructor(seed: number, everyLine?: (line: string) => void) {
     this.chance = new Chance(seed);
     this.trace = new Trace(everyLine);
-    this.model = new Model();
+    this.model = new Model((violation) => this.fail(violation));
     this.timeline = new Timeline((error) => this.fail(error));
   }
 
