@@ -170,7 +170,7 @@ export class Sessions implements Lanes {
     this.detached.delete(id);
     this.resumed++;
     // What was accepted while it was away; what had gone out before has been replayed.
-    connected.cancelGreeting = this.options.schedule(0, () => {
+    connected.cancelStart = this.options.schedule(0, () => {
       for (const application of peer.attach.map(pathText)) commands.deviceAttached(application, 'resumed');
     });
   }
