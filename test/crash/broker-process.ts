@@ -20,7 +20,7 @@ const FIRST_PORT = 20_000;
 const PORTS = 10_000;
 /** Runs that go on beside each other begin apart. */
 let lastPort = (process.pid * 16) % PORTS;
-const nextPort = (): number => FIRST_PORT + (lastPort++ % PORTS);
+export const nextPort = (): number => FIRST_PORT + (lastPort++ % PORTS);
 
 export const wait = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
