@@ -179,12 +179,9 @@ export class Broker implements Site {
     if (isRefusal(rows)) return rows;
     this.resources.restore(rows.resource, rows.instance);
     await this.supervisor.start(fatal);
-    for (const uri of this.config.pmu) {
-      const refusal = this.sources.attachByUri(uri);
-      if (refusal) return refusal;
-    }
-    this.isReady = true;
-    return undefined;
+    const refusal = this.sources.configure(this.config.pmu);
+    this.isReady = refusal === undefined;
+    return refusal;
   }
 
   async stop(): Promise<void> {
@@ -196,7 +193,7 @@ export class Broker implements Site {
 
   /** Why the broker should not be given work; undefined when it is ready. */
   get unready(): string | undefined {
-    return this.isReady ? undefined : 'starting or stopping';
+    return this.isReady ? this.surroundings.store.trouble?.detail : 'starting or stopping';
   }
 
   tree(): Branch {

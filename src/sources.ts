@@ -34,6 +34,7 @@ export interface SourcesOptions extends Surroundings {
 }
 
 interface Attached {
+  readonly application: Node;
   readonly contact: string;
   readonly address: StreamAddress;
   readonly pmus: StreamPmus;
@@ -65,13 +66,29 @@ export class Sources {
     if (isRefusal(address)) return address;
     const pmus = new StreamPmus(application, address.name, this.options);
     const key = application.reference;
-    this.attached.set(key, { contact, address, pmus, client: undefined, state: 'idle' });
+    this.attached.set(key, { application, contact, address, pmus, client: undefined, state: 'idle' });
     this.population.activate(key);
     return undefined;
   }
 
-  /** The same from the command line: an application `stream-<IDCODE>` stands for it. */
-  attachByUri(uri: string): Refusal | undefined {
+  /** The streams of the configuration: those that it does not name any more are left, and what stands from an earlier run stays. */
+  configure(uris: readonly string[]): Refusal | undefined {
+    const { resources } = this.options;
+    const standing = new Set<string>();
+    for (const { contact, application } of [...this.attached.values()]) {
+      if (application.creator.kind !== 'internal') continue;
+      if (uris.includes(contact)) standing.add(contact);
+      else resources.remove(application);
+    }
+    for (const uri of uris) {
+      const refusal = standing.delete(uri) ? undefined : this.attachByUri(uri);
+      if (refusal) return refusal;
+    }
+    return undefined;
+  }
+
+  /** An application `stream-<IDCODE>` stands for a stream of the configuration. */
+  private attachByUri(uri: string): Refusal | undefined {
     const { resources } = this.options;
     const address = parseStreamAddress(uri);
     if (isRefusal(address)) return address;

@@ -62,7 +62,13 @@ export class StreamPmus {
     private readonly stream: Node,
     private readonly name: string | undefined,
     private readonly options: PmusOptions,
-  ) {}
+  ) {
+    // What an earlier run of the broker made for this stream.
+    for (const [key, application] of options.resources.takeMade(stream)) {
+      const place = this.placeIn(application);
+      if (place) this.known.set(key, place);
+    }
+  }
 
   /** A configuration holds: each PMU gets its application, or keeps the one it has. */
   configure(descriptors: readonly PmuDescriptor[]): void {
@@ -71,7 +77,7 @@ export class StreamPmus {
       // Names of the address go by index; otherwise the IDCODE says who it is, and of equal ones their order.
       const earlier = ids.slice(0, index).filter((id) => id === descriptor.idCode).length;
       const key = this.name === undefined ? `${descriptor.idCode} ${earlier}` : String(index);
-      const place = this.settle(descriptor, index, descriptors.length, this.known.get(key));
+      const place = this.settle(descriptor, key, index, descriptors.length, this.known.get(key));
       this.known.delete(key);
       if (place) this.known.set(key, place);
       return place;
@@ -125,14 +131,15 @@ export class StreamPmus {
 
   private settle(
     descriptor: PmuDescriptor,
+    key: string,
     index: number,
     count: number,
     standing: Place | undefined,
   ): Place | undefined {
     const application =
-      (standing?.route.isOpen ? standing.application : undefined) ?? this.application(descriptor, index, count);
+      (standing?.route.isOpen ? standing.application : undefined) ?? this.application(descriptor, key, index, count);
     if (!application) return undefined;
-    const container = this.container(
+    this.container(
       application,
       'measurements',
       Math.min(MOST_KEPT, Math.max(KEPT_REPORTS, Math.round(descriptor.reportingRate * KEPT_S))),
@@ -140,15 +147,23 @@ export class StreamPmus {
     );
     for (const name of ['descriptor', 'alarms', 'commands', 'health']) this.container(application, name, KEPT_REPORTS);
     this.write(application, 'descriptor', descriptorDocument(descriptor));
+    const place = this.placeIn(application);
+    const contentInstances = place?.container.child('contentInstances');
+    if (!place || !contentInstances) return undefined;
+    const rate = descriptor.reportingRate >= 1 ? descriptor.reportingRate : 0;
+    this.options.resources.rate(contentInstances, place.route, rate);
+    return place;
+  }
+
+  private placeIn(application: Node): Place | undefined {
+    const container = application.child('containers')?.child('measurements');
     const contentInstances = container?.child('contentInstances');
     const route = contentInstances && this.options.resources.routeOf(contentInstances);
-    if (!container || !route) return undefined;
-    this.options.resources.rate(contentInstances, route, descriptor.reportingRate >= 1 ? descriptor.reportingRate : 0);
-    return { application, container, key: container.reference, route };
+    return container && route && { application, container, key: container.reference, route };
   }
 
   /** `pmu-<IDCODE>`, or `pmu-<stream>-<IDCODE>` where that is somebody else's. */
-  private application(descriptor: PmuDescriptor, index: number, count: number): Node | undefined {
+  private application(descriptor: PmuDescriptor, key: string, index: number, count: number): Node | undefined {
     const { resources, log } = this.options;
     const applications = this.stream.parent;
     if (!applications) return undefined;
@@ -160,7 +175,8 @@ export class StreamPmus {
       if (standing === this.stream) return standing;
       if (standing) continue;
       const document = { application: { appId, searchStrings: { searchString: ['pmu', descriptor.stationName] } } };
-      const written = resources.create(applications, document, INTERNAL);
+      const creator = { kind: 'internal', source: `${this.stream.reference} ${key}` } as const;
+      const written = resources.create(applications, document, creator);
       if (!isRefusal(written)) return written.node;
       log.warn({ appId, detail: written.detail }, 'a PMU’s application could not be created');
     }

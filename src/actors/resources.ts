@@ -55,6 +55,8 @@ export class Resources {
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
   private readonly leases = new Map<Node, Cancel>();
+  /** What an earlier run made for its sources, until they ask for it. */
+  private made: Node[] = [];
   private events: ResourceEvents = NOBODY;
 
   constructor(private readonly options: ResourcesOptions) {
@@ -67,6 +69,7 @@ export class Resources {
     const nodes = restoreTree(this.tree, resources, instances, this.options);
     this.kept.put(this.tree.root);
     for (const node of nodes) this.open(node, true);
+    for (const node of nodes) if (node.creator.kind === 'internal' && node.creator.source) this.made.push(node);
     const nowUs = this.options.clock.wallUs();
     for (const node of nodes) {
       const untilUs = expiryOf(node);
@@ -90,6 +93,19 @@ export class Resources {
 
   allRoutes(): Iterable<Route> {
     return this.routes.values();
+  }
+
+  /** What an earlier run made on behalf of `maker`, by what of it each is for. */
+  takeMade(maker: Node): ReadonlyMap<string, Node> {
+    const prefix = `${maker.reference} `;
+    const taken = new Map<string, Node>();
+    this.made = this.made.filter((node) => {
+      const source = node.creator.kind === 'internal' ? (node.creator.source ?? '') : '';
+      if (!source.startsWith(prefix)) return true;
+      if (this.isThere(node)) taken.set(source.slice(prefix.length), node);
+      return false;
+    });
+    return taken;
   }
 
   channelOf(node: Node): NotificationChannel | undefined {

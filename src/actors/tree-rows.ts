@@ -30,7 +30,7 @@ export function rowOfResource(node: Node): Row {
     document: {
       type,
       attributes: Object.fromEntries(attributes),
-      ...(creator.kind === 'originator' && { creator: creator.id }),
+      ...(creator.kind === 'originator' ? { creator: creator.id } : creator.source && { source: creator.source }),
       createdUs,
       modifiedUs,
       revision,
@@ -40,10 +40,10 @@ export function rowOfResource(node: Node): Row {
 
 /** Undefined for a row that this version cannot have written. */
 function resourceOfRow({ document }: Row): KeptResource | undefined {
-  const { type, attributes, creator, createdUs, modifiedUs, revision } = document;
+  const { type, attributes, createdUs, modifiedUs, revision } = document;
   if (!isTypeName(type) || !isObject(attributes)) return undefined;
   if (typeof createdUs !== 'number' || typeof modifiedUs !== 'number' || typeof revision !== 'number') return undefined;
-  return { type, attributes: mapOf(attributes), creator: creatorOf(creator), createdUs, modifiedUs, revision };
+  return { type, attributes: mapOf(attributes), creator: creatorOf(document), createdUs, modifiedUs, revision };
 }
 
 export const keyOfInstance = (container: Node, { id }: InstanceRecord<Sample>): string =>
@@ -143,8 +143,10 @@ export function restoreTree(
 
 const isTypeName = (name: Json | undefined): name is TypeName => typeof name === 'string' && Object.hasOwn(TYPES, name);
 
-const creatorOf = (creator: Json | undefined): Creator =>
-  typeof creator === 'string' ? { kind: 'originator', id: creator } : INTERNAL;
+function creatorOf({ creator, source }: JsonObject): Creator {
+  if (typeof creator === 'string') return { kind: 'originator', id: creator };
+  return typeof source === 'string' ? { kind: 'internal', source } : INTERNAL;
+}
 
 const mapOf = (object: JsonObject): ReadonlyMap<string, Json> =>
   new Map(Object.entries(object).filter((entry): entry is [string, Json] => entry[1] !== undefined));

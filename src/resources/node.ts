@@ -7,8 +7,9 @@ import type { History } from './history.js';
 import type { TypeName, TypeRow } from './types.js';
 import type { Json } from './values.js';
 
-/** Who acts. The broker itself may exceed the limits that are set for everybody else. */
-export type Creator = { readonly kind: 'internal' } | { readonly kind: 'originator'; readonly id: string };
+/** Who acts. The broker itself may exceed the limits that are set for everybody else; `source` says for whom it acts, if for one. */
+export type Creator =
+  { readonly kind: 'internal'; readonly source?: string } | { readonly kind: 'originator'; readonly id: string };
 export const INTERNAL: Creator = { kind: 'internal' };
 
 const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();

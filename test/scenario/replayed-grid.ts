@@ -40,7 +40,7 @@ export async function startReplayedGrid(
     ...running,
     contentInstances,
     async play() {
-      const refusal = running.broker.sources.attachByUri(uri);
+      const refusal = running.broker.sources.configure([uri]);
       if (refusal) throw new Error(refusal.detail);
       await arrived(running, contentInstances);
     },
