@@ -7,6 +7,9 @@
  */
 import type { Refusal } from '../errors.js';
 import type { JsonObject } from '../json.js';
+import type { Trouble } from './journal.js';
+
+export type { Trouble };
 
 export const TABLES = ['resource', 'instance', 'command', 'alarm'] as const;
 export type Table = (typeof TABLES)[number];
@@ -44,13 +47,6 @@ export interface Writing {
   readonly isVital?: boolean;
 }
 
-/** Why nothing is taken now: the disk is full, or it failed and is being tried again. */
-export interface Trouble {
-  readonly kind: 'full' | 'failed';
-  /** A sentence. */
-  readonly detail: string;
-}
-
 /** Rows by key, in the order in which they were last put. */
 export type Rows = ReadonlyMap<string, Row>;
 
@@ -65,7 +61,11 @@ export interface Store {
   write(writing: Writing, done: (refusal?: Refusal) => void): void;
   /** All rows as they were after the last write that was done, or later. To be called once, before the first write. */
   open(): Promise<Readonly<Record<Table, Rows>> | Refusal>;
-  /** Where a snapshot gets the present rows of a table from; a row may change while the iteration goes on. */
+  /**
+   * Where a snapshot gets the present rows of a table from; a row may change while the iteration goes on. A row shows a write at
+   * the latest when its `done` has returned: the journal before it is forgotten then. No snapshot is taken until every table has
+   * its provider.
+   */
   provide(table: Table, rows: () => Iterable<readonly [key: string, row: Row]>): void;
   /** Told when trouble begins, changes and ends. */
   onTrouble(listener: (trouble: Trouble | undefined) => void): void;

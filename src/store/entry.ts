@@ -1,0 +1,89 @@
+/**
+ * What stands in the store's journal and snapshots: rows put and deleted, audit events, and the end of a snapshot. Pure.
+ *
+ *     put      1, or 2 with bytes │ table 1 │ key length 2 │ document length 4 │ key │ document as JSON │ bytes
+ *     delete   3                  │ table 1 │ key length 2 │ key
+ *     audit    4                  │ event (audit-chain.ts)
+ *     end      5                  │ JSON (snapshot.ts)
+ */
+import type { JsonObject } from '../json.js';
+import { TABLES, type Change, type Row, type Table } from './store.js';
+
+const [PUT, PUT_WITH_BYTES, DELETE, AUDIT, END] = [1, 2, 3, 4, 5];
+const [PUT_KEY_AT, DELETE_KEY_AT] = [8, 4];
+
+export type RowEntry =
+  | { readonly kind: 'put'; readonly table: Table; readonly key: string; readonly row: Row }
+  | { readonly kind: 'delete'; readonly table: Table; readonly key: string };
+export type StoreEntry =
+  RowEntry | { readonly kind: 'audit'; readonly event: Buffer } | { readonly kind: 'end'; readonly end: JsonObject };
+
+/** A table is written as its place in TABLES, which therefore only ever grows at its end. */
+export function encodeChange({ table, key, row }: Change): Buffer {
+  const keyBytes = Buffer.byteLength(key);
+  if (!row) {
+    const bytes = Buffer.allocUnsafe(DELETE_KEY_AT + keyBytes);
+    bytes[0] = DELETE;
+    bytes[1] = TABLES.indexOf(table);
+    bytes.writeUInt16LE(keyBytes, 2);
+    bytes.write(key, DELETE_KEY_AT);
+    return bytes;
+  }
+  const document = JSON.stringify(row.document);
+  const documentBytes = Buffer.byteLength(document);
+  const bytes = Buffer.allocUnsafe(PUT_KEY_AT + keyBytes + documentBytes + (row.bytes?.length ?? 0));
+  bytes[0] = row.bytes ? PUT_WITH_BYTES : PUT;
+  bytes[1] = TABLES.indexOf(table);
+  bytes.writeUInt16LE(keyBytes, 2);
+  bytes.writeUInt32LE(documentBytes, 4);
+  bytes.write(key, PUT_KEY_AT);
+  bytes.write(document, PUT_KEY_AT + keyBytes);
+  if (row.bytes) bytes.set(row.bytes, PUT_KEY_AT + keyBytes + documentBytes);
+  return bytes;
+}
+
+export const encodeAudit = (event: Buffer): Buffer => Buffer.concat([Buffer.of(AUDIT), event]);
+export const eventOf = (entry: Buffer): Buffer => entry.subarray(1);
+export const encodeEnd = (end: JsonObject): Buffer => Buffer.concat([Buffer.of(END), Buffer.from(JSON.stringify(end))]);
+
+/** An entry whose checksum held and that is none of these was written by a program that is newer, or broken: that throws. */
+export function decodeEntry(entry: Uint8Array): StoreEntry {
+  const bytes = Buffer.from(entry.buffer, entry.byteOffset, entry.length);
+  const kind = bytes[0];
+  if (kind === AUDIT) return { kind: 'audit', event: eventOf(bytes) };
+  if (kind === END) return { kind: 'end', end: JSON.parse(bytes.toString('utf8', 1)) as JsonObject };
+  const table = TABLES[bytes[1] ?? TABLES.length];
+  if (table === undefined) throw new Error(`there is no table ${bytes[1]}`);
+  const keyBytes = bytes.readUInt16LE(2);
+  if (kind === DELETE)
+    return { kind: 'delete', table, key: bytes.toString('utf8', DELETE_KEY_AT, DELETE_KEY_AT + keyBytes) };
+  if (kind !== PUT && kind !== PUT_WITH_BYTES) throw new Error(`there is no entry of kind ${kind}`);
+  const key = bytes.toString('utf8', PUT_KEY_AT, PUT_KEY_AT + keyBytes);
+  const row =
+    kind === PUT ? new StoredRow(bytes, PUT_KEY_AT + keyBytes) : new StoredContent(bytes, PUT_KEY_AT + keyBytes);
+  return { kind: 'put', table, key, row };
+}
+
+/** A row as a view on what was read: its document is parsed when it is asked for, as most of a million never are at once. */
+class StoredRow implements Row {
+  private parsed: JsonObject | undefined;
+
+  constructor(
+    protected readonly entry: Buffer,
+    protected readonly documentAt: number,
+  ) {}
+
+  get document(): JsonObject {
+    return (this.parsed ??= JSON.parse(this.entry.toString('utf8', this.documentAt, this.bytesAt)) as JsonObject);
+  }
+
+  protected get bytesAt(): number {
+    return this.documentAt + this.entry.readUInt32LE(4);
+  }
+}
+
+class StoredContent extends StoredRow {
+  get bytes(): Uint8Array {
+    return this.entry.subarray(this.bytesAt);
+  }
+}
