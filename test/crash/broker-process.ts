@@ -4,7 +4,7 @@
  *
  *     start ── spawn ──> /readyz answers 200 ──> kill -9 | SIGTERM ──> start ...
  */
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { Program } from '../support/program.js';
 
 /** Asked this often whether it is ready: what the figure is exact to. */
@@ -21,6 +21,9 @@ const PORTS = 10_000;
 /** Runs that go on beside each other begin apart. */
 let lastPort = (process.pid * 16) % PORTS;
 export const nextPort = (): number => FIRST_PORT + (lastPort++ % PORTS);
+
+/** Longer than a long poll is held by the daemons started here. */
+const ANSWER_LIMIT_MS = 5_000;
 
 export const wait = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
@@ -44,6 +47,7 @@ export interface Answer {
 
 export class BrokerProcess {
   private program: Program | undefined;
+  private readonly agent = new Agent({ keepAlive: true });
   private readonly ports = { http: nextPort(), coap: nextPort() };
 
   /** @param flags of `serve`, beyond data and ports */
@@ -103,7 +107,7 @@ export class BrokerProcess {
   ask(method: string, path: string, document?: object): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const sent = request(
-        { port: this.http, host: '127.0.0.1', method, path, agent: false, timeout: 5_000 },
+        { port: this.http, host: '127.0.0.1', method, path, agent: this.agent, timeout: ANSWER_LIMIT_MS },
         (response) => {
           let body = '';
           response.on('data', (bytes: Buffer) => (body += bytes.toString()));
