@@ -66,9 +66,10 @@ export class Resources {
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
   restore(resources: Rows, instances: Rows): void {
-    const nodes = restoreTree(this.tree, resources, instances, this.options);
+    const { nodes, filled } = restoreTree(this.tree, resources, instances, this.options);
+    for (const contentInstances of filled) this.kept.keep(contentInstances, true);
     this.kept.put(this.tree.root);
-    for (const node of nodes) this.open(node, true);
+    for (const node of nodes) this.open(node);
     for (const node of nodes) if (node.creator.kind === 'internal' && node.creator.source) this.made.push(node);
     const nowUs = this.options.clock.wallUs();
     for (const node of nodes) {
@@ -87,8 +88,14 @@ export class Resources {
     this.events = events;
   }
 
+  /** Of a contentInstances; opened when it is first asked for: of a million containers most are idle. */
   routeOf(contentInstances: Node): Route | undefined {
-    return this.routes.get(contentInstances);
+    const standing = this.routes.get(contentInstances);
+    const container = contentInstances.parent;
+    if (standing || !contentInstances.history || !container || !this.isThere(contentInstances)) return standing;
+    const route = this.options.router.open(container.reference, numberOf(container, 'reportingRate') ?? 0);
+    this.routes.set(contentInstances, route);
+    return route;
   }
 
   allRoutes(): Iterable<Route> {
@@ -170,7 +177,7 @@ export class Resources {
     const createdUs = this.options.clock.wallUs();
     const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, sample.id, attributes);
     const refusal = contentInstances.history?.append(record);
-    if (!refusal && this.kept.keeps(contentInstances)) this.kept.putInstance(contentInstances, record);
+    if (!refusal) this.kept.append(contentInstances, record);
     return refusal;
   }
 
@@ -181,15 +188,8 @@ export class Resources {
     this.leases.clear();
   }
 
-  private open(node: Node, isRestored = false): void {
-    const { router, schedule, longPollHoldMs } = this.options;
-    if (node.type === 'container') {
-      const contentInstances = node.child('contentInstances');
-      if (contentInstances) {
-        this.routes.set(contentInstances, router.open(node.reference, numberOf(node, 'reportingRate') ?? 0));
-        this.kept.keep(contentInstances, isRestored);
-      }
-    }
+  private open(node: Node): void {
+    const { schedule, longPollHoldMs } = this.options;
     if (node.type === 'notificationChannel') {
       const abandon = (): void => {
         this.remove(node);

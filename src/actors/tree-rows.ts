@@ -8,14 +8,12 @@
  * alarm's contentInstances) has none, and neither has a PMU's frame: its promise is memory [design: durability latest].
  */
 import type { Clock } from '../clock.js';
-import { isRefusal } from '../errors.js';
 import { isObject, type Json, type JsonObject } from '../json.js';
 import type { Log } from '../log.js';
 import { InstanceRecord } from '../resources/history.js';
 import { INTERNAL, type Creator } from '../resources/node.js';
 import type { KeptResource, ResourceTree } from '../resources/tree.js';
 import { TYPES, type TypeName } from '../resources/types.js';
-import { parsePath, pathText } from '../routing/primitive.js';
 import { Sample, type SampleContent, type SampleEncoder } from '../routing/sample.js';
 import type { Row, Rows } from '../store/store.js';
 import type { Node } from './resources.js';
@@ -99,30 +97,31 @@ export interface Restoring {
   readonly log: Log;
 }
 
-/** Puts resources and their contentInstances back. @returns the resources that have rows, parents before children */
+/** Puts back resources, parents before children, and the contents of `filled` contentInstances; returns those that have rows. */
 export function restoreTree(
   tree: ResourceTree<Sample>,
   resources: Rows,
   instances: Rows,
   { clock, encoder, log }: Restoring,
-): readonly Node[] {
+): { readonly nodes: readonly Node[]; readonly filled: ReadonlySet<Node> } {
   const nodes = new Map<string, Node>();
-  const put = (reference: string): Node | undefined => {
+  /** Rows come in the order of their last writing: what stands above is put first. */
+  const find = (reference: string): Node | undefined => {
     const standing = nodes.get(reference);
     if (standing) return standing;
+    const cut = reference.lastIndexOf('/');
+    const parent = cut > 0 ? find(reference.slice(0, cut)) : undefined;
+    const id = decodeURIComponent(reference.slice(cut + 1));
+    if (cut > 0 ? !parent : id !== tree.root.id) return undefined;
     const row = resources.get(reference);
-    const path = parsePath(reference);
-    if (!row || isRefusal(path)) return undefined;
-    // Rows come in the order of their last writing; what stands above comes first here. Its own parent is a collection, most often
-    // without a row.
-    for (const above of [1, 2]) if (path.length > above) put(pathText(path.slice(0, -above)));
-    const kept = resourceOfRow(row);
-    const node = kept && tree.restore(path, kept);
-    if (node) nodes.set(reference, node);
-    else log.error({ resource: reference }, 'a row of the store has no place in the tree');
+    const kept = row && resourceOfRow(row);
+    if (!kept) return parent ? parent.child(id) : tree.root;
+    const node = tree.restore(parent, id, kept);
+    nodes.set(reference, node);
     return node;
   };
-  for (const reference of resources.keys()) put(reference);
+  for (const reference of resources.keys())
+    if (!find(reference)) log.error({ resource: reference }, 'a row of the store has no place in the tree');
   const records: (readonly [Node, InstanceRecord<Sample>, sequence: number])[] = [];
   for (const [key, row] of instances) {
     const node = nodes.get(key.slice(0, key.indexOf(' ')))?.child('contentInstances');
@@ -137,8 +136,12 @@ export function restoreTree(
     records.push([node, record, sequence]);
   }
   records.sort(([, , a], [, , b]) => a - b);
-  for (const [node, record, sequence] of records) node.history?.restore(record, sequence);
-  return [...nodes.values()];
+  const filled = new Set<Node>();
+  for (const [node, record, sequence] of records) {
+    node.history?.restore(record, sequence);
+    filled.add(node);
+  }
+  return { nodes: [...nodes.values()], filled };
 }
 
 const isTypeName = (name: Json | undefined): name is TypeName => typeof name === 'string' && Object.hasOwn(TYPES, name);

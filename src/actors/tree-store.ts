@@ -23,8 +23,6 @@ export class TreeStore {
   /** Whether any of them has been promised to be on disk before it is answered. */
   private isSynced = false;
   private isArmed = false;
-  /** contentInstances whose instances have rows. */
-  private readonly kept = new Set<Node>();
   /** Keys that the store refused to write, with their tables. */
   private readonly unwritten = new Map<string, 'resource' | 'instance'>();
 
@@ -47,8 +45,9 @@ export class TreeStore {
   }
 
   /** Whether what comes into this contentInstances is promised to survive a restart. */
-  keeps(contentInstances: Node): boolean {
-    return this.kept.has(contentInstances);
+  keeps({ parent: container }: Node): boolean {
+    if (!container || container.attributes.get('durability') === 'latest') return false;
+    return !(DERIVED.includes(container.id) && container.parent?.parent?.type === 'application');
   }
 
   put(node: Node): void {
@@ -68,14 +67,20 @@ export class TreeStore {
    */
   keep(contentInstances: Node, areWritten = false): void {
     const { history, parent } = contentInstances;
-    if (!history || !parent || isKept(contentInstances) === this.kept.has(contentInstances)) return;
-    if (this.kept.has(contentInstances)) return this.forgetInstances(contentInstances);
-    this.kept.add(contentInstances);
+    if (!history || !parent || this.keeps(contentInstances) === (history.onForget !== undefined)) return;
+    if (history.onForget) return this.forgetInstances(contentInstances);
     history.onForget = (record) => this.dropInstance(parent, record);
     if (!areWritten) for (const record of history.newest()) this.putInstance(contentInstances, record);
   }
 
-  putInstance(contentInstances: Node, record: InstanceRecord<Sample>): void {
+  /** An instance has come; what its container keeps has a row from now on. */
+  append(contentInstances: Node, record: InstanceRecord<Sample>): void {
+    if (!this.keeps(contentInstances)) return;
+    this.keep(contentInstances, true);
+    this.putInstance(contentInstances, record);
+  }
+
+  private putInstance(contentInstances: Node, record: InstanceRecord<Sample>): void {
     const container = contentInstances.parent;
     const row = rowOfInstance(record);
     if (!container || !row) return;
@@ -98,7 +103,7 @@ export class TreeStore {
 
   private forgetInstances(contentInstances: Node): void {
     const { history, parent } = contentInstances;
-    if (!this.kept.delete(contentInstances) || !history || !parent) return;
+    if (!history?.onForget || !parent) return;
     delete history.onForget;
     for (const record of history.newest()) this.dropInstance(parent, record);
   }
@@ -140,9 +145,9 @@ export class TreeStore {
   }
 
   private *instanceRows(): Generator<[string, Row]> {
-    for (const { history, parent } of this.kept) {
-      if (!parent) continue;
-      for (const record of history?.newest() ?? []) {
+    for (const { history, parent } of this.tree) {
+      if (!parent || !history?.onForget) continue;
+      for (const record of history.newest()) {
         const row = rowOfInstance(record);
         if (row) yield [keyOfInstance(parent, record), row];
       }
@@ -152,8 +157,3 @@ export class TreeStore {
 
 /** Derived from commands and alarms, which have rows of their own. */
 const DERIVED: readonly string[] = [COMMANDS_CONTAINER, 'alarms'];
-
-function isKept({ parent: container }: Node): boolean {
-  if (!container || container.attributes.get('durability') === 'latest') return false;
-  return !(DERIVED.includes(container.id) && container.parent?.parent?.type === 'application');
-}

@@ -58,13 +58,14 @@ export interface Retention {
 }
 
 export class History<T> {
-  private slots: (InstanceRecord<T> | undefined)[] = new Array<undefined>(FIRST_CAPACITY).fill(undefined);
+  // Made with the first record: of a million containers many are empty.
+  private slots: (InstanceRecord<T> | undefined)[] = [];
   private first = 0;
   private held = 0;
   private heldBytes = 0;
   private ageUs: number;
   /** Only records with a name. */
-  private readonly named = new Map<string, InstanceRecord<T>>();
+  private named: Map<string, InstanceRecord<T>> | undefined;
   private highestTagUs = -Infinity;
   private lastRevision = 0;
   private lastChangeUs = 0;
@@ -158,7 +159,7 @@ export class History<T> {
 
   /** The record of this id; of several with one time tag, the newest. */
   find(id: string): InstanceRecord<T> | undefined {
-    const named = this.named.get(id);
+    const named = this.named?.get(id);
     if (named) return named;
     const measuredUs = parseTime(id);
     if (measuredUs === undefined || formatTime(measuredUs) !== id) return undefined;
@@ -204,7 +205,7 @@ export class History<T> {
     this.put(this.held, record);
     this.held++;
     this.heldBytes += record.sizeBytes;
-    if (record.name !== undefined) this.named.set(record.name, record);
+    if (record.name !== undefined) (this.named ??= new Map()).set(record.name, record);
     else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
   }
 
@@ -218,7 +219,7 @@ export class History<T> {
   private forget(record: InstanceRecord<T>): void {
     this.held--;
     this.heldBytes -= record.sizeBytes;
-    if (record.name !== undefined) this.named.delete(record.name);
+    if (record.name !== undefined) this.named?.delete(record.name);
     this.onForget?.(record);
   }
 
@@ -238,7 +239,8 @@ export class History<T> {
   }
 
   private grow(): void {
-    const slots = new Array<InstanceRecord<T> | undefined>(this.slots.length * 2).fill(undefined);
+    const capacity = Math.max(FIRST_CAPACITY, this.slots.length * 2);
+    const slots = new Array<InstanceRecord<T> | undefined>(capacity).fill(undefined);
     for (let position = 0; position < this.held; position++) slots[position] = this.at(position);
     this.slots = slots;
     this.first = 0;

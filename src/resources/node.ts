@@ -12,7 +12,12 @@ export type Creator =
   { readonly kind: 'internal'; readonly source?: string } | { readonly kind: 'originator'; readonly id: string };
 export const INTERNAL: Creator = { kind: 'internal' };
 
-const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
+/** Makes a collection that belongs to a resource when it is first looked at: of a million idle resources most never need theirs. */
+export interface Births<T> {
+  bear(collection: TypeName, parent: ResourceNode<T>): ResourceNode<T>;
+}
+
+export const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
 
 export class ResourceNode<T> {
   /** What was written or set at writing, by name; absent optional ones are not there. */
@@ -32,6 +37,7 @@ export class ResourceNode<T> {
     /** Microseconds since the epoch. Only `ResourceTree` sets it, to what an earlier run had. */
     public createdUs: number,
     private ownRevision: number,
+    private readonly births: Births<T>,
   ) {
     this.ownModifiedUs = createdUs;
   }
@@ -66,12 +72,22 @@ export class ResourceNode<T> {
     return referenceOf(this.path);
   }
 
+  /** Its collections and what else stands below it. */
   get children(): Iterable<ResourceNode<T>> {
+    for (const name of this.row.collections) this.child(name);
+    return this.known;
+  }
+
+  /** The children without those collections that nobody has looked at: they are empty. */
+  get known(): Iterable<ResourceNode<T>> {
     return this.below?.values() ?? [];
   }
 
   child(id: string): ResourceNode<T> | undefined {
-    return this.below?.get(id);
+    const standing = this.below?.get(id);
+    if (standing) return standing;
+    const collection = this.row.collections.find((name) => name === id);
+    return collection && this.births.bear(collection, this);
   }
 
   /** Only `ResourceTree` changes what stands below a node. */

@@ -12,7 +12,7 @@ import { randomId, type Random } from '../random.js';
 import { checkId, isWritable, readBody, readRoot, type Draft } from './document.js';
 import { History, type Retention } from './history.js';
 import type { InstanceContent } from './instance.js';
-import { INTERNAL, ResourceNode, type Creator } from './node.js';
+import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
 import { Revisions } from './revision.js';
 import { resolve, type AttributeTarget, type Target } from './target.js';
 import { TYPES, type TypeName, type TypeRow } from './types.js';
@@ -61,7 +61,7 @@ export interface TreeOptions {
 /** Entity tags start anywhere below this: a start without memory gives none that an earlier run gave. */
 const REVISION_STARTS = 2 ** 40;
 
-export class ResourceTree<T> {
+export class ResourceTree<T> implements Births<T> {
   readonly root: ResourceNode<T>;
   private readonly revisions: Revisions;
   private readonly random: Random;
@@ -70,7 +70,7 @@ export class ResourceTree<T> {
     this.random = random;
     // In two halves: `below` takes at most 48 bits, and a seeded one has 32.
     this.revisions = new Revisions(random.below(REVISION_STARTS / 2 ** 20) * 2 ** 20 + random.below(2 ** 20));
-    this.root = this.plant(TYPES.sclBase, sclBaseId, undefined, { nowUs, creator: INTERNAL }, new Map());
+    this.root = this.plant(TYPES.sclBase, sclBaseId, undefined, { nowUs, creator: INTERNAL }, NO_ATTRIBUTES);
   }
 
   /** What a path points at. @param to decoded segments from the root */
@@ -103,18 +103,16 @@ export class ResourceTree<T> {
   }
 
   /**
-   * Puts back what an earlier run left at `path`, parents before children. A collection's tag is a new one: what left it meanwhile
-   * is not known any more.
+   * Puts back what an earlier run left, parents before children. A collection's tag is a new one: what left it meanwhile is not
+   * known any more.
    *
-   * @returns undefined where nothing stands above it
+   * @param parent undefined for the sclBase itself
    */
-  restore(path: readonly string[], kept: KeptResource): ResourceNode<T> | undefined {
-    const id = path.at(-1) ?? '';
-    const parent = path.length > 1 ? this.nodeAt(path.slice(0, -1)) : undefined;
-    const standing = path.length > 1 ? parent?.child(id) : id === this.root.id ? this.root : undefined;
-    if (!standing && !parent) return undefined;
+  restore(parent: ResourceNode<T> | undefined, id: string, kept: KeptResource): ResourceNode<T> {
     const { creator, createdUs } = kept;
-    const node = standing ?? this.plant(TYPES[kept.type], id, parent, { nowUs: createdUs, creator }, kept.attributes);
+    const node =
+      (parent ? parent.child(id) : this.root) ??
+      this.plant(TYPES[kept.type], id, parent, { nowUs: createdUs, creator }, kept.attributes);
     node.attributes = kept.attributes;
     node.createdUs = createdUs;
     node.touch(kept.modifiedUs, kept.revision);
@@ -149,7 +147,7 @@ export class ResourceTree<T> {
     return this.rewrite(node, body, act);
   }
 
-  /** Removes a resource and everything below it. @returns all of them, parents before children */
+  /** Removes a resource and everything below it. @returns all of them, parents before children, as iterating the tree does */
   remove(node: ResourceNode<T>, nowUs: number): readonly ResourceNode<T>[] {
     if (!node.parent) throw new Error('the sclBase is never removed'); // its row has no DELETE
     node.parent.disown(node);
@@ -175,7 +173,7 @@ export class ResourceTree<T> {
     };
   }
 
-  /** All resources, parents before children. */
+  /** All resources, parents before children, without those collections that nobody has looked at. */
   [Symbol.iterator](): Iterator<ResourceNode<T>> {
     return withDescendants(this.root);
   }
@@ -209,6 +207,11 @@ export class ResourceTree<T> {
     return { node, isAltered: draft.isAltered };
   }
 
+  bear(collection: TypeName, parent: ResourceNode<T>): ResourceNode<T> {
+    const act = { nowUs: parent.createdUs, creator: parent.creator };
+    return this.plant(TYPES[collection], collection, parent, act, NO_ATTRIBUTES);
+  }
+
   private newId(collection: ResourceNode<T>): string {
     let id = randomId(this.random);
     while (collection.child(id)) id = randomId(this.random);
@@ -222,11 +225,10 @@ export class ResourceTree<T> {
     act: Act,
     attributes: ReadonlyMap<string, Json>,
   ): ResourceNode<T> {
-    const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next());
+    const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next(), this);
     node.attributes = attributes;
     if (parent && row.creates.includes('contentInstance'))
       node.history = new History(this.revisions, retentionOf(parent));
-    for (const name of row.collections) this.plant(TYPES[name], name, node, act, new Map());
     parent?.adopt(node);
     return node;
   }
@@ -234,7 +236,7 @@ export class ResourceTree<T> {
 
 function* withDescendants<T>(node: ResourceNode<T>): Generator<ResourceNode<T>> {
   yield node;
-  for (const child of node.children) yield* withDescendants(child);
+  for (const child of node.known) yield* withDescendants(child);
 }
 
 /** An attribute that is not there does not limit. */

@@ -111,7 +111,7 @@ const TC = times('NA/NA/M');
 
 const references = (...collections: readonly string[]): readonly AttributeRow[] =>
   collections.map((name) =>
-    attribute(`${name}Reference`, v.uri, 'NP/NP/M', { derived: (node) => node.child(name)?.reference }),
+    attribute(`${name}Reference`, v.uri, 'NP/NP/M', { derived: (node) => `${node.reference}/${name}` }),
   );
 
 /** What a collection holds, as names and references. */

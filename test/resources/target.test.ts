@@ -116,7 +116,7 @@ describe('reading', () => {
         ),
       ].map(([, path]) => path ?? ''),
     );
-    expect(references.length).toBeGreaterThan(20);
+    expect(references.length).toBeGreaterThan(15);
     for (const path of references) expect(`${path} ${grid.at(decodeURIComponent(path)).kind}`).not.toMatch(/none$/);
   });
 
