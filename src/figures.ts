@@ -55,6 +55,15 @@ export function exposeFigures(broker: Broker): void {
   metrics.counter('gridcast_endpoint_endings_total', 'Endpoints that are gone, by reason', ['ending'], () =>
     counted(sessions.endings, 'ending'),
   );
+  metrics.gauge('gridcast_endpoints_detached', 'Sessions that wait for their peer to come back', [], () => [
+    [{}, sessions.detached.size],
+  ]);
+  metrics.counter('gridcast_endpoints_resumed_total', 'Sessions whose peer came back', [], () => [
+    [{}, sessions.resumed],
+  ]);
+  metrics.counter('gridcast_connections_lost_total', 'Connections that broke under their session', ['cause'], () =>
+    counted(sessions.losses, 'cause'),
+  );
   metrics.counter('gridcast_command_outcomes_total', 'Commands by outcome', ['state'], () =>
     counted(commands.outcomes, 'state'),
   );

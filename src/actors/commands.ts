@@ -27,7 +27,7 @@ import {
 } from '../routing/primitive.js';
 import type { Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
-import type { Peer, ReliableKind } from '../routing/site.js';
+import type { Peer, ReliableBody, ReliableKind } from '../routing/site.js';
 import { commandKind, isFinal, stateOf, type CommandMessage, type CommandRecord } from './command.js';
 import type { Schedule } from './notification-channel.js';
 import type { Node, Resources } from './resources.js';
@@ -40,8 +40,15 @@ const RETRY_AFTER_S = 1;
 
 /** Sends on the reliable lane of whoever is meant; false when nobody is there. */
 export interface Lanes {
-  toDevice(application: string, kind: ReliableKind, body: JsonObject): boolean;
-  toIssuer(issuer: string, session: string | undefined, kind: ReliableKind, body: JsonObject): boolean;
+  /** @param acknowledged called once the peer has it; never where its session ends before */
+  toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean;
+  toIssuer(
+    issuer: string,
+    session: string | undefined,
+    kind: ReliableKind,
+    body: ReliableBody,
+    acknowledged?: () => void,
+  ): boolean;
 }
 
 export interface CommandsOptions {
@@ -119,11 +126,15 @@ export class Commands {
     );
   }
 
-  /** A device has attached: what waits for it goes out, in the order it was accepted. */
-  deviceAttached(application: string): void {
+  /**
+   * A device has attached: what waits for it goes out, in the order it was accepted. One that has `resumed` its session has
+   * been sent again what had gone out before.
+   */
+  deviceAttached(application: string, how: 'anew' | 'resumed' = 'anew'): void {
     for (const [key, record] of this.issued) {
-      if (record.application === application && !isFinal(stateOf(record)))
-        this.population.get(key)?.tell({ type: 'DISPATCH' });
+      const state = stateOf(record);
+      const isDue = how === 'anew' ? !isFinal(state) : state === 'accepted';
+      if (record.application === application && isDue) this.population.get(key)?.tell({ type: 'DISPATCH' });
     }
   }
 
@@ -170,13 +181,11 @@ export class Commands {
       schedule,
       monotonicUs: () => clock.monotonicUs(),
       send: ({ command, application, deadlineUs }) =>
-        lanes.toDevice(application, 'command', {
-          commandId: command.commandId,
-          action: command.action,
-          point: command.point,
-          value: command.value,
-          // What is left: the device enforces it too.
-          deadlineMs: Math.max(0, Math.round((deadlineUs - clock.monotonicUs()) / 1000)),
+        lanes.toDevice(application, 'command', () => {
+          // What is left, each time it goes out: the device enforces it too.
+          const deadlineMs = Math.round((deadlineUs - clock.monotonicUs()) / 1000);
+          const { commandId, action, point, value } = command;
+          return deadlineMs > 0 ? { commandId, action, point, value, deadlineMs } : undefined;
         }),
       changed: (_record, state, reason) => this.changed(record, state, reason),
     });

@@ -3,7 +3,11 @@
  * it is temporary, since a socket is never restarted: the peer comes again.
  *
  *     connected <── lane above / below three quarters ──> congested        DISPOSE ──> closed
+ *         │ the connection broke                              │
+ *         └──────────────────> detached <─────────────────────┘            30 s ──> closed (RESUME_EXPIRED)
+ *                                  └── the peer is back: its lane is replayed, its subscriptions go on
  */
+import type { Cancel } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
@@ -12,11 +16,18 @@ import type { Ending } from '../routing/endings.js';
 import { readWord } from '../routing/command.js';
 import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
-import type { Peer, ReliableKind, ReliablePort, Session, Subscribed } from '../routing/site.js';
+import {
+  RESUME_WITHIN_S,
+  type Peer,
+  type ReliableKind,
+  type ReliablePort,
+  type Session,
+  type Subscribed,
+} from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
 import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
-import { ReliableLane } from './reliable-lane.js';
+import { ReliableLane, type LaneMessage } from './reliable-lane.js';
 import { FAULTS } from './resource.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -29,19 +40,28 @@ export type EndpointMessage =
     }
   | { readonly type: 'OPEN'; readonly delivery: Delivery }
   | { readonly type: 'UNSUBSCRIBE'; readonly delivery: Delivery; readonly ending: Ending }
-  | { readonly type: 'SEND'; readonly kind: ReliableKind; readonly body: JsonObject }
+  | { readonly type: 'SEND'; readonly message: LaneMessage }
   | { readonly type: 'ACKNOWLEDGE'; readonly seq: number }
+  | { readonly type: 'DETACH'; readonly cause: Ending; readonly isWanted: boolean }
+  | { readonly type: 'RESUME' }
   | { readonly type: 'CLOSE'; readonly ending: Ending };
 
+type EndpointEvent =
+  | { readonly type: 'CONGESTED' | 'RELIEVED' | 'DETACHED' }
+  | { readonly type: 'RESUMED'; readonly isCongested: boolean }
+  | Dispose;
+
 const endpointMachine = setup({
-  types: { events: {} as { readonly type: 'CONGESTED' } | { readonly type: 'RELIEVED' } | Dispose },
+  types: { events: {} as EndpointEvent },
+  guards: { isCongested: ({ event }) => event.type === 'RESUMED' && event.isCongested },
 }).createMachine({
   id: 'endpoint',
   initial: 'connected',
   on: { DISPOSE: '.closed' },
   states: {
-    connected: { on: { CONGESTED: 'congested' } },
-    congested: { on: { RELIEVED: 'connected' } },
+    connected: { on: { CONGESTED: 'congested', DETACHED: 'detached' } },
+    congested: { on: { RELIEVED: 'connected', DETACHED: 'detached' } },
+    detached: { on: { RESUMED: [{ guard: 'isCongested', target: 'congested' }, { target: 'connected' }] } },
     closed: { type: 'final' },
   },
 });
@@ -52,6 +72,8 @@ export interface EndpointOptions {
   readonly dispatcher: Dispatcher;
   readonly subscriptions: Subscriptions;
   readonly schedule: Schedule;
+  /** Its peer is away, or back. */
+  readonly onDetached: (isDetached: boolean) => void;
   /** The endpoint is over: it leaves the population and every register. */
   readonly onClosed: (ending: Ending) => void;
 }
@@ -72,14 +94,13 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   private readonly lane: ReliableLane;
   private readonly lifecycle;
   private ending: Ending = 'CRASHED';
+  private cancelWindow: Cancel = () => {};
 
   constructor(
     private readonly cell: Cell<EndpointMessage>,
     private readonly options: EndpointOptions,
   ) {
-    this.lifecycle = createLifecycle(endpointMachine, undefined, (state) =>
-      this.suspendMeasurements(state === 'congested'),
-    );
+    this.lifecycle = createLifecycle(endpointMachine, undefined, (state, before) => this.changed(state, before));
     this.lane = new ReliableLane(
       {
         transmit: (seq, kind, body) => isReliable(options.port) && options.port.sendReliable(seq, kind, body),
@@ -98,24 +119,54 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         return;
       case 'OPEN':
         this.options.subscriptions.open(message.delivery);
-        if (this.lifecycle.state === 'congested') this.options.subscriptions.suspend(message.delivery);
+        if (this.lifecycle.state !== 'connected') this.options.subscriptions.suspend(message.delivery);
         return;
       case 'UNSUBSCRIBE':
         this.options.subscriptions.end(message.delivery, message.ending);
         return;
       case 'SEND':
-        this.lane.send(message.kind, message.body);
+        this.lane.send(message.message);
         return;
       case 'ACKNOWLEDGE':
         this.lane.acknowledge(message.seq);
         return;
+      case 'DETACH':
+        if (message.isWanted || !this.lane.isEmpty || this.deliveries.size > 0)
+          this.lifecycle.send({ type: 'DETACHED' });
+        else this.close(message.cause);
+        return;
+      case 'RESUME':
+        if (this.lifecycle.state !== 'detached') return;
+        // What must not be lost goes before the measurements.
+        this.lane.replay();
+        this.lifecycle.send({ type: 'RESUMED', isCongested: this.lane.isHigh });
+        return;
       case 'CLOSE':
-        this.ending = message.ending;
-        this.options.onClosed(message.ending);
-        // The binding closes what the peer closed by itself; the rest is ours to end.
-        if (message.ending === 'SLOW_CONSUMER' && isReliable(this.options.port))
-          this.options.port.close(message.ending);
+        this.close(message.ending);
     }
+  }
+
+  private changed(state: string, before: string): void {
+    if (state === 'closed') return;
+    this.suspendMeasurements(state !== 'connected');
+    if (state === 'detached') {
+      this.lane.hold();
+      this.cancelWindow = this.options.schedule(RESUME_WITHIN_S * 1000, () =>
+        this.cell.tell({ type: 'CLOSE', ending: 'RESUME_EXPIRED' }),
+      );
+      this.options.onDetached(true);
+    } else if (before === 'detached') {
+      this.cancelWindow();
+      this.options.onDetached(false);
+    }
+  }
+
+  private close(ending: Ending): void {
+    const { port, onClosed } = this.options;
+    this.ending = ending;
+    onClosed(ending);
+    // Harmless where the peer has closed it.
+    if (isReliable(port)) port.close(ending);
   }
 
   private subscribe(request: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
@@ -149,6 +200,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   }
 
   private dispose(): void {
+    this.cancelWindow();
     this.lane.dispose();
     this.lifecycle.dispose();
     const { subscriptions, port } = this.options;
@@ -174,6 +226,7 @@ export class EndpointSession implements Session {
     private readonly peer: Peer,
     private readonly dispatcher: Dispatcher,
     private readonly commands: Commands,
+    private readonly lost: (cause: Ending) => void,
   ) {}
 
   readonly request = (request: Request): Promise<Response> => this.dispatcher.dispatch(request, this.id);
@@ -200,6 +253,15 @@ export class EndpointSession implements Session {
 
   close(ending: Ending): void {
     this.cell.tell({ type: 'CLOSE', ending });
+  }
+
+  detach(cause: Ending, isWanted: boolean): void {
+    this.lost(cause);
+    this.cell.tell({ type: 'DETACH', cause, isWanted });
+  }
+
+  resume(): void {
+    this.cell.tell({ type: 'RESUME' });
   }
 
   private hear(kind: ReliableKind, body: JsonObject): Refusal | undefined {

@@ -3,10 +3,11 @@
  *
  *     send ──> seq ──> kept ──> port                 acknowledge(seq) ──> everything up to seq is let go
  *       above 75 % of 1,024 frames or 1 MiB: measurements are suspended; for more than 5 s, or full: SLOW_CONSUMER
+ *     hold ──> kept alone: the peer is away          replay ──> all that is kept goes again, in order, under its seq
  */
 import type { Cancel } from '../clock.js';
 import type { JsonObject } from '../routing/primitive.js';
-import type { ReliableKind } from '../routing/site.js';
+import type { ReliableBody, ReliableKind } from '../routing/site.js';
 import type { Schedule } from './notification-channel.js';
 
 const MAX_FRAMES = 1024;
@@ -23,15 +24,24 @@ export interface LaneOwner {
   overrun(): void;
 }
 
-interface Kept {
+/** A message on its way to the lane. */
+export interface LaneMessage {
+  readonly kind: ReliableKind;
+  readonly body: ReliableBody;
+  /** Called once the peer has it; never where the lane ends before: then it is the sender's to send elsewhere. */
+  readonly acknowledged?: (() => void) | undefined;
+}
+
+interface Kept extends LaneMessage {
   readonly seq: number;
   readonly bytes: number;
 }
 
 export class ReliableLane {
-  private readonly kept: Kept[] = [];
+  private kept: Kept[] = [];
   private bytes = 0;
   private lastSeq = 0;
+  private isHeld = false;
   private cancelPatience: Cancel | undefined;
 
   constructor(
@@ -39,24 +49,52 @@ export class ReliableLane {
     private readonly schedule: Schedule,
   ) {}
 
-  /** False: the lane is full, the session is being ended, and nothing was sent. */
-  send(kind: ReliableKind, body: JsonObject): boolean {
+  get isEmpty(): boolean {
+    return this.kept.length === 0;
+  }
+
+  get isHigh(): boolean {
+    return this.kept.length > MAX_FRAMES * HIGH_WATER || this.bytes > MAX_BYTES * HIGH_WATER;
+  }
+
+  /** A full lane ends the session, and nothing is sent. */
+  send(message: LaneMessage): void {
+    const body = bodyOf(message);
+    if (body === undefined) return;
     const bytes = JSON.stringify(body).length;
-    if (this.kept.length >= MAX_FRAMES || this.bytes + bytes > MAX_BYTES) {
-      this.owner.overrun();
-      return false;
-    }
+    if (this.kept.length >= MAX_FRAMES || this.bytes + bytes > MAX_BYTES) return this.owner.overrun();
     const seq = ++this.lastSeq;
-    this.kept.push({ seq, bytes });
+    this.kept.push({ ...message, seq, bytes });
     this.bytes += bytes;
-    this.owner.transmit(seq, kind, body);
+    if (!this.isHeld) this.owner.transmit(seq, message.kind, body);
     this.weigh();
-    return true;
   }
 
   /** The peer has everything up to and including `seq`. */
   acknowledge(seq: number): void {
-    while (this.kept[0] !== undefined && this.kept[0].seq <= seq) this.bytes -= this.kept.shift()?.bytes ?? 0;
+    for (let first = this.kept[0]; first !== undefined && first.seq <= seq; first = this.kept[0]) {
+      this.kept.shift();
+      this.bytes -= first.bytes;
+      first.acknowledged?.();
+    }
+    this.weigh();
+  }
+
+  /** The peer is away: what is sent now is only kept. It has no chance to acknowledge, so nothing is held against it. */
+  hold(): void {
+    this.isHeld = true;
+    this.dispose();
+  }
+
+  /** The peer is back. */
+  replay(): void {
+    this.isHeld = false;
+    this.kept = this.kept.filter((one) => {
+      const body = bodyOf(one);
+      if (body === undefined) this.bytes -= one.bytes;
+      else this.owner.transmit(one.seq, one.kind, body);
+      return body !== undefined;
+    });
     this.weigh();
   }
 
@@ -66,10 +104,12 @@ export class ReliableLane {
   }
 
   private weigh(): void {
-    const isHigh = this.kept.length > MAX_FRAMES * HIGH_WATER || this.bytes > MAX_BYTES * HIGH_WATER;
-    if (isHigh === (this.cancelPatience !== undefined)) return;
+    const { isHigh } = this;
+    if (this.isHeld || isHigh === (this.cancelPatience !== undefined)) return;
     if (isHigh) this.cancelPatience = this.schedule(PATIENCE_MS, () => this.owner.overrun());
     else this.dispose();
     this.owner.congested(isHigh);
   }
 }
+
+const bodyOf = ({ body }: LaneMessage): JsonObject | undefined => (typeof body === 'function' ? body() : body);

@@ -10,16 +10,19 @@ import { randomId, type Random } from '../random.js';
 import type { Port } from '../routing/delivery.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
-import { pathText, type JsonObject } from '../routing/primitive.js';
-import type { Peer, ReliableKind, ReliablePort, Session } from '../routing/site.js';
+import { pathText } from '../routing/primitive.js';
+import type { Peer, ReliableBody, ReliableKind, ReliablePort, Session } from '../routing/site.js';
 import type { Commands, Lanes } from './commands.js';
 import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.js';
 import type { Schedule } from './notification-channel.js';
+import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
 /** Endings kept for the operator. */
 const REMEMBERED_ENDINGS = 256;
+/** Sessions that wait for their peers; the one that has waited longest gives way. At worst each keeps a lane of 1 MiB. */
+const MAX_DETACHED = 1024;
 
 export interface SessionsOptions {
   readonly dispatcher: Dispatcher;
@@ -35,6 +38,7 @@ interface Connected {
   readonly id: string;
   readonly peer: Peer;
   readonly port: Port | ReliablePort;
+  readonly commands: Commands;
 }
 
 /** An endpoint that is gone, and why. */
@@ -52,6 +56,12 @@ export class Sessions implements Lanes {
   /** The last ones that ended, the newest last. */
   readonly closed: ClosedEndpoint[] = [];
   readonly endings = new Map<Ending, number>();
+  /** Connections that broke under their session, by cause. */
+  readonly losses = new Map<Ending, number>();
+  /** Sessions whose peer came back. */
+  resumed = 0;
+  /** Ids of those whose peer is away, the longest first. */
+  readonly detached = new Set<string>();
   private readonly connected = new Map<string, Connected>();
   /** By application: the sessions that are its device, the newest last. */
   private readonly devices = new Map<string, string[]>();
@@ -79,7 +89,7 @@ export class Sessions implements Lanes {
       }
     }
     const id = randomId(this.options.random);
-    this.connected.set(id, { id, peer, port });
+    this.connected.set(id, { id, peer, port, commands });
     const cell = this.population.activate(id);
     if (cell.state === 'stopped') {
       this.connected.delete(id);
@@ -87,20 +97,30 @@ export class Sessions implements Lanes {
     }
     // After the welcome, which the binding sends when this returns.
     if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
-    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands);
+    const lost = (cause: Ending): void => count(this.losses, cause);
+    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, lost);
   }
 
-  toDevice(application: string, kind: ReliableKind, body: JsonObject): boolean {
-    const id = this.devices.get(application)?.at(-1);
-    return id !== undefined && this.send(id, kind, body);
+  toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean {
+    // One that is away has not got it: that it went out shall not be said before it does.
+    const id = this.devices.get(application)?.findLast((device) => !this.detached.has(device));
+    return id !== undefined && this.send(id, { kind, body, acknowledged });
   }
 
-  toIssuer(issuer: string, session: string | undefined, kind: ReliableKind, body: JsonObject): boolean {
-    if (session !== undefined && this.send(session, kind, body)) return true;
+  toIssuer(
+    issuer: string,
+    session: string | undefined,
+    kind: ReliableKind,
+    body: ReliableBody,
+    acknowledged?: () => void,
+  ): boolean {
+    const message = { kind, body, acknowledged };
+    if (session !== undefined && this.send(session, message)) return true;
     if (issuer === 'anonymous') return false;
-    for (const { id, peer } of this.connected.values())
-      if (peer.originator === issuer && this.send(id, kind, body)) return true;
-    return false;
+    const ids = [...this.connected.values()].filter(({ peer }) => peer.originator === issuer).map(({ id }) => id);
+    // One that is away may not come back.
+    const [present, away] = [ids.filter((id) => !this.detached.has(id)), ids.filter((id) => this.detached.has(id))];
+    return [...present, ...away].some((id) => this.send(id, message));
   }
 
   /** A port threw where no message is handled: its endpoint ends, and the peer comes again. */
@@ -119,10 +139,27 @@ export class Sessions implements Lanes {
     for (const application of applications) commands.deviceAttached(application);
   }
 
-  private send(id: string, kind: ReliableKind, body: JsonObject): boolean {
+  private setDetached({ id, peer, commands }: Connected, isDetached: boolean): void {
+    const { address, binding, originator } = peer;
+    this.options.log.info({ session: id, address, binding, originator }, isDetached ? 'endpoint detached' : 'resumed');
+    if (isDetached) {
+      this.detached.add(id);
+      const [longest] = this.detached;
+      if (this.detached.size > MAX_DETACHED && longest !== undefined)
+        this.population.get(longest)?.tell({ type: 'CLOSE', ending: 'RESUME_EXPIRED' });
+      return;
+    }
+    this.detached.delete(id);
+    this.resumed++;
+    // What was accepted while it was away; what had gone out before has been replayed.
+    for (const application of peer.attach.map(pathText))
+      this.options.schedule(0, () => commands.deviceAttached(application, 'resumed'));
+  }
+
+  private send(id: string, message: LaneMessage): boolean {
     const connected = this.connected.get(id);
     if (!connected || !('sendReliable' in connected.port)) return false;
-    this.population.get(id)?.tell({ type: 'SEND', kind, body });
+    this.population.get(id)?.tell({ type: 'SEND', message });
     return true;
   }
 
@@ -137,12 +174,14 @@ export class Sessions implements Lanes {
       dispatcher,
       subscriptions,
       schedule,
+      onDetached: (isDetached) => this.setDetached(connected, isDetached),
       onClosed: (ending) => this.close(connected, ending),
     });
   }
 
   private close({ id, peer }: Connected, ending: Ending): void {
     if (!this.connected.delete(id)) return;
+    this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
       const left = (this.devices.get(application) ?? []).filter((other) => other !== id);
       if (left.length > 0) this.devices.set(application, left);
@@ -151,8 +190,12 @@ export class Sessions implements Lanes {
     const { address, binding, originator } = peer;
     this.closed.push({ address, binding, originator, ending, atUs: this.options.clock.wallUs() });
     if (this.closed.length > REMEMBERED_ENDINGS) this.closed.shift();
-    this.endings.set(ending, (this.endings.get(ending) ?? 0) + 1);
+    count(this.endings, ending);
     this.options.log.info({ session: id, address, binding, originator, ending }, 'endpoint closed');
     this.population.end(id);
   }
+}
+
+function count(counts: Map<Ending, number>, ending: Ending): void {
+  counts.set(ending, (counts.get(ending) ?? 0) + 1);
 }

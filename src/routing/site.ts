@@ -16,9 +16,18 @@ export type { ReliableKind } from './primitive.js';
 export interface ReliablePort extends Port {
   /** Sends one message of the lane. `seq` rises by one per session, from 1. */
   sendReliable(seq: number, kind: ReliableKind, body: JsonObject): void;
-  /** Ends the connection from the broker's side. */
+  /** Ends the connection from the broker's side; one that is gone already will not be resumed. */
   close(ending: Ending): void;
 }
+
+/**
+ * What is said on the lane. A function is asked each time it goes out, because what it says ages, as the time that a command
+ * has left; `undefined`: it is not to go any more.
+ */
+export type ReliableBody = JsonObject | (() => JsonObject | undefined);
+
+/** How long a session waits for a peer whose connection broke: a reboot of a modem, a fail-over of a network. */
+export const RESUME_WITHIN_S = 30;
 
 export interface Peer {
   readonly binding: BindingName;
@@ -53,6 +62,13 @@ export interface Session {
   receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined>;
   /** The connection is over; everything of the session ends with it. */
   close(ending: Ending): void;
+  /**
+   * The connection broke: what is unacknowledged and subscribed waits RESUME_WITHIN_S for the peer, then ends. A session
+   * with nothing to wait for ends at once, unless it `isWanted` all the same.
+   */
+  detach(cause: Ending, isWanted: boolean): void;
+  /** The peer is back, and its port has a way out: what it has not acknowledged goes again, and its subscriptions go on. */
+  resume(): void;
 }
 
 /** One line of `/.well-known/core` [RFC6690]. */

@@ -191,6 +191,8 @@ export class PlugtestSite implements Site {
         for (const delivery of [...own]) unsubscribe(delivery);
         session.close(ending);
       },
+      detach: (cause, isWanted) => session.detach(cause, isWanted),
+      resume: () => session.resume(),
     };
   }
 }

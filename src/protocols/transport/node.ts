@@ -106,7 +106,7 @@ export function nodeTransport(limits: TransportLimits, log: Log, clock: Clock): 
       const closed = new Promise<void>((done) => server.close(() => done()));
       await service.drain(graceMs);
       server.closeAllConnections();
-      sockets.forEach((socket) => socket.cutOff());
+      sockets.forEach((socket) => socket.abandon());
       await closed;
     }
   }
@@ -192,8 +192,12 @@ class Socket extends GuardedSocket {
       this.silentBeats = 0;
       this.onMessage(bytes, isBinary);
     });
-    native.on('ping', () => (this.silentBeats = 0));
-    native.on('pong', () => (this.silentBeats = 0));
+    for (const sign of ['ping', 'pong'] as const) {
+      native.on(sign, () => {
+        this.silentBeats = 0;
+        this.onPong();
+      });
+    }
     native.on('close', (code, reason) => this.onClose(code, reason.toString()));
     // What went wrong shows in the close code, which follows.
     native.on('error', () => {});
@@ -204,11 +208,12 @@ class Socket extends GuardedSocket {
   }
 
   beat(): void {
-    if (this.silentBeats++ >= BEATS_PER_TIMEOUT) return this.cutOff();
-    if (this.isOpen) this.native.ping();
+    if (this.silentBeats++ >= BEATS_PER_TIMEOUT) return this.abandon();
+    this.ping();
   }
 
-  cutOff(): void {
+  /** Also one that has been closed, whose peer does not answer the close. */
+  abandon(): void {
     this.native.terminate();
   }
 
@@ -229,8 +234,16 @@ class Socket extends GuardedSocket {
     }
   }
 
+  protected sendPing(): void {
+    this.native.ping();
+  }
+
   protected end(code: number, reason: string): void {
     this.native.close(code, reason);
+  }
+
+  protected cutOff(): void {
+    this.abandon();
   }
 
   private readonly onWritten = (): void => {

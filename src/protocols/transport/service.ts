@@ -158,8 +158,11 @@ export abstract class GuardedSocket implements WsSocket {
   abstract readonly bufferedBytes: number;
   protected abstract write(message: string | Uint8Array, isBinary: boolean): SendResult;
   protected abstract corked(write: () => void): void;
+  protected abstract sendPing(): void;
   /** Sends a close frame; may call `onClose` while it does. */
   protected abstract end(code: number, reason: string): void;
+  /** Ends the connection without one; may call `onClose` while it does. */
+  protected abstract cutOff(): void;
 
   send(message: string | Uint8Array, isBinary: boolean): SendResult {
     return this.isOpen ? this.write(message, isBinary) : 'dropped';
@@ -176,6 +179,16 @@ export abstract class GuardedSocket implements WsSocket {
     this.onClose(code, reason);
   }
 
+  ping(): void {
+    if (this.isOpen) this.sendPing();
+  }
+
+  terminate(): void {
+    if (!this.isOpen) return;
+    this.cutOff();
+    this.onClose(WS_CLOSE.noCloseFrame, '');
+  }
+
   onOpen(accept: WsAccept): void {
     this.service.opened(this);
     this.guard(() => (this.receiver = accept.open(this)));
@@ -189,6 +202,10 @@ export abstract class GuardedSocket implements WsSocket {
 
   onDrain(): void {
     if (this.isOpen) this.guard(() => this.receiver?.drain());
+  }
+
+  onPong(): void {
+    if (this.isOpen) this.guard(() => this.receiver?.pong());
   }
 
   onClose(code: number, reason: string): void {

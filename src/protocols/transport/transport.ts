@@ -3,7 +3,7 @@
  *
  *     request ──> HttpHandler ──> HttpAnswer, now or later           throw, reject, nothing: 500
  *     upgrade ──> UpgradeHandler ──> HttpAnswer (refused)
- *                       └──────────> WsAccept ──> open(WsSocket) ──> WsReceiver: message*, drain*, close
+ *                       └──────────> WsAccept ──> open(WsSocket) ──> WsReceiver: message*, drain*, pong*, close
  *
  * Two implementations keep it: uws.ts and node.ts, held to the same suite. Where the two cannot agree, what stands here
  * is the weaker promise:
@@ -89,6 +89,8 @@ export interface WsReceiver {
   message(bytes: Buffer, isBinary: boolean): void;
   /** There is room again: called after a `send` that was not `sent`, and perhaps more often. */
   drain(): void;
+  /** The peer has answered a ping, or pinged. */
+  pong(): void;
   /** Once, whoever closed; nothing is called afterwards. 1006: no close frame came. */
   close(code: number, reason: string): void;
 }
@@ -107,8 +109,12 @@ export interface WsSocket {
   send(message: string | Uint8Array, isBinary: boolean): SendResult;
   /** Runs `write` and hands the system all that it sends at once. */
   cork(write: () => void): void;
+  /** Asks for a sign of life; every WebSocket peer answers by itself. */
+  ping(): void;
   /** Sends a close frame behind what waits. The receiver's `close` is called before this returns. */
   close(code: number, reason: string): void;
+  /** Cuts the connection off without a word, for a peer that hears none; `close` is called, with 1006, before this returns. */
+  terminate(): void;
 }
 
 export interface TransportLimits {
@@ -139,7 +145,10 @@ export const HEAD_TIMEOUT_MS = 10_000;
 /** Close codes of RFC 6455 section 7.4.1 and the IANA registry. */
 export const WS_CLOSE = {
   normal: 1000,
+  goingAway: 1001,
   unsupportedData: 1003,
+  /** A close frame without a code. */
+  noStatus: 1005,
   noCloseFrame: 1006,
   badText: 1007,
   policyViolation: 1008,

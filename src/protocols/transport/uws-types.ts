@@ -54,6 +54,9 @@ export interface UwsSocket<State> {
   send(message: string | Uint8Array, isBinary: boolean, compress: boolean): number;
   cork(write: () => void): void;
   getBufferedAmount(): number;
+  ping(): number;
+  /** Ends the connection without a close frame. */
+  close(): void;
   end(code: number, reason: string): void;
   getRemoteAddressAsText(): ArrayBuffer;
 }
@@ -71,5 +74,7 @@ export interface UwsBehaviour<State> {
   open(socket: UwsSocket<State>): void;
   message(socket: UwsSocket<State>, message: ArrayBuffer, isBinary: boolean): void;
   drain(socket: UwsSocket<State>): void;
+  ping(socket: UwsSocket<State>): void;
+  pong(socket: UwsSocket<State>): void;
   close(socket: UwsSocket<State>, code: number, reason: ArrayBuffer): void;
 }

@@ -70,6 +70,8 @@ export function uwsTransport(uws: UwsModule, limits: TransportLimits, log: Log, 
         state.socket.onOpen(state.accept);
       },
       message: (native, message, isBinary) => native.getUserData().socket?.onMessage(copyOf(message), isBinary),
+      ping: (native) => native.getUserData().socket?.onPong(),
+      pong: (native) => native.getUserData().socket?.onPong(),
       drain: (native) => native.getUserData().socket?.onDrain(),
       close: (native, code, reason) => native.getUserData().socket?.onClose(code, textOf(reason)),
     });
@@ -196,8 +198,16 @@ class Socket extends GuardedSocket {
     this.native.cork(write);
   }
 
+  protected sendPing(): void {
+    this.native.ping();
+  }
+
   protected end(code: number, reason: string): void {
     this.native.end(code, reason);
+  }
+
+  protected cutOff(): void {
+    this.native.close();
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The WebSocket binding: sockets at /m2m, each a session of the site.
  *
- *     upgrade ──> path, origin, subprotocol ──> Connection ──> frames
+ *     upgrade ──> path, origin, subprotocol ──> Connection ──> frames ──> WsSession
  *         └─ refused: 404, 403, or 400 with the subprotocols that there are
  */
 import type { Clock } from '../../clock.js';
@@ -15,8 +15,10 @@ import { writeContent } from '../codec.js';
 import { bearerToken, believe, isOwnOrigin, type Claim, type Identify } from '../identity.js';
 import type { HttpAnswer, UpgradeRequest, WsAccept } from '../transport/transport.js';
 import { Connection } from './connection.js';
+import { Heartbeats } from './heartbeats.js';
 import { FRAME_CODECS, isSubprotocol, WS_PATH } from './frames.js';
 import { LastNotification } from './last-notification.js';
+import type { WsSession } from './session.js';
 
 export interface Surroundings {
   readonly clock: Clock;
@@ -27,7 +29,8 @@ export interface Surroundings {
 export class WsBinding {
   /** Messages that were no frame, since the start. */
   faults = 0;
-  private readonly connections = new Map<string, Connection>();
+  readonly heartbeats: Heartbeats;
+  private readonly sessions = new Map<string, WsSession>();
   private readonly last = {
     'gridcast.v1': new LastNotification(FRAME_CODECS['gridcast.v1']),
     'gridcast.v1+json': new LastNotification(FRAME_CODECS['gridcast.v1+json']),
@@ -40,12 +43,13 @@ export class WsBinding {
     readonly surroundings: Surroundings,
     readonly identify: Identify = believe,
   ) {
+    this.heartbeats = new Heartbeats(surroundings.clock);
     this.idPrefix = randomId(surroundings.random);
   }
 
-  /** Sessions that are open. */
+  /** Sessions that are open, those included whose connection broke and may come back. */
   get open(): number {
-    return this.connections.size;
+    return this.sessions.size;
   }
 
   /** The transport's handler. */
@@ -70,23 +74,23 @@ export class WsBinding {
 
   /** Ends all sessions. */
   close(ending: Ending): void {
-    for (const connection of [...this.connections.values()]) connection.end(ending);
+    for (const session of [...this.sessions.values()]) session.end(ending);
   }
 
   nextRequestId(): string {
     return `${this.idPrefix}-${++this.requests}`;
   }
 
-  opened(session: string, connection: Connection): void {
-    this.connections.set(session, connection);
+  opened(session: WsSession): void {
+    this.sessions.set(session.id, session);
   }
 
-  closed(session: string): void {
-    this.connections.delete(session);
+  closed(id: string): void {
+    this.sessions.delete(id);
   }
 
-  connection(session: string): Connection | undefined {
-    return this.connections.get(session);
+  session(id: string): WsSession | undefined {
+    return this.sessions.get(id);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * One socket: frames in, frames out, one session of the site.
+ * One socket: frames in, frames out. It carries one session of the site, which outlives it when it breaks.
  *
- *     open ──> hello, or any other frame ──> connect ──> session ──> frames until the close
+ *     open ──> hello, or any other frame ──> session ──> frames ──> closed: the session ends
+ *       │        └─ resume: the former one                  └────> broken, or its heart-beats are lost: it waits
  *       └─ a minute of silence: closed
  *
  * What is malformed is answered with a sentence and does no harm to what else is open; a peer that sends nothing else is
@@ -12,7 +13,7 @@ import { isRefusal, refuse, type Refusal } from '../../errors.js';
 import type { Delivery } from '../../routing/delivery.js';
 import type { Ending } from '../../routing/endings.js';
 import { answer, isSuccess, parsePath, refused, type Request, type Response } from '../../routing/primitive.js';
-import type { Session } from '../../routing/site.js';
+import { RESUME_WITHIN_S, type Peer, type Session } from '../../routing/site.js';
 import type { Claim } from '../identity.js';
 import { WS_CLOSE, type WsReceiver, type WsSocket } from '../transport/transport.js';
 import type { WsBinding } from './binding.js';
@@ -21,13 +22,14 @@ import type {
   FrameCodec,
   FrameFault,
   HelloFrame,
-  MessageFrame,
   RequestFrame,
   SubscribeFrame,
   UnsubscribeFrame,
 } from './frames.js';
+import { COMMAND_HEARTBEAT_MS, HEARTBEAT_MS, heartbeatWithin, type Heartbeat } from './heartbeats.js';
 import type { LastNotification } from './last-notification.js';
-import { WsPort } from './port.js';
+import { WsSession, type Carrier } from './session.js';
+import { Wire } from './wire.js';
 import { requestOf, responseOf, termsOf } from './translate.js';
 
 /** A socket that has sent nothing belongs to nobody. Long enough for a person at a keyboard. */
@@ -39,127 +41,158 @@ const RETRY_AFTER_S = 1;
 /** Messages that are no frames after which a peer is taken to speak something else. */
 const MAX_FAULTS = 32;
 
-export class Connection implements WsReceiver {
-  private readonly port: WsPort;
+/** A peer that ends the connection on purpose says so; everything else is a break [RFC6455-7.4.1]. */
+const ENDING_OF_CLOSE: Readonly<Record<number, Ending>> = {
+  [WS_CLOSE.normal]: 'PEER_CLOSED',
+  [WS_CLOSE.goingAway]: 'PEER_CLOSED',
+  [WS_CLOSE.noStatus]: 'PEER_CLOSED',
+  // Ours: the transport closes all its sockets when it stops.
+  [WS_CLOSE.serviceRestart]: 'SHUTDOWN',
+};
+
+export class Connection implements WsReceiver, Carrier {
+  readonly wire: Wire;
   private readonly gone = new AbortController();
   private readonly cancelSilence: Cancel;
-  private session: Session | undefined;
-  private originator = 'anonymous';
+  private heartbeat: Heartbeat | undefined;
+  private session: WsSession | undefined;
   private underWay = 0;
   private faults = 0;
+  /** Why it broke, as far as is known. */
+  private cause: Ending = 'CONNECTION_LOST';
   /** Ids of `sub` frames that are not answered yet. */
   private readonly subscribing = new Set<number>();
-  /** The peer's words on the lane are heard one after the other, so that an acknowledgement speaks for all before it. */
-  private heard: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly binding: WsBinding,
-    private readonly socket: WsSocket,
+    socket: WsSocket,
     private readonly codec: FrameCodec,
-    last: LastNotification,
+    private readonly last: LastNotification,
     private readonly claim: Claim,
   ) {
     const { clock, log } = binding.surroundings;
-    this.port = new WsPort(socket, codec, last, log);
-    this.cancelSilence = clock.after(SILENCE_MS, () => this.end('IDLE_TIMEOUT'));
-  }
-
-  end(ending: Ending): void {
-    this.port.close(ending);
+    this.wire = new Wire(socket, codec, log);
+    this.cancelSilence = clock.after(SILENCE_MS, () => this.wire.close('IDLE_TIMEOUT'));
   }
 
   message(bytes: Buffer, isBinary: boolean): void {
     this.cancelSilence();
+    this.heartbeat?.heard();
     if (isBinary !== this.codec.isBinary) {
       const kind = this.codec.isBinary ? 'binary' : 'text';
-      return this.socket.close(WS_CLOSE.unsupportedData, `${this.codec.subprotocol} takes ${kind} messages`);
+      return this.wire.socket.close(WS_CLOSE.unsupportedData, `${this.codec.subprotocol} takes ${kind} messages`);
     }
     const frame = this.codec.decode(bytes);
     if (isRefusal(frame)) return this.fault(frame);
     if (frame.t === 'hello') return this.hello(frame);
-    const session = this.session ?? this.connect({ t: 'hello', attach: [] });
-    if (session) this.take(frame, session);
+    const session = this.session ?? this.open({ t: 'hello', attach: [] }, false);
+    if (isRefusal(session)) this.give(session);
+    else this.take(frame, session);
   }
 
   drain(): void {
-    this.port.drain();
+    this.session?.port.drain();
+  }
+
+  pong(): void {
+    this.heartbeat?.heard();
   }
 
   close(code: number): void {
     this.cancelSilence();
+    this.heartbeat?.stop();
     this.gone.abort();
-    if (!this.session) return;
-    this.binding.closed(this.session.id);
-    this.session.close(this.port.closedFor ?? (code === WS_CLOSE.serviceRestart ? 'SHUTDOWN' : 'PEER_CLOSED'));
+    const ending = this.wire.closedFor ?? ENDING_OF_CLOSE[code];
+    if (ending) this.session?.close(ending);
+    else this.session?.drop(this.cause);
+  }
+
+  release(): void {
+    this.session = undefined;
+    this.wire.close('REPLACED');
   }
 
   private hello(frame: HelloFrame): void {
     if (this.session)
       return this.give(refuse('STATUS_BAD_REQUEST', '"hello" is the first frame of a socket, and comes once.'));
-    const former = frame.resume === undefined ? undefined : this.binding.connection(frame.resume);
-    const session = this.connect(frame);
-    if (!session) return;
-    // What a broken connection left behind: only its own originator may end it.
-    if (former?.originator === this.originator) former.end('REPLACED');
-    // Subscriptions are asked for anew; commands that were not answered come again by themselves.
-    this.port.send({ t: 'welcome', session: session.id, resumed: false });
+    const session = this.open(frame, true);
+    if (isRefusal(session)) return this.give(session);
+    const resumed = session.id === frame.resume;
+    const usualMs = session.peer.attach.length > 0 ? COMMAND_HEARTBEAT_MS : HEARTBEAT_MS;
+    const heartbeatMs = heartbeatWithin(frame.heartbeatMs ?? usualMs);
+    this.heartbeat = this.binding.heartbeats.start(heartbeatMs, {
+      ping: () => this.wire.socket.ping(),
+      lost: () => {
+        this.cause = 'HEARTBEAT_LOST';
+        this.wire.socket.terminate();
+      },
+    });
+    const { id, hearing, port } = session;
+    const { heard } = hearing;
+    this.wire.send({
+      t: 'welcome',
+      session: id,
+      resumed,
+      heartbeatMs,
+      resumeWithinS: RESUME_WITHIN_S,
+      heard,
+      subs: port.subs,
+    });
+    if (resumed) session.site.resume();
   }
 
-  private connect({ originator: name, token, attach: paths }: HelloFrame): Session | undefined {
+  /** The session that this socket carries from now on: the former one, or one of its own. */
+  private open(frame: HelloFrame, isResumable: boolean): WsSession | Refusal {
+    const peer = this.peerOf(frame);
+    if (isRefusal(peer)) return peer;
+    const former = frame.resume === undefined ? undefined : this.binding.session(frame.resume);
+    if (former?.canBeCarriedBy(peer, this.wire)) {
+      former.carry(this);
+      return (this.session = former);
+    }
+    const session = WsSession.open(this.binding, peer, this, this.last, isResumable);
+    if (isRefusal(session)) return session;
+    // What cannot be gone on with is over: only its own originator may end it.
+    if (former?.peer.originator === peer.originator) former.end('REPLACED');
+    return (this.session = session);
+  }
+
+  private peerOf({ originator: name, token, attach: paths }: HelloFrame): Peer | Refusal {
     const claim = {
       ...this.claim,
       ...(name !== undefined && { originator: name }),
       ...(token !== undefined && { token }),
     };
     const originator = this.binding.identify(claim);
-    if (isRefusal(originator)) {
-      this.give(originator);
-      return;
-    }
+    if (isRefusal(originator)) return originator;
     const attach: (readonly string[])[] = [];
     for (const path of paths.map(parsePath)) {
-      if (isRefusal(path)) {
-        this.give(path);
-        return;
-      }
+      if (isRefusal(path)) return path;
       attach.push(path);
     }
-    const session = this.binding.site.connect(
-      { binding: 'ws', address: this.socket.remote, originator, attach },
-      this.port,
-    );
-    if (isRefusal(session)) {
-      this.give(session);
-      return;
-    }
-    this.session = session;
-    this.originator = originator;
-    this.binding.opened(session.id, this);
-    return session;
+    return { binding: 'ws', address: this.wire.socket.remote, originator, attach };
   }
 
   /** Tells why and closes: there is nothing to go on with. */
-  private give({ status, detail }: Refusal): undefined {
-    this.port.send({ t: 'error', status, reason: detail });
-    this.end('PROTOCOL_ERROR');
-    return undefined;
+  private give({ status, detail }: Refusal): void {
+    this.wire.send({ t: 'error', status, reason: detail });
+    this.wire.close('PROTOCOL_ERROR');
   }
 
-  private take(frame: Exclude<Frame, HelloFrame>, session: Session): void {
+  private take(frame: Exclude<Frame, HelloFrame>, session: WsSession): void {
     switch (frame.t) {
       case 'req':
-        return this.answer(frame, (request) => this.request(frame, request, session));
+        return this.answer(frame, session, (request) => this.request(frame, request, session.site));
       case 'sub':
-        return this.answer(frame, (request) => this.subscribe(frame, request, session));
+        return this.answer(frame, session, (request) => this.subscribe(frame, request, session));
       case 'unsub':
         return this.unsubscribe(frame, session);
       case 'msg':
-        this.heard = this.heard.then(() => this.hear(frame, session));
-        return;
+        return session.hearing.take(frame);
       case 'ack':
-        return session.acknowledge(frame.seq);
+        return session.site.acknowledge(frame.seq);
       case 'ping':
-        return this.port.send({ ...frame, t: 'pong' });
+        return this.wire.send({ ...frame, t: 'pong' });
       case 'pong':
         return;
       default:
@@ -171,21 +204,25 @@ export class Connection implements WsReceiver {
 
   private fault({ status, detail, id }: FrameFault): void {
     this.binding.faults++;
-    if (id === undefined) this.port.send({ t: 'error', status, reason: detail });
-    else this.port.send(responseOf(id, refused({ status, detail }), []));
-    if (++this.faults >= MAX_FAULTS) this.end('PROTOCOL_ERROR');
+    if (id === undefined) this.wire.send({ t: 'error', status, reason: detail });
+    else this.wire.send(responseOf(id, refused({ status, detail }), []));
+    if (++this.faults >= MAX_FAULTS) this.wire.close('PROTOCOL_ERROR');
   }
 
   /** Runs one request with its limits, and answers what goes wrong with it. */
-  private answer(frame: RequestFrame | SubscribeFrame, run: (request: Request) => Promise<void>): void {
-    const tell = (response: Response): void => this.port.send(responseOf(frame.id, response, []));
+  private answer(
+    frame: RequestFrame | SubscribeFrame,
+    session: WsSession,
+    run: (request: Request) => Promise<void>,
+  ): void {
+    const tell = (response: Response): void => this.wire.send(responseOf(frame.id, response, []));
     if (this.underWay >= MAX_REQUESTS) {
       const detail = `${MAX_REQUESTS} requests of this socket are under way, which is the limit.`;
       return tell(answer('STATUS_SERVICE_UNAVAILABLE', { detail, retryAfterS: RETRY_AFTER_S }));
     }
-    const { originator, codec, binding } = this;
+    const { codec, binding } = this;
     const request = requestOf(frame, {
-      originator,
+      originator: session.peer.originator,
       codec,
       requestId: binding.nextRequestId(),
       signal: this.gone.signal,
@@ -201,68 +238,51 @@ export class Connection implements WsReceiver {
   }
 
   private async request(frame: RequestFrame, request: Request, session: Session): Promise<void> {
-    this.port.send(responseOf(frame.id, await session.request(request), request.accept));
+    this.wire.send(responseOf(frame.id, await session.request(request), request.accept));
   }
 
-  private async subscribe(frame: SubscribeFrame, request: Request, session: Session): Promise<void> {
+  private async subscribe(frame: SubscribeFrame, request: Request, { site, port }: WsSession): Promise<void> {
     const { id } = frame;
     const tell = (response: Response, format?: string): void =>
-      this.port.send(responseOf(id, response, request.accept, format));
+      this.wire.send(responseOf(id, response, request.accept, format));
     const terms = termsOf(frame, request.query);
     if (isRefusal(terms)) {
       tell(refused(terms));
       return;
     }
-    if (this.subscribing.has(id) || this.port.delivery(id)) {
+    if (this.subscribing.has(id) || port.delivery(id)) {
       tell(refused(refuse('STATUS_CONFLICT', `The id ${id} names a subscription that is open; choose another.`)));
       return;
     }
     this.subscribing.add(id);
     try {
-      const outcome = await session.subscribe(request, terms);
+      const outcome = await site.subscribe(request, terms);
       if (!('delivery' in outcome)) {
         tell(outcome);
         return;
       }
       const { delivery, response } = outcome;
-      if (!this.socket.isOpen || !isSuccess(response)) {
-        session.unsubscribe(delivery, 'UNSUBSCRIBED');
+      if (!this.wire.isOpen || !isSuccess(response)) {
+        site.unsubscribe(delivery, 'UNSUBSCRIBED');
         tell(response);
         return;
       }
-      this.port.add(id, delivery);
+      port.add(id, delivery);
       tell(response, delivery.format.mediaType);
-      session.open(delivery);
+      site.open(delivery);
     } finally {
       this.subscribing.delete(id);
     }
   }
 
-  private unsubscribe({ id, sub }: UnsubscribeFrame, session: Session): void {
-    const delivery: Delivery | undefined = this.port.delivery(sub);
+  private unsubscribe({ id, sub }: UnsubscribeFrame, { site, port }: WsSession): void {
+    const delivery: Delivery | undefined = port.delivery(sub);
     if (!delivery) {
       const detail = `No subscription ${sub} is open on this socket; "sub" is the id of the "sub" frame.`;
-      return this.port.send(responseOf(id, refused(refuse('STATUS_NOT_FOUND', detail)), []));
+      return this.wire.send(responseOf(id, refused(refuse('STATUS_NOT_FOUND', detail)), []));
     }
-    this.port.remove(delivery);
-    session.unsubscribe(delivery, 'UNSUBSCRIBED');
-    this.port.send(responseOf(id, answer('STATUS_OK'), []));
-  }
-
-  private async hear({ seq, kind, body }: MessageFrame, session: Session): Promise<void> {
-    try {
-      const refusal = await session.receive(kind, body);
-      if (refusal) this.port.send({ t: 'error', status: refusal.status, reason: refusal.detail });
-    } catch (error) {
-      const { log } = this.binding.surroundings;
-      log.error({ err: error, kind }, 'ws: a message of the lane failed by a fault of the broker');
-      this.port.send({
-        t: 'error',
-        status: 'STATUS_INTERNAL_SERVER_ERROR',
-        reason: 'A fault of the broker; it is logged.',
-      });
-    }
-    // Refused or not, it has arrived: sent again it would be refused again.
-    this.port.send({ t: 'ack', seq });
+    port.remove(delivery);
+    site.unsubscribe(delivery, 'UNSUBSCRIBED');
+    this.wire.send(responseOf(id, answer('STATUS_OK'), []));
   }
 }

@@ -29,8 +29,10 @@ export interface HelloFrame {
   readonly token?: string;
   /** Paths of applications whose device this session is. */
   readonly attach: readonly string[];
-  /** The session that this one takes the place of. */
+  /** The session whose connection broke, to go on with. */
   readonly resume?: string;
+  /** How often the broker should ask for a sign of life. */
+  readonly heartbeatMs?: number;
 }
 
 export interface WelcomeFrame {
@@ -38,6 +40,14 @@ export interface WelcomeFrame {
   readonly session: string;
   /** Whether the subscriptions and the lane of the former session go on. */
   readonly resumed: boolean;
+  /** How often the broker pings; who is silent for three of these is cut off, on either side. */
+  readonly heartbeatMs?: number;
+  /** How long the session waits for its peer when the connection breaks. */
+  readonly resumeWithinS?: number;
+  /** The highest `seq` of the client that has been acknowledged: what is above it is to be sent again. */
+  readonly heard?: number;
+  /** Ids of the subscriptions that go on: one that is not here has ended meanwhile. */
+  readonly subs: readonly number[];
 }
 
 export interface RequestFrame {
@@ -136,6 +146,8 @@ export interface ErrorFrame {
   /** A sentence. */
   readonly reason: string;
   readonly id?: number;
+  /** Of the `msg` that was refused. STATUS_SERVICE_UNAVAILABLE: not now; it is not acknowledged, and to be sent again. */
+  readonly seq?: number;
 }
 
 export type Frame =
@@ -159,7 +171,7 @@ export interface FrameFault extends Refusal {
 }
 
 type Word = { readonly words: readonly string[] };
-type Kind = 'count' | 'number' | 'flag' | 'text' | 'texts' | 'time' | 'bytes' | 'payload' | 'object' | Word;
+type Kind = 'count' | 'counts' | 'number' | 'flag' | 'text' | 'texts' | 'time' | 'bytes' | 'payload' | 'object' | Word;
 interface Member {
   readonly kind: Kind;
   readonly isOptional?: true;
@@ -173,10 +185,23 @@ const STATUS: Word = { words: Object.keys(STATUSES) };
 const ENDING: Word = { words: Object.keys(ENDINGS) };
 const CLASSES: Word = { words: LATENCY_CLASSES };
 
-/** The members of each frame. Texts are optional everywhere: none is the empty list. */
+/** The members of each frame. Lists are optional everywhere: none is the empty one. */
 const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extract<Frame, { t: T }>, 't'>, Member>> } = {
-  hello: { originator: may('text'), token: may('text'), attach: may('texts'), resume: may('text') },
-  welcome: { session: must('text'), resumed: must('flag') },
+  hello: {
+    originator: may('text'),
+    token: may('text'),
+    attach: may('texts'),
+    resume: may('text'),
+    heartbeatMs: may('count'),
+  },
+  welcome: {
+    session: must('text'),
+    resumed: must('flag'),
+    heartbeatMs: may('count'),
+    resumeWithinS: may('count'),
+    heard: may('count'),
+    subs: may('counts'),
+  },
   req: {
     id: must('count'),
     op: must(OPERATIONS),
@@ -212,7 +237,7 @@ const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extrac
   ack: { seq: must('count') },
   ping: { id: may('count') },
   pong: { id: may('count') },
-  error: { status: must(STATUS), reason: must('text'), id: may('count') },
+  error: { status: must(STATUS), reason: must('text'), id: may('count'), seq: may('count') },
 };
 
 export const isFrameType = (word: unknown): word is FrameType =>
@@ -242,7 +267,7 @@ export function frameOf(t: FrameType, members: Readonly<Record<string, unknown>>
     if (value !== undefined && !isOfKind(value, kind))
       return fault(`"${name}" of a "${t}" frame must be ${nounOf(kind)}.`);
     if (value !== undefined) frame[name] = value;
-    else if (kind === 'texts') frame[name] = [];
+    else if (kind === 'texts' || kind === 'counts') frame[name] = [];
     else if (!isOptional) return fault(`A "${t}" frame needs "${name}", ${nounOf(kind)}.`);
   }
   // The table above is typed by the frames: what agrees with a row is a frame of that row.
@@ -256,6 +281,8 @@ function isOfKind(value: unknown, kind: Kind): boolean {
   switch (kind) {
     case 'count':
       return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_COUNT;
+    case 'counts':
+      return Array.isArray(value) && value.every((item) => isOfKind(item, 'count'));
     case 'number':
       return Number.isFinite(value);
     case 'time':
@@ -280,6 +307,7 @@ function nounOf(kind: Kind): string {
 }
 const NOUNS: Readonly<Record<Exclude<Kind, Word>, string>> = {
   count: `a whole number of 0 to ${MAX_COUNT}`,
+  counts: `a list of whole numbers of 0 to ${MAX_COUNT}`,
   number: 'a number',
   time: 'an instant in UTC, such as "2026-11-23T08:15:00.033333Z"',
   flag: 'true or false',

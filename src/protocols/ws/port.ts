@@ -1,20 +1,19 @@
 /**
- * A socket as the way out of a session.
+ * A socket as the way out of a session. When it breaks the port stays, without a way out, and is bound to the next one.
  *
  *     measurements   transmit ──> gathered ──> flush: one corked write a turn
  *                        └─ 64 KiB wait in memory: false, the delivery holds its newest until there is room
  *     reliable lane  sendReliable ──> at once; what is not acknowledged is the endpoint's to count, not ours
  *     answers        send ──> at once
  */
-import type { Log } from '../../log.js';
 import { Port, type Delivery } from '../../routing/delivery.js';
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import type { JsonObject } from '../../routing/primitive.js';
 import type { Sample } from '../../routing/sample.js';
 import type { ReliableKind, ReliablePort } from '../../routing/site.js';
-import { WS_CLOSE, type WsSocket } from '../transport/transport.js';
 import type { Frame, FrameCodec } from './frames.js';
 import type { LastNotification } from './last-notification.js';
+import type { Wire } from './wire.js';
 
 /**
  * Beyond this many bytes that a peer does not take, its measurements wait. The kernel holds megabytes before these: more of
@@ -22,32 +21,40 @@ import type { LastNotification } from './last-notification.js';
  */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-const CLOSE_CODES: Partial<Record<Ending, number>> = {
-  SLOW_CONSUMER: WS_CLOSE.tryAgainLater,
-  PROTOCOL_ERROR: WS_CLOSE.policyViolation,
-  IDLE_TIMEOUT: WS_CLOSE.policyViolation,
-  CRASHED: WS_CLOSE.internalError,
-  SHUTDOWN: WS_CLOSE.serviceRestart,
-};
-
 export class WsPort extends Port implements ReliablePort {
-  /** Why it was closed from our side. */
-  closedFor: Ending | undefined;
   /** Deliveries by the ids that the peer gave them. */
   private readonly subscriptions = new Map<number, Delivery>();
   private readonly ids = new Map<Delivery, number>();
+  /** Called when the broker has ended the session, be its socket there or gone. */
+  over: () => void = () => {};
   // Of this turn, one entry each per message: nothing is allocated per message.
   private readonly gathered: Uint8Array[] = [];
   private readonly gatheredOf: Delivery[] = [];
   private gatheredBytes = 0;
 
   constructor(
-    private readonly socket: WsSocket,
-    private readonly codec: FrameCodec,
+    private wire: Wire,
     private readonly last: LastNotification,
-    private readonly log: Log,
   ) {
     super();
+  }
+
+  get codec(): FrameCodec {
+    return this.wire.codec;
+  }
+
+  get isOpen(): boolean {
+    return this.wire.isOpen;
+  }
+
+  /** Ids of the subscriptions that stand. */
+  get subs(): number[] {
+    return [...this.subscriptions.keys()];
+  }
+
+  /** The peer is back on another socket. */
+  bind(wire: Wire): void {
+    this.wire = wire;
   }
 
   add(id: number, delivery: Delivery): void {
@@ -66,11 +73,8 @@ export class WsPort extends Port implements ReliablePort {
     this.subscriptions.delete(id);
   }
 
-  /** Everything but measurements: it goes now, or the peer is given up, because it must not be lost. */
   send(frame: Frame): void {
-    if (this.socket.isOpen && this.socket.send(this.codec.encode(frame), this.codec.isBinary) === 'dropped') {
-      this.close('SLOW_CONSUMER');
-    }
+    this.wire.send(frame);
   }
 
   sendReliable(seq: number, kind: ReliableKind, body: JsonObject): void {
@@ -78,10 +82,8 @@ export class WsPort extends Port implements ReliablePort {
   }
 
   close(ending: Ending): void {
-    if (!this.socket.isOpen) return;
-    this.closedFor = ending;
-    this.log.debug({ remote: this.socket.remote, ending }, 'ws: closing');
-    this.socket.close(CLOSE_CODES[ending] ?? WS_CLOSE.normal, ending);
+    this.wire.close(ending);
+    this.over();
   }
 
   end(delivery: Delivery, ending: Ending): void {
@@ -121,12 +123,12 @@ export class WsPort extends Port implements ReliablePort {
   }
 
   private get hasRoom(): boolean {
-    return this.socket.isOpen && this.socket.bufferedBytes + this.gatheredBytes < HIGH_WATER_BYTES;
+    return this.wire.isOpen && this.wire.socket.bufferedBytes + this.gatheredBytes < HIGH_WATER_BYTES;
   }
 
   private sendGathered(): void {
     if (this.gathered.length === 0) return;
-    this.socket.cork(this.writeGathered);
+    this.wire.socket.cork(this.writeGathered);
     this.gathered.length = 0;
     this.gatheredOf.length = 0;
     this.gatheredBytes = 0;
@@ -135,7 +137,7 @@ export class WsPort extends Port implements ReliablePort {
   private readonly writeGathered = (): void => {
     for (let i = 0; i < this.gathered.length; i++) {
       // Both lists have one entry per message.
-      if (this.socket.send(this.gathered[i]!, this.codec.isBinary) !== 'dropped') continue;
+      if (this.wire.socket.send(this.gathered[i]!, this.codec.isBinary) !== 'dropped') continue;
       // Closed since, or filled by answers: the account said delivered too soon.
       const delivery = this.gatheredOf[i]!; // as above
       delivery.delivered--;

@@ -80,6 +80,8 @@ export class StubSite implements Site {
         for (const delivery of [...own]) unsubscribe(delivery, ending);
         this.endings.push(`session ${ending}`);
       },
+      detach: (cause) => void this.endings.push(`detached ${cause}`),
+      resume: () => {},
     };
   }
 

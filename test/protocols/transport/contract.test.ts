@@ -138,7 +138,13 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
   /** Takes every upgrade; `received` gives the receiver's half. */
   const taking = (receiverOf: (socket: WsSocket) => Partial<WsReceiver>): Pick<Handlers, 'upgrade'> => ({
     upgrade: () => ({
-      open: (socket) => ({ message: () => {}, drain: () => {}, close: () => {}, ...receiverOf(socket) }),
+      open: (socket) => ({
+        message: () => {},
+        drain: () => {},
+        pong: () => {},
+        close: () => {},
+        ...receiverOf(socket),
+      }),
     }),
   });
   const echoing = taking((socket) => ({ message: (bytes, isBinary) => void socket.send(bytes, isBinary) }));
@@ -385,7 +391,10 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
               return { status: 401, body: `no token from ${request.header('origin')}` };
             if (!request.protocols.includes('b'))
               return { status: 400, body: `known: b; offered: ${request.protocols.join('+')}` };
-            return { protocol: 'b', open: () => ({ message: () => {}, drain: () => {}, close: () => {} }) };
+            return {
+              protocol: 'b',
+              open: () => ({ message: () => {}, drain: () => {}, pong: () => {}, close: () => {} }),
+            };
           },
         });
         const headers = { authorization: 'Bearer good' };
@@ -564,6 +573,50 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
       await halfOpenEnded.promise;
       expect(closes).toEqual([1006]);
       expect(client.readyState).toBe(WebSocket.OPEN);
+    });
+
+    scenario('pings when told to, and tells of the pong; a peer that pings is told of as well', async () => {
+      const ponged = deferred<void>();
+      const pinged = deferred<void>();
+      let pongs = 0;
+      const { open } = await serve(
+        taking((socket) => ({
+          message: () => socket.ping(),
+          pong: () => (++pongs === 1 ? ponged : pinged).resolve(),
+        })),
+      );
+      const { client } = await open();
+      const arrived = once(client, 'ping');
+      client.send('ping me');
+      await arrived;
+      await ponged.promise;
+      client.ping();
+      await pinged.promise;
+      expect(pongs).toBe(2);
+    });
+
+    scenario('terminates without a close frame; the receiver is told 1006 before it returns, and once', async () => {
+      const told: unknown[] = [];
+      const sockets: WsSocket[] = [];
+      const { open } = await serve(
+        taking((socket) => {
+          sockets.push(socket);
+          return {
+            message() {
+              socket.terminate();
+              told.push('returned');
+              socket.terminate();
+              socket.ping();
+            },
+            close: (code) => void told.push(code),
+          };
+        }),
+      );
+      const { client, closed } = await open();
+      client.send('end me');
+      expect(await closed).toEqual({ code: 1006, reason: '' });
+      expect(told).toEqual([1006, 'returned']);
+      expect(sockets[0]).toMatchObject({ isOpen: false, bufferedBytes: 0 });
     });
 
     scenario('refuses one socket too many of an address with 429, and takes one again when one has gone', async () => {

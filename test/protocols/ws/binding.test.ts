@@ -15,6 +15,7 @@ import { answer, refused, type JsonObject, type Request, type Response } from '.
 import { Sample } from '../../../src/routing/sample.js';
 import type { Peer, ReliablePort, Session, Site } from '../../../src/routing/site.js';
 import type { Terms } from '../../../src/routing/terms.js';
+import { FramePeer } from '../../support/frame-peer.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 const cleanUps: (() => unknown)[] = [];
@@ -72,7 +73,18 @@ class ScriptedSession implements Session {
   close(ending: string): void {
     this.site.tell('close', ending);
   }
+
+  detach(cause: string, isWanted: boolean): void {
+    this.site.tell('detach', cause, isWanted);
+  }
+
+  resume(): void {
+    this.site.tell('resume');
+  }
 }
+
+/** What every fresh session is told. */
+const WELCOME = { t: 'welcome', resumed: false, heartbeatMs: 1000, resumeWithinS: 30, heard: 0, subs: [] } as const;
 
 class ScriptedSite implements Site {
   readonly told: Told[] = [];
@@ -108,40 +120,6 @@ class ScriptedSite implements Site {
   async heard(what: string, count = 1): Promise<readonly unknown[]> {
     if (this.all(what).length < count) await new Promise<void>((done) => this.waiting.push({ what, count, done }));
     return this.all(what)[count - 1]?.slice(1) ?? [];
-  }
-}
-
-/** A client that speaks frames, and takes in everything it is sent. */
-class FramePeer {
-  readonly closed: Promise<{ code: number; reason: string }>;
-  private readonly frames: Frame[] = [];
-  private wake: () => void = () => {};
-
-  constructor(
-    readonly socket: WebSocket,
-    private readonly subprotocol: Subprotocol,
-  ) {
-    this.closed = new Promise((done) =>
-      socket.on('close', (code, reason) => done({ code, reason: reason.toString() })),
-    );
-    socket.on('message', (bytes: Buffer) => {
-      const frame = FRAME_CODECS[subprotocol].decode(bytes);
-      if ('detail' in frame) throw new Error(frame.detail);
-      this.frames.push(frame);
-      this.wake();
-    });
-  }
-
-  send(...frames: Frame[]): void {
-    for (const frame of frames) this.socket.send(FRAME_CODECS[this.subprotocol].encode(frame));
-  }
-
-  async next(): Promise<Frame> {
-    for (;;) {
-      const frame = this.frames.shift();
-      if (frame) return frame;
-      await new Promise<void>((arrived) => (this.wake = arrived));
-    }
   }
 }
 
@@ -232,7 +210,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     const { site, connect } = await serve();
     const peer = await connect(subprotocol);
     peer.send({ t: 'hello', originator: 'app-1', attach: ['/m2m/applications/pmu-61', '/m2m/applications/a%20b'] });
-    expect(await peer.next()).toEqual({ t: 'welcome', session: 'session-1', resumed: false });
+    expect(await peer.next()).toEqual({ ...WELCOME, session: 'session-1', heartbeatMs: 100 });
     expect(await site.heard('connect')).toEqual([
       {
         binding: 'ws',
@@ -381,7 +359,12 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     );
     expect(await peer.next()).toEqual({ t: 'ack', seq: 1 });
     expect(await site.heard('receive')).toEqual(['outcome', word]);
-    expect(await peer.next()).toEqual({ t: 'error', status: 'STATUS_NOT_FOUND', reason: 'No such command.' });
+    expect(await peer.next()).toEqual({
+      t: 'error',
+      status: 'STATUS_NOT_FOUND',
+      reason: 'No such command.',
+      seq: 2,
+    });
     expect(await peer.next()).toEqual({ t: 'ack', seq: 2 });
   });
 
@@ -451,7 +434,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
   test('words of the broker are no words of a client', async () => {
     const { connect } = await serve();
     const peer = await connect(subprotocol);
-    peer.send({ t: 'welcome', session: 'x', resumed: true });
+    peer.send({ t: 'welcome', session: 'x', resumed: true, subs: [] });
     expect(await peer.next()).toMatchObject({
       t: 'error',
       reason: expect.stringContaining('"welcome" is a word of the broker'),
@@ -505,8 +488,8 @@ describe('a session', () => {
     expect(site.all('close')).toEqual([]);
   });
 
-  test('that is resumed takes the place of the old one, if it is the same originator’s', async () => {
-    const { connect } = await serve();
+  test('that is resumed goes on, if it is the same originator’s; its old connection is closed', async () => {
+    const { connect, site } = await serve();
     const [old, foreign, next] = [await connect(), await connect(), await connect()];
     old.send(hello({ originator: 'app-1' }));
     await old.next();
@@ -515,7 +498,8 @@ describe('a session', () => {
     old.send({ t: 'ping' });
     expect(await old.next()).toEqual({ t: 'pong' });
     next.send(hello({ originator: 'app-1', resume: 'session-1' }));
-    expect(await next.next()).toEqual({ t: 'welcome', session: 'session-3', resumed: false });
+    expect(await next.next()).toEqual({ ...WELCOME, session: 'session-1', resumed: true });
+    expect(site.told.slice(-2)).toEqual([['detach', 'REPLACED', true], ['resume']]);
     expect(await old.closed).toEqual({ code: 1000, reason: 'REPLACED' });
   });
 

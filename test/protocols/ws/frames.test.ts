@@ -46,10 +46,28 @@ const seq = count;
 
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record(
-    { t: fc.constant('hello' as const), originator: text, token: text, attach: texts, resume: text },
+    {
+      t: fc.constant('hello' as const),
+      originator: text,
+      token: text,
+      attach: texts,
+      resume: text,
+      heartbeatMs: count,
+    },
     { requiredKeys: ['t', 'attach'] },
   ),
-  fc.record({ t: fc.constant('welcome' as const), session: text, resumed: fc.boolean() }),
+  fc.record(
+    {
+      t: fc.constant('welcome' as const),
+      session: text,
+      resumed: fc.boolean(),
+      heartbeatMs: count,
+      resumeWithinS: count,
+      heard: count,
+      subs: fc.array(count),
+    },
+    { requiredKeys: ['t', 'session', 'resumed', 'subs'] },
+  ),
   fc.record(
     {
       t: fc.constant('req' as const),

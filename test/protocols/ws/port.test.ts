@@ -3,6 +3,7 @@ import { silentLog } from '../../../src/log.js';
 import { FRAME_CODECS } from '../../../src/protocols/ws/frames.js';
 import { LastNotification } from '../../../src/protocols/ws/last-notification.js';
 import { WsPort } from '../../../src/protocols/ws/port.js';
+import { Wire } from '../../../src/protocols/ws/wire.js';
 import type { SendResult, WsSocket } from '../../../src/protocols/transport/transport.js';
 import { Delivery, MODE } from '../../../src/routing/delivery.js';
 import { FORMATS } from '../../../src/routing/format.js';
@@ -44,6 +45,12 @@ class HungrySocket implements WsSocket {
     write();
   }
 
+  ping(): void {}
+
+  terminate(): void {
+    this.isOpen = false;
+  }
+
   close(code: number, reason: string): void {
     this.isOpen = false;
     this.closedWith = [code, reason];
@@ -67,14 +74,15 @@ function sample(text = '[{"v":50}]'): Sample {
 }
 
 function portOn(socket: WsSocket, subscriptions = 1, last = new LastNotification(codec)) {
-  const port = new WsPort(socket, codec, last, silentLog);
+  const wire = new Wire(socket, codec, silentLog);
+  const port = new WsPort(wire, last);
   const deliveries = Array.from({ length: subscriptions }, (_, id) => {
     const delivery = new Delivery(port, 'content', FORMATS.senmlJson, {});
     delivery.mode = MODE.active;
     port.add(id, delivery);
     return delivery;
   });
-  return { port, deliveries, delivery: deliveries[0]! };
+  return { port, wire, deliveries, delivery: deliveries[0]! };
 }
 
 const notifications = (socket: HungrySocket) =>
@@ -216,10 +224,10 @@ describe('what must not be lost', () => {
 
   test('and cannot go ends the connection as SLOW_CONSUMER', () => {
     const socket = new HungrySocket(0, 1000);
-    const { port } = portOn(socket);
+    const { port, wire } = portOn(socket);
     for (let seq = 1; socket.isOpen && seq < 100; seq++)
       port.sendReliable(seq, 'command', { commandId: 'x'.repeat(100) });
     expect(socket.closedWith).toEqual([1013, 'SLOW_CONSUMER']);
-    expect(port.closedFor).toBe('SLOW_CONSUMER');
+    expect(wire.closedFor).toBe('SLOW_CONSUMER');
   });
 });

@@ -1,0 +1,64 @@
+/**
+ * The peer's half of the reliable lane: what it says is heard in its order, each once, and acknowledged when its meaning has
+ * been taken, not when its bytes have come.
+ *
+ *     msg seq ──> after the one before it: session.receive ──> taken, or refused for good ──> ack seq
+ *                                                └── not now ──> error with its seq, no ack: it and all after it come again
+ *
+ * An acknowledgement speaks for all before it; so nothing after one that was refused for now is taken before it.
+ */
+import type { Refusal } from '../../errors.js';
+import type { Log } from '../../log.js';
+import type { Session } from '../../routing/site.js';
+import type { Frame, MessageFrame } from './frames.js';
+
+export class Hearing {
+  /** The highest `seq` that has been acknowledged. */
+  heard = 0;
+  /** The highest that has arrived: what comes again while it is being taken is not heard twice. */
+  private arrived = 0;
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly session: Pick<Session, 'receive'>,
+    private readonly say: (frame: Frame) => void,
+    private readonly log: Log,
+  ) {}
+
+  get hasHeard(): boolean {
+    return this.arrived > 0;
+  }
+
+  take(frame: MessageFrame): void {
+    if (frame.seq > this.arrived) {
+      this.arrived = frame.seq;
+      this.last = this.last.then(() => this.hear(frame));
+    } else if (frame.seq <= this.heard) {
+      // Its acknowledgement was lost.
+      this.say({ t: 'ack', seq: this.heard });
+    }
+  }
+
+  private async hear({ seq, kind, body }: MessageFrame): Promise<void> {
+    // One before it was refused for now: the peer says both again.
+    if (seq > this.arrived) return;
+    const refusal = await this.receive(kind, body);
+    if (refusal) this.say({ t: 'error', status: refusal.status, reason: refusal.detail, seq });
+    if (refusal?.status === 'STATUS_SERVICE_UNAVAILABLE') {
+      this.arrived = this.heard;
+      return;
+    }
+    // Refused or not, it has arrived: sent again it would be refused again.
+    this.heard = seq;
+    this.say({ t: 'ack', seq });
+  }
+
+  private async receive(kind: MessageFrame['kind'], body: MessageFrame['body']): Promise<Refusal | undefined> {
+    try {
+      return await this.session.receive(kind, body);
+    } catch (error) {
+      this.log.error({ err: error, kind }, 'ws: a message of the lane failed by a fault of the broker');
+      return { status: 'STATUS_INTERNAL_SERVER_ERROR', detail: 'A fault of the broker; it is logged.' };
+    }
+  }
+}
