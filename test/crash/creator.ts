@@ -11,6 +11,7 @@ const PAUSE_MS = 2;
 /** Readings under way at the same time. */
 const READERS = 16;
 const INSTANCES_KEPT = 1_000_000;
+const BYTES_KEPT = 1e12;
 
 export class Creator {
   /** Ids of what was answered with 201. */
@@ -20,11 +21,17 @@ export class Creator {
   private attempted = 0;
   private lastRefusal = '';
 
-  constructor(private readonly broker: BrokerProcess) {}
+  /** @param paddingBytes of each content, to fill a disk with */
+  constructor(
+    private readonly broker: BrokerProcess,
+    private readonly paddingBytes = 0,
+  ) {}
 
   async furnish(): Promise<void> {
     await this.broker.create('/m2m/applications', { application: { appId: 'ledger' } });
-    await this.broker.create(FOLDER, { container: { id: 'entries', maxNrOfInstances: INSTANCES_KEPT } });
+    await this.broker.create(FOLDER, {
+      container: { id: 'entries', maxNrOfInstances: INSTANCES_KEPT, maxByteSize: BYTES_KEPT },
+    });
   }
 
   /** The sentence of the refusal that came last. */
@@ -36,7 +43,7 @@ export class Creator {
   async run(isOver: () => boolean): Promise<void> {
     while (!isOver()) {
       const id = `entry-${this.attempted++}`;
-      const content = { contentType: 'text/plain', textContent: `content of ${id}` };
+      const content = { contentType: 'text/plain', textContent: `content of ${id}`.padEnd(this.paddingBytes, '.') };
       const answer = await this.broker
         .ask('POST', `${CONTAINER}/contentInstances`, { contentInstance: { id, content } })
         .catch(() => undefined);

@@ -3,11 +3,19 @@
  * disks and a real kernel make. Each part prints a line; one that fails says how to repeat it.
  */
 import { parseArgs } from 'node:util';
+import { fullDisk } from './full-disk.js';
 import { kill } from './kill.js';
 import type { Part } from './part.js';
+import { powerCut } from './power-cut.js';
+import { syncError } from './sync-error.js';
 import { stopPrograms } from '../support/program.js';
 
-const PARTS: Readonly<Record<string, Part>> = { kill };
+const PARTS: Readonly<Record<string, Part>> = {
+  kill,
+  'power-cut': powerCut,
+  'sync-error': syncError,
+  'full-disk': fullDisk,
+};
 const ROUNDS = 50;
 
 const { values } = parseArgs({
