@@ -7,11 +7,11 @@ import { seconds, withoutRoot, type Circumstances, type Part } from './part.js';
 import { NARROW, Rig } from './rig.js';
 import { SickDisk } from './sick-disk.js';
 
-/** Two segments of the journal, of which the second does not fit beside the filling. */
-const DISK_SIZE = '24m';
+/** Room for what is accepted meanwhile; the journal, its snapshots and the audit trail lay out segments of 8 MiB each. */
+const DISK_SIZE = '128m';
 const FILLINGS = 3;
 /** Entries of this size fill what the journal has laid out already within seconds. */
-const PADDING_BYTES = 32 * 1024;
+const PADDING_BYTES = 16 * 1024;
 const BEGIN_MS = 1_000;
 const LASTS_MS = 2_000;
 /** What is laid out is used first: a disk that is full is not yet a journal that is. */
