@@ -104,11 +104,18 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       resources: this.resources,
     });
+    const observeCommand = this.metrics.histogram(
+      'gridcast_command_seconds',
+      'From the acceptance of a command to its outcome',
+      ['state'],
+      AGE_BUCKETS_S,
+    );
     this.commands = new Commands({
       ...shared,
       resources: this.resources,
       encoder: sampleEncoder,
       lanes: this.sessions,
+      onOver: (state, seconds) => observeCommand({ state }, seconds),
     });
     const kind = resourceKind({
       ...shared,
@@ -178,6 +185,7 @@ export class Broker implements Site {
     const rows = await this.surroundings.store.open();
     if (isRefusal(rows)) return rows;
     this.resources.restore(rows.resource, rows.instance);
+    this.commands.restore(rows.command);
     await this.supervisor.start(fatal);
     const refusal = this.sources.configure(this.config.pmu);
     this.isReady = refusal === undefined;

@@ -2,83 +2,88 @@
  * All commands: accepted once per (issuer, commandId), sent to the device that is attached to the application, their outcome
  * told to the issuer and kept where he can read it.
  *
- *     CREATE .../commands/contentInstances ──> record ──> actor ──> device's session ──> its words
- *        └── 201 + Location: read it, observe it, or hear the outcome on the session it came by
+ *     CREATE .../commands/contentInstances ──> record ──> journal ──> 201 + Location: read it, observe it, or hear the outcome
+ *                                                            └──> actor ──> journal ──> device's session
+ *     device's word ──> actor ──> journal ──> acknowledged to the device, told to the issuer, seen in the container
  *
- * In memory: a broker that stops forgets commands under way, and their deadline ends them at the device.
+ * Nothing leaves, and nobody is told, before it is on disk. A restart finds every command where its row stands.
  */
-import { formatTime, type Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
-import { isObject, type Json } from '../resources/values.js';
-import { readCommand, type Command, type CommandState, type Word } from '../routing/command.js';
+import { NEEDS_POINT, type Command, type CommandState, type Word } from '../routing/command.js';
 import type { Ask } from '../routing/dispatcher.js';
-import { FORMATS } from '../routing/format.js';
+import { pathText, refused, type Body, type JsonObject } from '../routing/primitive.js';
+import type { Peer } from '../routing/site.js';
+import type { AuditEvent, Change, Row, Rows } from '../store/store.js';
+import { commandKind, type CommandMessage, type Step } from './command.js';
+import { CommandOutcomes, type Lanes, type OutcomesOptions } from './command-outcomes.js';
+import { CommandQueues } from './command-queues.js';
 import {
-  answer,
-  pathText,
-  refused,
-  type Body,
-  type Content,
-  type JsonObject,
-  type Response,
-} from '../routing/primitive.js';
-import type { Router } from '../routing/router.js';
-import { Sample, type SampleEncoder } from '../routing/sample.js';
-import type { Peer, ReliableBody, ReliableKind } from '../routing/site.js';
-import { commandKind, isFinal, stateOf, type CommandMessage, type CommandRecord } from './command.js';
+  acceptedUsOf,
+  applicationOf,
+  isFinal,
+  isOver,
+  isSelecting,
+  keyOf,
+  recordOfRow,
+  rowOf,
+  stateOf,
+  wordOnStanding,
+  type CommandRecord,
+  type Due,
+  type Entry,
+} from './command-record.js';
+import {
+  accepted,
+  ALL_UNDER_WAY,
+  created,
+  heldPoint,
+  isOperateOf,
+  isSame,
+  issuerOf,
+  nothingToCancel,
+  readBody,
+  takenId,
+  told,
+  unavailable,
+} from './command-requests.js';
+import { CommandWindow } from './command-window.js';
 import type { Schedule } from './notification-channel.js';
-import type { Node, Resources } from './resources.js';
+import type { Node } from './resources.js';
 
-/** Outcomes kept to answer a repeated command with; the oldest that is over gives way. */
-const REMEMBERED = 10_000;
-/** Room for a schedule of set-points. What is larger would fill a device's lane, and could nest deeper than a stack. */
-const LARGEST_COMMAND_BYTES = 4096;
-const RETRY_AFTER_S = 1;
+export type { Lanes } from './command-outcomes.js';
 
-/** Sends on the reliable lane of whoever is meant; false when nobody is there. */
-export interface Lanes {
-  /** @param acknowledged called once the peer has it; never where its session ends before */
-  toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean;
-  toIssuer(
-    issuer: string,
-    session: string | undefined,
-    kind: ReliableKind,
-    body: ReliableBody,
-    acknowledged?: () => void,
-  ): boolean;
-}
+/** Who acts in the audit trail where nobody else does: a deadline passes, a command goes out. */
+const BROKER = 'broker';
 
-export interface CommandsOptions {
-  readonly resources: Resources;
-  readonly router: Router;
-  readonly clock: Clock;
+export interface CommandsOptions extends OutcomesOptions {
   readonly random: Random;
   readonly log: Log;
   readonly schedule: Schedule;
-  readonly encoder: SampleEncoder;
   readonly lanes: Lanes;
+  /** Told of each outcome: the time since the acceptance, seconds. */
+  readonly onOver?: (state: CommandState, seconds: number) => void;
+  /** Told when a device has executed a command after its deadline, and the record and the audit trail say so. */
+  readonly onExecutedLate?: (record: CommandRecord) => void;
 }
 
-interface Issued extends CommandRecord {
-  readonly key: string;
-  readonly instanceId: string;
-  readonly contentInstances: Node;
-  readonly session: string | undefined;
-}
+/** Who waits for a command that is being journalled. */
+type Waiting = (refusal?: Refusal) => void;
 
 export class Commands {
   readonly population: Population<CommandMessage>;
   readonly outcomes = new Map<CommandState, number>();
-  /** By issuer and id, in order of acceptance. */
-  private readonly issued = new Map<string, Issued>();
-  /** By application and id: what a device's word is about. */
-  private readonly heard = new Map<string, Issued>();
+  private readonly window = new CommandWindow();
+  private readonly queues = new CommandQueues();
+  private readonly told: CommandOutcomes;
+  /** Of commands whose acceptance is being journalled. */
+  private readonly waiting = new Map<CommandRecord, Waiting[]>();
+  private lastNumber = 0;
 
   constructor(private readonly options: CommandsOptions) {
-    const { clock, random, log } = options;
+    const { clock, random, log, store } = options;
     this.population = new Population({
       name: 'commands',
       kind: (key) => this.kindOf(key),
@@ -87,42 +92,103 @@ export class Commands {
       random,
       log,
     });
+    this.told = new CommandOutcomes(options, this.window);
+    store.provide('command', () => this.rows());
+  }
+
+  /** Puts back what an earlier run has accepted; those under way go on when the population starts. */
+  restore(rows: Rows): void {
+    const { clock, log } = this.options;
+    const now = { utcUs: clock.wallUs(), monotonicUs: clock.monotonicUs() };
+    const records: CommandRecord[] = [];
+    for (const [key, row] of rows) {
+      const record = recordOfRow(key, row, now);
+      if (record) records.push(record);
+      else log.error({ command: key }, 'a row of the store is no command');
+    }
+    records.sort((a, b) => a.number - b.number);
+    this.window.restore(records);
+    for (const record of records) {
+      this.lastNumber = record.number;
+      if (!isOver(stateOf(record))) this.queues.add(record);
+      this.told.note(record);
+    }
+    const changedUs = ({ states }: CommandRecord): number => states.at(-1)?.atUs ?? 0;
+    for (const record of records.sort((a, b) => changedUs(a) - changedUs(b))) this.told.publish(record);
   }
 
   /** A CREATE in a commands container. */
   readonly accept = (ask: Ask, contentInstances: Node, body: Body): void => {
-    if (body.bytes.length > LARGEST_COMMAND_BYTES)
-      return ask.reply(refused(refuse('STATUS_TOO_LARGE', `A command has at most ${LARGEST_COMMAND_BYTES} bytes.`)));
-    const document = commandDocument(body);
-    const command = isRefusal(document) ? document : readCommand(document);
-    if (isRefusal(command)) return ask.reply(refused(command));
+    const command = readBody(body);
     const issuer = issuerOf(ask);
-    const key = `${issuer} ${command.commandId}`;
-    const standing = this.issued.get(key);
-    if (command.action === 'cancel') return ask.reply(this.cancel(command, standing, key));
+    const { path } = contentInstances;
+    if (isRefusal(command)) return this.refuse(ask, issuer, command);
+    const { commandId } = command;
+    const nowUs = this.options.clock.wallUs();
+    const application = applicationOf(path);
+    this.forget(this.window.sweep(nowUs));
+    const standing = this.window.get(keyOf(issuer, commandId));
+    const waiting = standing && this.waiting.get(standing);
+    if (waiting) {
+      // Of one that is being journalled nothing can be said yet.
+      waiting.push((refusal) => (refusal ? ask.reply(unavailable(refusal)) : this.accept(ask, contentInstances, body)));
+      return;
+    }
+    const own = standing?.application === application ? standing : undefined;
     // The same command again is answered with what became of it; it never acts twice.
-    const isRepeated = standing?.contentInstances === contentInstances && isSame(standing.command, command);
-    if (standing) return ask.reply(isRepeated ? created(standing) : refused(takenId(command)));
-    // A device knows commands by their id alone: it would take the second one for the first.
-    if (this.heard.has(wordKey(applicationOf(contentInstances), command.commandId)))
-      return ask.reply(refused(takenId(command)));
-    if (!this.hasRoom()) return ask.reply(refused(ALL_UNDER_WAY, { retryAfterS: RETRY_AFTER_S }));
-    const record = this.issue(ask, command, issuer, key, contentInstances);
-    ask.reply(created(record));
-    this.population.activate(key);
+    if (own && isSame(own.command, command)) return ask.reply(created(own));
+    if (command.action === 'cancel') {
+      if (!own) return this.refuse(ask, issuer, nothingToCancel(commandId), commandId);
+      return this.tell(own, { type: 'CANCEL', reply: this.replyOf(ask, issuer, own, 'STATUS_OK') });
+    }
+    if (own && isOperateOf(own.command, command)) {
+      const reply = this.replyOf(ask, issuer, own, 'STATUS_CREATED');
+      return this.tell(own, { type: 'OPERATE', deadlineMs: command.deadlineMs, reply });
+    }
+    const refusal = this.refusalOf(command, application, standing, nowUs);
+    if (refusal) return this.refuse(ask, issuer, refusal, commandId);
+    this.forget(this.window.makeRoom());
+    if (!this.window.hasRoom) return this.refuse(ask, issuer, ALL_UNDER_WAY, commandId);
+    this.issue(ask, issuer, { ...command, value: command.value ?? null }, path);
   };
 
-  /** A device's word; refused when it speaks of a command that is not its own. */
-  word(peer: Peer, word: Word): Refusal | undefined {
+  /** Why this is no new command that could be taken. */
+  private refusalOf(
+    command: Command,
+    application: string,
+    standing: CommandRecord | undefined,
+    nowUs: number,
+  ): Refusal | undefined {
+    const { commandId, point, issuedUs } = command;
+    // A device knows commands by their id alone: it would take another issuer's for the first.
+    if (standing ?? this.window.heardAs(application, commandId)) return takenId(commandId);
+    if (point === '') return NEEDS_POINT;
+    const holder = this.queues.first(application, point);
+    if (holder?.command.action === 'select') return heldPoint(point, holder);
+    return issuedUs === undefined ? undefined : this.window.refusalOf(issuedUs, nowUs);
+  }
+
+  /** A device's word. Its refusal says that it changed nothing: for now (503), or ever. */
+  word(peer: Peer, word: Word): Promise<Refusal | undefined> {
+    const { originator } = peer;
     for (const application of peer.attach.map(pathText)) {
-      const record = this.heard.get(wordKey(application, word.commandId));
+      const record = this.window.heardAs(application, word.commandId);
       if (!record) continue;
-      this.population.get(record.key)?.tell({ type: 'WORD', word });
-      return undefined;
+      return new Promise((resolve) => {
+        const reply: Waiting = (refusal) => {
+          if (refusal?.status === 'STATUS_CONFLICT')
+            this.audit('command-word-refused', originator, application, { ...word, detail: refusal.detail });
+          resolve(refusal);
+        };
+        if (this.population.get(record.key)) this.tell(record, { type: 'WORD', word, by: originator, reply });
+        else reply(wordOnStanding(record, word));
+      });
     }
-    return refuse(
-      'STATUS_NOT_FOUND',
-      `No command ${JSON.stringify(word.commandId)} is under way for an application this session is attached to.`,
+    return Promise.resolve(
+      refuse(
+        'STATUS_NOT_FOUND',
+        `No command ${JSON.stringify(word.commandId)} is known for an application this session is attached to.`,
+      ),
     );
   }
 
@@ -131,180 +197,197 @@ export class Commands {
    * been sent again what had gone out before.
    */
   deviceAttached(application: string, how: 'anew' | 'resumed' = 'anew'): void {
-    for (const [key, record] of this.issued) {
-      const state = stateOf(record);
-      const isDue = how === 'anew' ? !isFinal(state) : state === 'accepted';
-      if (record.application === application && isDue) this.population.get(key)?.tell({ type: 'DISPATCH' });
+    for (const record of [...this.queues.firsts(application)]) {
+      if (how === 'anew') record.isSent = false;
+      this.population.get(record.key)?.tell({ type: 'DISPATCH' });
     }
   }
 
-  private issue(ask: Ask, command: Command, issuer: string, key: string, contentInstances: Node): Issued {
-    const { clock } = this.options;
-    const record: Issued = {
-      command,
-      issuer,
-      key,
-      application: applicationOf(contentInstances),
-      deadlineUs: clock.monotonicUs() + command.deadlineMs * 1000,
-      states: [{ state: 'accepted', atUs: clock.wallUs() }],
-      instanceId: `${issuer}~${command.commandId}`,
-      contentInstances,
-      session: ask.session,
-    };
-    this.issued.set(key, record);
-    this.heard.set(wordKey(record.application, command.commandId), record);
-    this.store(record);
-    return record;
+  /** A session of this originator has begun or ended: what he was not told, or was told there, is told again. */
+  tellIssuer(originator: string): void {
+    this.told.tellAll(originator);
   }
 
-  private cancel(command: Command, standing: Issued | undefined, key: string): Response {
-    if (!standing)
-      return refused(
-        refuse('STATUS_NOT_FOUND', `There is no command ${JSON.stringify(command.commandId)} of yours to cancel.`),
-      );
-    this.population.get(key)?.tell({ type: 'CANCEL' });
-    const state = stateOf(standing);
-    if (state === 'cancelled') return answer('STATUS_OK', { content: outcomeContent(standing) });
-    return refused(
-      refuse(
-        'STATUS_CONFLICT',
-        `The command ${JSON.stringify(command.commandId)} is ${state}; only one that has not gone out can be cancelled.`,
-      ),
+  private issue(ask: Ask, issuer: string, command: Command, path: readonly string[]): void {
+    const { clock, lanes } = this.options;
+    const atUs = clock.wallUs();
+    const record: CommandRecord = {
+      key: keyOf(issuer, command.commandId),
+      number: ++this.lastNumber,
+      command,
+      issuer,
+      session: ask.session,
+      path,
+      application: applicationOf(path),
+      states: [],
+      due: this.dueIn(command.deadlineMs),
+      told: 1, // its acceptance, by the answer
+      isSent: false,
+      isWriting: false,
+      onWritten: () => {},
+    };
+    this.window.add(record);
+    this.queues.add(record);
+    const waiting: Waiting[] = [(refusal) => ask.reply(refusal ? unavailable(refusal) : accepted(record))];
+    this.waiting.set(record, waiting);
+    const steps: Step[] = [{ entry: { state: 'accepted', atUs }, by: issuer }];
+    // It goes out with the same fsync if nothing stands before it.
+    if (this.isFirst(record) && lanes.hasDevice(record.application))
+      steps.push({ entry: { state: 'dispatched', atUs }, by: BROKER });
+    this.write(record, steps, (refusal) => {
+      this.waiting.delete(record);
+      if (refusal) {
+        this.window.forget(record);
+        this.leavePoint(record);
+      } else this.population.activate(record.key);
+      for (const tell of waiting) tell(refusal);
+    });
+  }
+
+  /** Journals states of a command with their audit; they are true, and told, when the store has them. */
+  private write(record: CommandRecord, steps: readonly Step[], done: (refusal?: Refusal) => void): void {
+    const entries = steps.map(({ entry }) => entry);
+    const states = [...record.states, ...entries];
+    const dueMs = steps.at(-1)?.dueMs;
+    const due = dueMs === undefined ? record.due : this.dueIn(dueMs);
+    const change: Change = { table: 'command', key: record.key, row: rowOf({ ...record, states, due }) };
+    record.isWriting = true;
+    this.options.store.write(
+      {
+        changes: [change],
+        audit: steps.map((step) => auditOf(record, step)),
+        durability: 'synced',
+        // What becomes of an accepted command is recorded even where the disk takes no new ones.
+        isVital: record.states.length > 0,
+      },
+      (refusal) => {
+        record.isWriting = false;
+        if (!refusal) {
+          record.due = due;
+          for (const entry of entries) this.changed(record, entry);
+        }
+        done(refusal);
+        record.onWritten();
+      },
     );
   }
 
+  private changed(record: CommandRecord, entry: Entry): void {
+    const { state, reason } = entry;
+    const { log, schedule, onOver, onExecutedLate } = this.options;
+    const isNews = isOver(state) && !isOver(stateOf(record));
+    record.states.push(entry);
+    this.told.publish(record);
+    if (state === 'accepted' || state === 'dispatched') return;
+    this.told.note(record);
+    this.told.tell(record);
+    if (!isOver(state)) return;
+    this.outcomes.set(state, (this.outcomes.get(state) ?? 0) + 1);
+    if (isNews) onOver?.(state, (entry.atUs - acceptedUsOf(record)) / 1e6);
+    const { command, issuer, application } = record;
+    log.info({ command: command.commandId, issuer, application, state, reason }, 'command outcome');
+    this.leavePoint(record);
+    if (state === 'executedLate') onExecutedLate?.(record);
+    // Its actor is done; a late word still finds one that is unknown.
+    if (isFinal(state)) schedule(0, () => this.population.end(record.key));
+  }
+
   private kindOf(key: string) {
-    const record = this.issued.get(key);
+    const record = this.window.get(key);
     if (!record) throw new Error(`a command ${key} that nobody issued`);
     const { clock, schedule, lanes } = this.options;
     return commandKind(record, {
       schedule,
+      wallUs: () => clock.wallUs(),
       monotonicUs: () => clock.monotonicUs(),
-      send: ({ command, application, deadlineUs }) =>
-        lanes.toDevice(application, 'command', () => {
-          // What is left, each time it goes out: the device enforces it too.
-          const deadlineMs = Math.round((deadlineUs - clock.monotonicUs()) / 1000);
-          const { commandId, action, point, value } = command;
-          return deadlineMs > 0 ? { commandId, action, point, value, deadlineMs } : undefined;
-        }),
-      changed: (_record, state, reason) => this.changed(record, state, reason),
+      broker: BROKER,
+      canGo: () => this.isFirst(record) && lanes.hasDevice(record.application),
+      send: () => (record.isSent = lanes.toDevice(record.application, 'command', () => this.orderOf(record))),
+      sendCancel: ({ command: { commandId }, application }) =>
+        lanes.toDevice(application, 'command', { commandId, action: 'cancel' }),
+      write: (_record, step, done) => this.write(record, [step], done),
     });
   }
 
-  private changed(record: Issued, state: CommandState, reason: string | undefined): void {
-    record.states.push({ state, atUs: this.options.clock.wallUs(), ...(reason !== undefined && { reason }) });
-    this.store(record);
-    if (state === 'dispatched') return;
-    this.options.lanes.toIssuer(record.issuer, record.session, 'outcome', outcomeDocument(record));
-    if (!isOver(state)) return;
-    this.outcomes.set(state, (this.outcomes.get(state) ?? 0) + 1);
-    this.options.log.info(
-      { command: record.command.commandId, issuer: record.issuer, application: record.application, state, reason },
-      'command outcome',
-    );
-    // Its actor is done; a late word still finds one that is unknown.
-    if (isFinal(state)) this.options.schedule(0, () => this.population.end(record.key));
+  /** What goes to the device, with the time that is left each time it goes out: the device enforces it too. */
+  private orderOf(record: CommandRecord): JsonObject | undefined {
+    const { commandId, action, point, value, leaseMs } = record.command;
+    const deadlineMs = Math.round((record.due.monotonicUs - this.options.clock.monotonicUs()) / 1000);
+    if (deadlineMs <= 0 || stateOf(record) !== 'dispatched') return undefined;
+    if (isSelecting(record)) return { commandId, action: 'select', point, value, deadlineMs, leaseMs };
+    return { commandId, action: 'operate', point, value, deadlineMs, ...(action === 'select' && { selected: true }) };
   }
 
-  /** The newest state takes the place of the one before, in the container and at its observers. */
-  private store(record: Issued): void {
-    const { resources, router, clock, encoder } = this.options;
-    const { contentInstances, instanceId } = record;
-    const { history } = contentInstances;
-    if (!history) return;
-    const standing = history.find(instanceId);
-    if (standing) history.delete(standing, clock.wallUs());
-    const bytes = Buffer.from(JSON.stringify(outcomeDocument(record)));
-    const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
-    const sample = new Sample(content, clock.wallUs(), clock.monotonicUs(), 0, encoder, instanceId);
-    resources.append(contentInstances, sample, bytes.length);
-    const route = resources.routeOf(contentInstances);
-    if (route) router.publish(route, sample);
+  private isFirst(record: CommandRecord): boolean {
+    return this.queues.first(record.application, record.command.point) === record;
+  }
+
+  /** The next at its point may go. */
+  private leavePoint(record: CommandRecord): void {
+    this.queues.remove(record);
+    const next = this.queues.first(record.application, record.command.point);
+    if (next) this.population.get(next.key)?.tell({ type: 'DISPATCH' });
+  }
+
+  private tell(record: CommandRecord, message: CommandMessage): void {
+    this.population.activate(record.key).tell(message);
+  }
+
+  private replyOf(ask: Ask, issuer: string, record: CommandRecord, status: 'STATUS_OK' | 'STATUS_CREATED'): Waiting {
+    return (refusal) => {
+      if (refusal) this.refuse(ask, issuer, refusal, record.command.commandId);
+      else ask.reply(status === 'STATUS_OK' ? told(record) : created(record));
+    };
+  }
+
+  /** Refusals are audited, whatever they are refused for. */
+  private refuse(ask: Ask, issuer: string, refusal: Refusal, commandId?: string): void {
+    const { status, detail } = refusal;
+    const target = pathText(ask.request.to);
+    this.audit('command-refused', issuer, target, { ...(commandId !== undefined && { commandId }), status, detail });
+    ask.reply(status === 'STATUS_SERVICE_UNAVAILABLE' ? unavailable(refusal) : refused(refusal));
+  }
+
+  private audit(event: string, originator: string, target: string, details: JsonObject): void {
+    this.options.store.write({ audit: [{ event, originator, target, details }], durability: 'grouped' }, () => {});
+  }
+
+  private forget(records: readonly CommandRecord[]): void {
+    if (records.length === 0) return;
+    for (const record of records) {
+      this.told.forget(record);
+      this.population.end(record.key);
+    }
+    const changes = records.map(({ key }): Change => ({ table: 'command', key, row: undefined }));
+    this.options.store.write({ changes, durability: 'grouped' }, () => {});
+  }
+
+  private dueIn(ms: number): Due {
+    const { clock } = this.options;
+    return { utcUs: clock.wallUs() + ms * 1000, monotonicUs: clock.monotonicUs() + ms * 1000 };
   }
 
   private *underWay(): Iterable<string> {
-    for (const [key, record] of this.issued) if (!isFinal(stateOf(record))) yield key;
+    for (const record of this.window) if (!this.waiting.has(record) && !isFinal(stateOf(record))) yield record.key;
   }
 
-  /** Whether one more can be remembered; the oldest that is over, be it unknown how, is forgotten for it. */
-  private hasRoom(): boolean {
-    if (this.issued.size < REMEMBERED) return true;
-    for (const [key, record] of this.issued) {
-      if (!isOver(stateOf(record))) continue;
-      this.issued.delete(key);
-      this.heard.delete(wordKey(record.application, record.command.commandId));
-      this.population.end(key);
-      return true;
-    }
-    return false;
+  private *rows(): Iterable<readonly [string, Row]> {
+    for (const record of this.window) if (!this.waiting.has(record)) yield [record.key, rowOf(record)];
   }
 }
 
-/** Its deadline has passed or its device has spoken: nobody waits for it any more. */
-const isOver = (state: CommandState): boolean => state === 'unknown' || isFinal(state);
-
-const ALL_UNDER_WAY = refuse('STATUS_SERVICE_UNAVAILABLE', `${REMEMBERED} commands are under way, which is the limit.`);
-
-const issuerOf = ({ request, session }: Ask): string =>
-  request.originator === 'anonymous' && session !== undefined ? `anonymous-${session}` : request.originator;
-
-/** Path text of the application that a commands container belongs to. */
-const applicationOf = (contentInstances: Node): string => contentInstances.parent?.parent?.parent?.reference ?? '';
-const wordKey = (application: string, commandId: string): string => `${application} ${commandId}`;
-
-const isSame = (a: Command, b: Command): boolean =>
-  a.action === b.action && a.point === b.point && JSON.stringify(a.value) === JSON.stringify(b.value);
-
-const takenId = ({ commandId }: Command): Refusal =>
-  refuse(
-    'STATUS_CONFLICT',
-    `The commandId ${JSON.stringify(commandId)} was used for another command; choose a new one.`,
-  );
-
-/** The command may come bare or inside a contentInstance document. */
-function commandDocument(body: Body): JsonObject | Refusal {
-  const document = body.document();
-  if (isRefusal(document)) return document;
-  const instance = document.contentInstance;
-  if (instance === undefined) return document;
-  const content = isObject(instance) ? instance.content : undefined;
-  const text = isObject(content) ? content.textContent : undefined;
-  if (typeof text !== 'string')
-    return refuse('STATUS_BAD_REQUEST', 'A command inside a contentInstance is its content.textContent, in JSON.');
-  let parsed: Json | undefined;
-  try {
-    parsed = JSON.parse(text) as Json;
-  } catch {
-    parsed = undefined;
-  }
-  return isObject(parsed)
-    ? parsed
-    : refuse('STATUS_BAD_REQUEST', 'The textContent of a command must be a JSON object.');
-}
-
-function outcomeDocument({ command, issuer, application, states }: CommandRecord): JsonObject {
-  const last = states.at(-1);
+function auditOf({ command, issuer, application }: CommandRecord, { entry, by }: Step): AuditEvent {
+  const { state, reason } = entry;
+  const { commandId, action, point, value } = command;
   return {
-    commandId: command.commandId,
-    action: command.action,
-    point: command.point,
-    value: command.value,
-    issuer,
-    application,
-    state: last?.state ?? 'accepted',
-    ...(last?.reason !== undefined && { reason: last.reason }),
-    states: states.map(({ state, atUs, reason }) => ({
-      state,
-      at: formatTime(atUs),
+    event: `command-${state}`,
+    originator: by,
+    target: application,
+    details: {
+      commandId,
+      issuer,
+      ...(state === 'accepted' && { action, point, value }),
       ...(reason !== undefined && { reason }),
-    })),
+    },
   };
 }
-
-const outcomeContent = (record: CommandRecord): Content => ({ kind: 'document', document: outcomeDocument(record) });
-
-const created = (record: Issued): Response =>
-  answer('STATUS_CREATED', {
-    location: [...record.contentInstances.path, record.instanceId],
-    content: outcomeContent(record),
-  });

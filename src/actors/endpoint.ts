@@ -264,7 +264,7 @@ export class EndpointSession implements Session {
     this.cell.tell({ type: 'RESUME' });
   }
 
-  private hear(kind: ReliableKind, body: JsonObject): Refusal | undefined {
+  private hear(kind: ReliableKind, body: JsonObject): Refusal | Promise<Refusal | undefined> {
     if (kind !== 'outcome') {
       return refuse(
         'STATUS_NOT_IMPLEMENTED',

@@ -97,14 +97,23 @@ export class Sessions implements Lanes {
     }
     // After the welcome, which the binding sends when this returns.
     if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
+    if ('sendReliable' in port) this.options.schedule(0, () => commands.tellIssuer(peer.originator));
     const lost = (cause: Ending): void => count(this.losses, cause);
     return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, lost);
   }
 
   toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean {
-    // One that is away has not got it: that it went out shall not be said before it does.
-    const id = this.devices.get(application)?.findLast((device) => !this.detached.has(device));
+    const id = this.deviceOf(application);
     return id !== undefined && this.send(id, { kind, body, acknowledged });
+  }
+
+  hasDevice(application: string): boolean {
+    return this.deviceOf(application) !== undefined;
+  }
+
+  private deviceOf(application: string): string | undefined {
+    // One that is away has not got it: that it went out shall not be said before it does.
+    return this.devices.get(application)?.findLast((device) => !this.detached.has(device));
   }
 
   toIssuer(
@@ -179,14 +188,17 @@ export class Sessions implements Lanes {
     });
   }
 
-  private close({ id, peer }: Connected, ending: Ending): void {
+  private close({ id, peer, commands }: Connected, ending: Ending): void {
     if (!this.connected.delete(id)) return;
     this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
       const left = (this.devices.get(application) ?? []).filter((other) => other !== id);
       if (left.length > 0) this.devices.set(application, left);
       else this.devices.delete(application);
+      // What it had and did not acknowledge goes to the one before it.
+      commands.deviceAttached(application);
     }
+    commands.tellIssuer(peer.originator);
     const { address, binding, originator } = peer;
     this.closed.push({ address, binding, originator, ending, atUs: this.options.clock.wallUs() });
     if (this.closed.length > REMEMBERED_ENDINGS) this.closed.shift();

@@ -83,7 +83,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     await http(running, 'POST', '/m2m/applications', { application: { appId: 'feeder' } });
     const heard: string[] = [];
     const state = { isSick: false };
-    running.broker.commands.word = (_peer, { commandId }) => {
+    running.broker.commands.word = async (_peer, { commandId }) => {
       if (state.isSick) return refuse('STATUS_SERVICE_UNAVAILABLE', 'The store is in trouble.');
       heard.push(commandId);
       return commandId === 'foreign' ? refuse('STATUS_NOT_FOUND', 'No such command.') : undefined;
