@@ -1,20 +1,25 @@
 /**
- * `npm run test:crash -- [--only kill,power-cut] [--rounds 50] [--seed 1] [--full]`: the faults that only real processes, real
+ * `npm run test:crash -- [--only kill-broker,power-cut] [--rounds 50] [--seed 1] [--full]`: the faults that only real processes, real
  * disks and a real kernel make. Each part prints a line; one that fails says how to repeat it.
  */
 import { parseArgs } from 'node:util';
 import { fullDisk } from './full-disk.js';
-import { kill } from './kill.js';
+import { killBroker, killDevice } from './kill.js';
 import type { Part } from './part.js';
 import { powerCut } from './power-cut.js';
+import { recovery } from './recovery.js';
+import { resume } from './resume.js';
 import { syncError } from './sync-error.js';
 import { stopPrograms } from '../support/program.js';
 
 const PARTS: Readonly<Record<string, Part>> = {
-  kill,
+  'kill-broker': killBroker,
+  'kill-device': killDevice,
   'power-cut': powerCut,
   'sync-error': syncError,
   'full-disk': fullDisk,
+  recovery,
+  resume,
 };
 const ROUNDS = 50;
 
