@@ -104,6 +104,7 @@ export function restoreTree(
   instances: Rows,
   { clock, encoder, log }: Restoring,
 ): { readonly nodes: readonly Node[]; readonly filled: ReadonlySet<Node> } {
+  tree.resume(Math.max(highest(resources, 'revision'), highest(instances, 'sequence')));
   const nodes = new Map<string, Node>();
   /** Rows come in the order of their last writing: what stands above is put first. */
   const find = (reference: string): Node | undefined => {
@@ -142,6 +143,15 @@ export function restoreTree(
     filled.add(node);
   }
   return { nodes: [...nodes.values()], filled };
+}
+
+function highest(rows: Rows, name: string): number {
+  let most = 0;
+  for (const { document } of rows.values()) {
+    const value = document[name];
+    if (typeof value === 'number' && value > most) most = value;
+  }
+  return most;
 }
 
 const isTypeName = (name: Json | undefined): name is TypeName => typeof name === 'string' && Object.hasOwn(TYPES, name);

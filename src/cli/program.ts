@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { GridcastError } from '../client/error.js';
 import { UsageError } from './arguments.js';
+import { addAudit } from './audit.js';
 import { addCommand } from './command.js';
 import { addDemo } from './demo.js';
 import { addObserve } from './observe.js';
@@ -10,13 +11,14 @@ import { addRequests } from './request.js';
 import { addServe } from './serve.js';
 import { Exit, Interruption, type Shell } from './shell.js';
 import { addSim } from './sim.js';
+import { addStore } from './store.js';
 import { addTop } from './top.js';
 import { addTree } from './tree.js';
 
 const FAILED = 1;
 const MISUSED = 2;
 
-const COMMANDS = [addServe, addDemo, addSim, addRequests, addObserve, addCommand, addTree, addTop];
+const COMMANDS = [addServe, addDemo, addSim, addRequests, addObserve, addCommand, addTree, addTop, addStore, addAudit];
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 

@@ -137,7 +137,6 @@ export class History<T> {
     this.push(record);
     record.sequence = this.lastRevision = sequence;
     this.lastChangeUs = record.createdUs;
-    this.revisions.reach(sequence);
   }
 
   /** Evicts what is older than maxInstanceAge; to be called before anything is read. */

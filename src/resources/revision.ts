@@ -8,6 +8,12 @@ import { refuse, type Refusal } from '../errors.js';
 const ETAG_RADIX = 36;
 const ETAG_COUNT = ETAG_RADIX ** 8;
 
+/**
+ * Revisions that an earlier run may have given and of which nothing is left: samples of memory alone, resources deleted. 66,667 a
+ * second for three weeks.
+ */
+const FORGOTTEN_REVISIONS = 2 ** 37;
+
 export class Revisions {
   /** @param last where counting goes on; drawn at random at a start without memory, so that tags of the last run are stale */
   constructor(private last = 0) {}
@@ -16,9 +22,9 @@ export class Revisions {
     return ++this.last;
   }
 
-  /** Counting goes on above a revision that an earlier run gave. */
-  reach(revision: number): void {
-    this.last = Math.max(this.last, revision);
+  /** Counting goes on above all that an earlier run gave, of which `highest` is what is left. */
+  resume(highest: number): void {
+    this.last = Math.max(this.last, highest + FORGOTTEN_REVISIONS);
   }
 }
 

@@ -102,6 +102,11 @@ export class ResourceTree<T> implements Births<T> {
     return { node, isAltered: draft.isAltered || draft.id === undefined };
   }
 
+  /** To be called before anything is put back. @param highest revision that an earlier run gave and that is still known */
+  resume(highest: number): void {
+    this.revisions.resume(highest);
+  }
+
   /**
    * Puts back what an earlier run left, parents before children. A collection's tag is a new one: what left it meanwhile is not
    * known any more.
@@ -116,7 +121,6 @@ export class ResourceTree<T> implements Births<T> {
     node.attributes = kept.attributes;
     node.createdUs = createdUs;
     node.touch(kept.modifiedUs, kept.revision);
-    this.revisions.reach(kept.revision);
     if (parent?.row.creates.includes(kept.type))
       parent.touch(Math.max(parent.modifiedUs, createdUs), this.revisions.next());
     return node;

@@ -269,7 +269,7 @@ export class Journal {
   }
 
   private tell(trouble: Trouble | undefined): void {
-    const isNews = trouble?.detail !== this.present?.detail;
+    const isNews = trouble?.kind !== this.present?.kind;
     this.present = trouble;
     if (trouble && !this.isClosed) {
       this.cancelRetry ??= this.options.clock.after(RETRY_MS, () => {

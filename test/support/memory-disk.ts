@@ -30,12 +30,24 @@ export interface MemoryDiskOptions {
 
 class Inode {
   bytes: Buffer = Buffer.alloc(0);
+  private room: Buffer = Buffer.alloc(0);
   /** What stands on the platter. */
   durable: Buffer = Buffer.alloc(0);
   readonly dirty = new Set<number>();
 
   grow(size: number): void {
-    if (size > this.bytes.length) this.bytes = Buffer.concat([this.bytes, Buffer.alloc(size - this.bytes.length)]);
+    if (size <= this.bytes.length) return;
+    if (size > this.room.length) {
+      this.room = Buffer.alloc(Math.max(size, 2 * this.room.length));
+      this.bytes.copy(this.room);
+    }
+    this.bytes = this.room.subarray(0, size);
+  }
+
+  /** What was not synced is gone. */
+  revert(): void {
+    this.dirty.clear();
+    this.room = this.bytes = Buffer.from(this.durable);
   }
 
   /** Puts sectors of what was written on the platter. */
@@ -91,8 +103,7 @@ export class MemoryDisk implements Disk {
     }
     for (const inode of new Set(this.durableFiles.values())) {
       inode.settle([...inode.dirty].filter(() => this.random.below(2) === 0));
-      inode.dirty.clear();
-      inode.bytes = Buffer.from(inode.durable);
+      inode.revert();
     }
     return this.nextLife(new Map(this.durableFiles), []);
   }
