@@ -1,18 +1,19 @@
-/** `gridcast command`: operates a point and tells what becomes of it; the exit code is 0 only when it was executed. */
-import type { Command } from 'commander';
+/** `gridcast command`: operates a point and tells what becomes of it; the exit code is 0 only when that is what was wanted. */
+import { Option, type Command } from 'commander';
 import { command, type CommandNews, type CommandRequest } from '../client/command.js';
 import { GridcastError } from '../client/error.js';
 import { open } from '../client/open.js';
 import type { Json } from '../routing/primitive.js';
-import { anyUri, count, jsonOption } from './arguments.js';
+import { anyUri, count, jsonOption, UsageError } from './arguments.js';
 import type { Shell } from './shell.js';
 
 interface CommandFlags {
-  readonly point: string;
+  readonly point?: string;
   readonly value?: Json;
   readonly deadline?: number;
   readonly id?: string;
-  readonly cancel?: boolean;
+  readonly action?: 'operate' | 'select' | 'cancel';
+  readonly lease?: number;
   readonly json?: boolean;
 }
 
@@ -30,15 +31,18 @@ export function addCommand(program: Command, shell: Shell): void {
     .command('command')
     .description('send a command to an application’s device and wait for its outcome')
     .argument('<URI>', 'of the application, over ws://, http:// or coap://', anyUri)
-    .requiredOption('--point <NAME>', 'what is operated')
+    .option('--point <NAME>', 'what is operated; not needed with the --id of what is selected, or to cancel')
+    .addOption(
+      new Option('--action <ACTION>', 'what to do (default: operate)').choices(['operate', 'select', 'cancel']),
+    )
     .option('--value <VALUE>', 'to what; JSON, or text', value)
     .option('--deadline <MS>', 'milliseconds from acceptance to execution', count)
     .option('--id <ID>', 'command id; the same id again gives the outcome of the first')
-    .option('--cancel', 'cancel the command with this --id')
+    .option('--lease <MS>', 'milliseconds for which a select waits for its operate', count)
     .addOption(jsonOption('one JSON object per state'))
     .addHelpText(
       'after',
-      '\nExamples:\n  gridcast command ws://127.0.0.1:8080/m2m/applications/pmu-1 --point breaker-1 --value open --deadline 2000\n  gridcast command coap://127.0.0.1/m2m/applications/pmu-1 --point breaker-1 --value close --json',
+      '\nExamples:\n  gridcast command ws://127.0.0.1:8080/m2m/applications/pmu-1 --point breaker-1 --value open --deadline 2000\n  gridcast command coap://127.0.0.1/m2m/applications/pmu-1 --point breaker-1 --value close --json\n  gridcast command ws://127.0.0.1:8080/m2m/applications/pmu-1 --action select --point breaker-1 --value open --id sbo-1',
     )
     .action((uri: string, flags: CommandFlags) => run(shell, uri, flags));
 }
@@ -46,15 +50,18 @@ export function addCommand(program: Command, shell: Shell): void {
 async function run(
   shell: Shell,
   uri: string,
-  { point, value: to, deadline, id, cancel = false, json = false }: CommandFlags,
+  { point, value: to, deadline, id, action, lease, json = false }: CommandFlags,
 ): Promise<void> {
+  if (point === undefined && id === undefined)
+    throw new UsageError('A command needs --point, or the --id of one that was given before.');
   const request: CommandRequest = {
-    point,
     signal: shell.interrupted,
     ...(to !== undefined && { value: to }),
     ...(deadline !== undefined && { deadlineMs: deadline }),
     ...(id !== undefined && { commandId: id }),
-    ...(cancel && { action: 'cancel' }),
+    ...(point !== undefined && { point }),
+    ...(action !== undefined && { action }),
+    ...(lease !== undefined && { leaseMs: lease }),
   };
   const client = await open(uri);
   const startUs = shell.clock.monotonicUs();
@@ -68,12 +75,15 @@ async function run(
   } finally {
     await client.close();
   }
-  if (last?.state !== 'executed')
+  const wanted = action === undefined ? 'executed' : WANTED[action];
+  if (last?.state !== wanted)
     throw new GridcastError(
       'refused',
-      `The command was not executed: ${last?.state}${last?.reason === undefined ? '' : `, ${last.reason}`}.`,
+      `The command was not ${wanted}: ${last?.state}${last?.reason === undefined ? '' : `, ${last.reason}`}.`,
     );
 }
+
+const WANTED = { operate: 'executed', select: 'selected', cancel: 'cancelled' } as const;
 
 const line = ({ commandId, state, reason }: CommandNews, ms: number): string =>
   `${commandId} ${state} after ${ms} ms${reason === undefined ? '' : `: ${reason}`}`;

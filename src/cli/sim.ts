@@ -1,12 +1,12 @@
 /** `gridcast sim`: what a broker needs around it when there is no grid at hand: PMUs, captures played again, a device. */
 import type { Command } from 'commander';
-import { attachDevice } from '../client/device.js';
 import { systemClock } from '../clock.js';
 import { systemDisk } from '../disk.js';
 import { isRefusal, type Refusal } from '../errors.js';
 import { openLog } from '../log.js';
 import { systemNetwork } from '../network.js';
 import { systemRandom } from '../random.js';
+import { startDevice } from '../sim/device.js';
 import { DISTURBANCES } from '../sim/disturbance.js';
 import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../sim/pmu-server.js';
 import { parseReplay, startReplay, type ReplayFlags } from '../sim/replay.js';
@@ -68,8 +68,15 @@ export function addSim(program: Command, shell: Shell): void {
     .description('a device that takes commands for an application, and executes or rejects them')
     .argument('<URI>', 'of the application: ws://HOST:PORT/m2m/applications/ID', uriOf('ws', 'wss'))
     .option('--delay <S>', 'seconds from a command to its execution', positive)
+    .option('--linger <S>', 'seconds from its execution to the answer', positive)
     .option('--reject <REASON>', 'reject every command, for this reason')
-    .addHelpText('after', '\nExample:\n  gridcast sim device ws://127.0.0.1:8080/m2m/applications/pmu-1 --delay 0.5')
+    .option('--points <NAME>', 'a point that it has; repeatable (default: every point)', gather)
+    .option('--ledger <DIR>', 'where it remembers what it did: each command has its effect once, whenever it dies')
+    .option('--effects <FILE>', 'a line for each command that it executes, synced')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gridcast sim device ws://127.0.0.1:8080/m2m/applications/pmu-1 --delay 0.5\n  gridcast sim device ws://127.0.0.1:8080/m2m/applications/pmu-1 --points breaker-1 --ledger ledger --effects effects.txt',
+    )
     .action((uri: string, flags: DeviceFlags) => playDevice(shell, uri, flags));
 }
 
@@ -98,20 +105,20 @@ const interruption = ({ interrupted }: Shell): Promise<void> =>
 
 interface DeviceFlags {
   readonly delay?: number;
+  readonly linger?: number;
   readonly reject?: string;
+  readonly points?: readonly string[];
+  readonly ledger?: string;
+  readonly effects?: string;
 }
 
-async function playDevice(shell: Shell, uri: string, { delay = 0, reject }: DeviceFlags): Promise<void> {
-  const device = await attachDevice(uri, async ({ commandId, point, value }, signal) => {
-    shell.print(`command ${commandId} ${point} ${JSON.stringify(value)}`);
-    await new Promise<void>((resolve, fail) => {
-      const cancel = shell.clock.after(delay * 1000, resolve);
-      signal.addEventListener('abort', () => {
-        cancel();
-        fail(signal.reason as Error);
-      });
-    });
-    return reject === undefined ? { state: 'executed' } : { state: 'rejected', reason: reject };
+async function playDevice(shell: Shell, uri: string, flags: DeviceFlags): Promise<void> {
+  const { delay = 0, linger = 0, ...rest } = flags;
+  const options = { uri, delayMs: delay * 1000, lingerMs: linger * 1000, ...rest };
+  const device = await startDevice(options, {
+    clock: shell.clock,
+    disk: systemDisk,
+    tell: (line) => shell.print(line),
   });
   shell.print(`attached ${uri}`);
   await Promise.race([device.closed, interruption(shell)]);

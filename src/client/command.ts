@@ -8,7 +8,7 @@
  */
 import { systemClock, type Clock } from '../clock.js';
 import { randomId, systemRandom } from '../random.js';
-import { COMMANDS_CONTAINER, DEFAULT_DEADLINE_MS, type CommandState } from '../routing/command.js';
+import { COMMANDS_CONTAINER, DEFAULT_DEADLINE_MS, isCommandState, type CommandState } from '../routing/command.js';
 import type { Json } from '../routing/primitive.js';
 import { jsonOf, member, type Client, type ClientOptions } from './client.js';
 import { GridcastError } from './error.js';
@@ -16,13 +16,19 @@ import { Inbox } from './inbox.js';
 import { WsClient } from './ws-client.js';
 
 export interface CommandRequest {
-  readonly point: string;
+  /** Needed but to operate what is selected, or cancel, under a `commandId`. */
+  readonly point?: string;
   readonly value?: Json;
   /** From acceptance to execution. Default: the broker's. */
   readonly deadlineMs?: number;
   /** Unique for its issuer; the same again gives the outcome of the first. Default: random. */
   readonly commandId?: string;
-  readonly action?: 'operate' | 'cancel';
+  /** `select` ends with the state `selected`; `operate` with the same `commandId` follows it. */
+  readonly action?: 'operate' | 'select' | 'cancel';
+  /** Of a select: how long it waits for the operate. Default: the broker's. */
+  readonly leaseMs?: number;
+  /** When it was issued, as 2026-11-23T08:15:00Z: one that is too old to be known any more is refused. */
+  readonly issuedAt?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -34,7 +40,6 @@ export interface CommandNews {
 }
 
 const OUTCOMES: readonly CommandState[] = ['executed', 'rejected', 'cancelled', 'expired', 'unknown', 'executedLate'];
-const STATES: readonly string[] = ['accepted', 'dispatched', 'acknowledged', ...OUTCOMES];
 
 const POLL_INTERVAL_MS = 100;
 /** At the deadline the broker decides by itself; this much later nobody has decided. */
@@ -52,7 +57,9 @@ export async function* command(
   request: CommandRequest,
   { clock = systemClock }: Pick<ClientOptions, 'clock'> = {},
 ): AsyncGenerator<CommandNews, void, undefined> {
-  const { point, value, deadlineMs, action, signal, commandId = randomId(systemRandom) } = request;
+  const { signal, commandId = randomId(systemRandom), ...rest } = request;
+  const { deadlineMs, action } = rest;
+  const isLast = (news: CommandNews): boolean => isOutcome(news) || (action === 'select' && news.state === 'selected');
   const inbox = new Inbox<CommandNews>();
   const over = new AbortController();
   const leave = (): void => inbox.fail(signal?.reason);
@@ -65,14 +72,14 @@ export async function* command(
     const { location, bytes } = await client.request({
       op: 'create',
       to: `${application.replace(/\/$/, '')}/containers/${COMMANDS_CONTAINER}/contentInstances`,
-      body: { commandId, point, value, deadlineMs, action },
+      body: { commandId, ...rest },
       ...(signal && { signal }),
     });
     // A command that was given before is answered with what became of it.
     let last = newsOf(jsonOf(bytes)) ?? { commandId, state: 'accepted' };
     yield last;
-    if (!stopHearing && !isOutcome(last)) void poll(client, location, inbox, clock, over.signal);
-    while (!isOutcome(last)) {
+    if (!stopHearing && !isLast(last)) void poll(client, location, inbox, clock, over.signal);
+    while (!isLast(last)) {
       const news = await inbox.take();
       if (news.state === last.state) continue;
       last = news;
@@ -125,6 +132,6 @@ async function poll(
 /** Reads `{"commandId","state","reason"}`, as the broker tells and stores it. */
 function newsOf(document: Json | undefined): CommandNews | undefined {
   const [commandId, state, reason] = ['commandId', 'state', 'reason'].map((name) => member(document, name));
-  if (typeof commandId !== 'string' || typeof state !== 'string' || !STATES.includes(state)) return undefined;
-  return { commandId, state: state as CommandState, ...(typeof reason === 'string' && { reason }) };
+  if (typeof commandId !== 'string' || !isCommandState(state)) return undefined;
+  return { commandId, state, ...(typeof reason === 'string' && { reason }) };
 }

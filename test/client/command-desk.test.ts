@@ -1,4 +1,6 @@
-import { CommandDesk, type CommandHandler } from '../../src/client/command-desk.js';
+import { CommandDesk, type CommandHandler, type DeskOptions } from '../../src/client/command-desk.js';
+import type { LedgerEntry } from '../../src/client/ledger.js';
+import type { Word } from '../../src/routing/command.js';
 import type { JsonObject } from '../../src/routing/primitive.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -6,13 +8,14 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 
 const open: JsonObject = { commandId: 'c-1', point: 'breaker-1', value: 'open', deadlineMs: 100 };
 
-function desk(handle: CommandHandler) {
+function desk(handle: CommandHandler, { ledger, recall }: Pick<DeskOptions, 'ledger' | 'recall'> = {}) {
   const clock = new ManualClock();
   const words: string[] = [];
-  const commands = new CommandDesk(handle, clock, ({ commandId, state, reason }) => {
+  const say = ({ commandId, state, reason }: Word): Promise<void> => {
     words.push([commandId, state, reason].filter(Boolean).join(' '));
     return Promise.resolve();
-  });
+  };
+  const commands = new CommandDesk({ handle, clock, say, ...(ledger && { ledger }), ...(recall && { recall }) });
   return { commands, clock, words };
 }
 
@@ -47,15 +50,12 @@ describe('a device', () => {
     commands.take(open);
     commands.take({ ...open, commandId: 'c-2' });
     await settled();
-    expect(words).toEqual([
-      'c-1 acknowledged',
-      'c-2 acknowledged',
-      'c-1 rejected locked',
-      'c-2 rejected spring not charged',
-    ]);
+    const of = (commandId: string): string[] => words.filter((word) => word.startsWith(commandId));
+    expect(of('c-1')).toEqual(['c-1 acknowledged', 'c-1 rejected locked']);
+    expect(of('c-2')).toEqual(['c-2 acknowledged', 'c-2 rejected spring not charged']);
   });
 
-  test('rejects at the deadline, aborts the handler, and what comes of it later is not said', async () => {
+  test('aborts its handler at the deadline; what comes of it is said, be it late', async () => {
     let late = (): void => {};
     let isAborted = false;
     const { commands, clock, words } = desk(async (_, signal) => {
@@ -71,9 +71,31 @@ describe('a device', () => {
     clock.advance(1);
     await settled();
     expect(isAborted).toBe(true);
+    expect(words).toEqual(['c-1 acknowledged']);
     late();
     await settled();
+    expect(words).toEqual(['c-1 acknowledged', 'c-1 executed']);
+  });
+
+  test('rejects what its handler gave up at the deadline', async () => {
+    const { commands, clock, words } = desk(
+      (_, signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+    );
+    commands.take(open);
+    await settled();
+    clock.advance(100);
+    await settled();
     expect(words).toEqual(['c-1 acknowledged', 'c-1 rejected the deadline passed before it was done']);
+  });
+
+  test.each([0, -5])('does not execute what arrives with %i ms left', async (deadlineMs) => {
+    let executions = 0;
+    const { commands, words } = desk(() => (executions++, { state: 'executed' }));
+    commands.take({ ...open, deadlineMs });
+    await settled();
+    expect(executions).toBe(0);
+    expect(words).toEqual(['c-1 rejected the deadline passed before it was done']);
   });
 
   test('executes a command that comes twice once, and says its last word again', async () => {
@@ -108,5 +130,153 @@ describe('a device', () => {
     commands.take({ point: 'breaker-1' });
     await settled();
     expect(words).toEqual([expect.stringContaining('c-1 rejected A command needs a "point"')]);
+  });
+});
+
+describe('a device that is selected before it is operated', () => {
+  const select = { ...open, action: 'select', leaseMs: 1000 };
+  const operate = { ...open, action: 'operate', selected: true };
+  const counting = () => {
+    const executed: string[] = [];
+    return { executed, ...desk(({ commandId }) => (executed.push(commandId), { state: 'executed' })) };
+  };
+
+  test('holds the point, and executes the operate of the same command once', async () => {
+    const { commands, words, executed, clock } = counting();
+    commands.take(select);
+    commands.take({ ...open, commandId: 'other' });
+    commands.take({ ...select, commandId: 'another' });
+    await settled();
+    expect(executed).toEqual([]);
+    commands.take(operate);
+    await settled();
+    commands.take(operate);
+    await settled();
+    expect(executed).toEqual(['c-1']);
+    expect(words).toEqual([
+      'c-1 acknowledged',
+      'other rejected the point is selected under another command',
+      'another rejected the point is selected under another command',
+      'c-1 acknowledged',
+      'c-1 executed',
+      'c-1 executed',
+    ]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test.each([
+    ['its lease is over', (desk: ReturnType<typeof counting>) => desk.clock.advance(1000)],
+    [
+      'it was cancelled',
+      ({ commands }: ReturnType<typeof counting>) => commands.take({ commandId: 'c-1', action: 'cancel' }),
+    ],
+  ])('lets go of the point when %s, and does not operate then', async (_name, end) => {
+    const device = counting();
+    device.commands.take(select);
+    await settled();
+    end(device);
+    device.commands.take(operate);
+    device.commands.take({ ...open, commandId: 'c-2' });
+    await settled();
+    expect(device.executed).toEqual(['c-2']);
+    expect(device.words).toContain(
+      'c-1 rejected it is not selected here: the lease is over, or the device has started anew',
+    );
+  });
+
+  test('does not operate what an earlier life of it had selected', async () => {
+    const { commands, words, executed } = counting();
+    commands.take(operate);
+    await settled();
+    expect(executed).toEqual([]);
+    expect(words).toEqual(['c-1 rejected it is not selected here: the lease is over, or the device has started anew']);
+  });
+});
+
+describe('a device with a ledger', () => {
+  /** One that is read by the next life. */
+  function memory() {
+    const entries = new Map<string, LedgerEntry>();
+    const state = { isBroken: false };
+    const written: string[] = [];
+    const ledger = {
+      open: () => Promise.resolve([...entries.values()]),
+      write: (entry: LedgerEntry) => {
+        if (state.isBroken) return Promise.reject(new Error('the disk is full'));
+        entries.set(entry.command.commandId, entry);
+        written.push(`${entry.command.commandId} ${entry.word?.state ?? 'intended'}${entry.isTold ? ' told' : ''}`);
+        return Promise.resolve();
+      },
+      forget: () => {},
+      close: () => Promise.resolve(),
+    };
+    return { ledger, written, state };
+  }
+
+  test('writes its intent before it acts, its verdict before it says so, and that it was heard', async () => {
+    const { ledger, written } = memory();
+    const seen: string[][] = [];
+    const { commands, words } = desk(() => (seen.push([...written], [...words]), { state: 'executed' }), { ledger });
+    commands.take(open);
+    await settled();
+    expect(seen).toEqual([['c-1 intended'], ['c-1 acknowledged']]);
+    expect(words).toEqual(['c-1 acknowledged', 'c-1 executed']);
+    expect(written).toEqual(['c-1 intended', 'c-1 executed', 'c-1 executed told']);
+  });
+
+  test.each([
+    ['what its recall says', () => ({ state: 'executed' }) as const, 'c-1 executed'],
+    ['that nobody knows', undefined, 'c-1 rejected interrupted: whether it was done is not known'],
+    [
+      'that nobody knows, if its recall does not',
+      () => undefined,
+      'c-1 rejected interrupted: whether it was done is not known',
+    ],
+  ])(
+    'that died between effect and verdict says, in its next life, %s; it does not act again',
+    async (_name, recall, word) => {
+      const { ledger, written } = memory();
+      let effects = 0;
+      const first = desk(() => (effects++, new Promise<never>(() => {})), { ledger });
+      first.commands.take(open);
+      await settled();
+      const second = desk(() => (effects++, { state: 'executed' }), { ledger, ...(recall && { recall }) });
+      await second.commands.open();
+      await settled();
+      second.commands.take(open);
+      await settled();
+      expect(effects).toBe(1);
+      expect(second.words).toEqual([word, word]);
+      expect(written.at(-1)).toMatch(/ told$/);
+    },
+  );
+
+  test('that died before its word was heard says it in its next life, and once it was heard no more', async () => {
+    const { ledger } = memory();
+    const clock = new ManualClock();
+    const deaf = new CommandDesk({
+      handle: () => ({ state: 'executed' }),
+      clock,
+      say: () => new Promise<void>(() => {}),
+      ledger,
+    });
+    deaf.take(open);
+    await settled();
+    for (const expected of [['c-1 executed'], []]) {
+      const { commands, words } = desk(() => ({ state: 'rejected' }), { ledger });
+      await commands.open();
+      await settled();
+      expect(words).toEqual(expected);
+    }
+  });
+
+  test('that can not be written does not act', async () => {
+    const { ledger, state } = memory();
+    state.isBroken = true;
+    let effects = 0;
+    const { commands, words } = desk(() => (effects++, { state: 'executed' }), { ledger });
+    commands.take(open);
+    await settled();
+    expect([effects, words]).toEqual([0, ['c-1 rejected the disk is full']]);
   });
 });

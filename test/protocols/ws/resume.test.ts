@@ -255,7 +255,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     await http(running, 'POST', '/m2m/applications', { application: { appId: 'feeder' } });
     await http(running, 'POST', `${FEEDER}/containers`, { container: { id: 'commands' } });
     const issue = (commandId: string, deadlineMs: number) =>
-      http(running, 'POST', COMMANDS, { commandId, point: 'breaker-1', value: 0, deadlineMs });
+      http(running, 'POST', COMMANDS, { commandId, point: commandId, value: 0, deadlineMs });
     const stateOf = async (location: string) => (await http(running, 'GET', `${location}/content`)).json.state;
     const first = await connect(running, { attach: [FEEDER] });
     const [short, long] = [await issue('short', 200), await issue('long', 9_000)];

@@ -1,0 +1,124 @@
+/**
+ * What a device must not forget, so that a command has its effect once even if the device dies over it: that it is about to act,
+ * before it does, and what came of it, before it says so.
+ *
+ *     command ──> intent ── fsync ──> effect ──> verdict ── fsync ──> said ──> told
+ *
+ * A device that starts again finds an intent without a verdict, and does not act again.
+ */
+import type { Clock } from '../clock.js';
+import type { Disk } from '../disk.js';
+import { isObject, type JsonObject } from '../json.js';
+import { isRefusal } from '../errors.js';
+import { readCommand, readWord, type Command, type Word } from '../routing/command.js';
+import { Journal } from '../store/journal.js';
+import { GridcastError } from './error.js';
+
+/** One command as the ledger has it: without a word it is an intent. */
+export interface LedgerEntry {
+  readonly command: Command;
+  /** `executed` or `rejected`. */
+  readonly word: Word | undefined;
+  /** The broker has acknowledged the word. */
+  readonly isTold: boolean;
+}
+
+export interface Ledger {
+  /** What stands in it, the oldest first. To be called once, before all else. */
+  open(): Promise<readonly LedgerEntry[]>;
+  /** Takes the place of the entry with this id. Resolves when that is durable, at once where it is `grouped`; rejects when it is not. */
+  write(entry: LedgerEntry, durability: 'grouped' | 'synced'): Promise<void>;
+  /** It need not be kept any longer. */
+  forget(commandId: string): void;
+  close(): Promise<void>;
+}
+
+/** For a device that may forget: what it did is lost with it. */
+export const memoryLedger: Ledger = {
+  open: () => Promise.resolve([]),
+  write: () => Promise.resolve(),
+  forget: () => {},
+  close: () => Promise.resolve(),
+};
+
+/** A command is 4 KiB at most; a device's disk may be small. */
+const SEGMENT_BYTES = 256 * 1024;
+/** Entries after which those that stand are written anew, and the older ones go. */
+const COMPACT_AFTER = 4096;
+
+export interface LedgerOptions {
+  readonly disk: Disk;
+  readonly clock: Pick<Clock, 'after' | 'atTurnEnd'>;
+  /** Its own; made where it is not there. */
+  readonly folder: string;
+}
+
+/** A ledger in a folder. */
+export class JournalLedger implements Ledger {
+  private readonly journal: Journal;
+  private readonly entries = new Map<string, LedgerEntry>();
+  private appended = 0;
+
+  constructor(options: LedgerOptions) {
+    this.journal = new Journal({ ...options, segmentBytes: SEGMENT_BYTES });
+  }
+
+  async open(): Promise<readonly LedgerEntry[]> {
+    await this.journal.open(1, ({ bytes }) => {
+      const entry = decode(bytes);
+      if (entry) this.entries.set(entry.command.commandId, entry);
+      this.appended++;
+    });
+    const { trouble } = this.journal;
+    if (trouble) throw new GridcastError('argument', `The ledger can not be opened. ${trouble.detail}`);
+    return [...this.entries.values()];
+  }
+
+  write(entry: LedgerEntry, durability: 'grouped' | 'synced'): Promise<void> {
+    this.entries.set(entry.command.commandId, entry);
+    const written = this.append([entry], durability);
+    if (this.appended > COMPACT_AFTER) this.compact();
+    return written;
+  }
+
+  forget(commandId: string): void {
+    this.entries.delete(commandId);
+  }
+
+  close(): Promise<void> {
+    return this.journal.close();
+  }
+
+  private append(entries: readonly LedgerEntry[], durability: 'grouped' | 'synced'): Promise<void> {
+    this.appended += entries.length;
+    return new Promise((resolve, reject) =>
+      this.journal.append({ entries: entries.map(encode), durability }, (refusal) =>
+        refusal ? reject(new Error(refusal.detail)) : resolve(),
+      ),
+    );
+  }
+
+  private compact(): void {
+    // What is durable now is written anew behind it; what is on its way comes behind it as well.
+    const firstToKeep = this.journal.durableSequence + 1;
+    this.appended = 0;
+    this.append([...this.entries.values()], 'synced').then(
+      () => this.journal.truncateBefore(firstToKeep),
+      () => undefined, // the older ones stay until the next time
+    );
+  }
+}
+
+const encode = ({ command, word, isTold }: LedgerEntry): Uint8Array => {
+  const { issuedUs: _issued, isSelected: _selected, ...document } = command;
+  return Buffer.from(JSON.stringify({ command: document, ...(word && { word }), ...(isTold && { isTold }) }));
+};
+
+/** Undefined for what this version can not have written. */
+function decode(bytes: Uint8Array): LedgerEntry | undefined {
+  const { command: given, word: said, isTold } = JSON.parse(Buffer.from(bytes).toString()) as JsonObject;
+  const command = isObject(given) ? readCommand(given) : undefined;
+  const word = isObject(said) ? readWord(said) : undefined;
+  if (!command || isRefusal(command) || (word && isRefusal(word))) return undefined;
+  return { command, word, isTold: isTold === true };
+}
