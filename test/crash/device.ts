@@ -5,9 +5,18 @@
  *     device.ts URI OPTIONS    one attachment for each application
  *       command ──> effect: a line, fdatasync ──[ the switch: dies here ]──> executed
  */
-import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { attachDevice, type CommandHandler } from '../../src/client/index.js';
+import {
+  attachDevice,
+  GridcastError,
+  JournalLedger,
+  type CommandHandler,
+  type Recall,
+} from '../../src/client/index.js';
+import { systemClock } from '../../src/clock.js';
+import { systemDisk } from '../../src/disk.js';
 
 /** A broker that was killed is back within seconds. */
 const RECONNECT_MS = 50;
@@ -23,6 +32,8 @@ const { values } = parseArgs({
   },
 });
 
+/** The breakers as they stand: what an earlier life did is in them, whatever it had time to say. */
+const done = new Set(existsSync(values.effects) ? readFileSync(values.effects, 'utf8').split('\n').slice(0, -1) : []);
 const file = openSync(values.effects, 'a');
 const lastEffect = Number(values['die-after']);
 let effects = 0;
@@ -30,21 +41,32 @@ let effects = 0;
 const handle: CommandHandler = ({ commandId }) => {
   writeSync(file, `${commandId}\n`);
   fdatasyncSync(file);
+  done.add(commandId);
   if (++effects === lastEffect) process.kill(process.pid, 'SIGKILL');
   return { state: 'executed' };
 };
 
+const recall: Recall = ({ commandId }) =>
+  done.has(commandId) ? { state: 'executed' } : { state: 'rejected', reason: 'the device died before it was done' };
+
 async function attach(application: string): Promise<never> {
-  for (let isFirst = true; ; await new Promise((done) => setTimeout(done, RECONNECT_MS))) {
+  for (let isFirst = true; ; await new Promise((elapsed) => setTimeout(elapsed, RECONNECT_MS))) {
+    const folder = join(values.ledger, application);
+    const ledger = new JournalLedger({ disk: systemDisk, clock: systemClock, folder });
     try {
       const device = await attachDevice(`${values.broker}/m2m/applications/${application}`, handle, {
         originator: `device-of-${application}`,
+        ledger,
+        recall,
       });
       if (isFirst) console.log(`attached ${application}`);
       isFirst = false;
       await device.closed;
-    } catch {
+    } catch (error) {
       // Nobody there yet.
+      if (!(error instanceof GridcastError)) throw error;
+    } finally {
+      await ledger.close();
     }
   }
 }

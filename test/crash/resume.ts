@@ -21,6 +21,8 @@ const LIFE_MS = 600;
 const LATEST_MS = 600;
 const MOST_ROUNDS = 10;
 const AGAIN_MS = 20;
+/** Many times the period. */
+const SILENCE_MS = 1_000;
 /** For a subscriber to be heard again after the broker is up. */
 const BACK_LIMIT_MS = 10_000;
 
@@ -130,13 +132,17 @@ class Watch {
     while (!this.isOver) {
       let client: Client | undefined;
       const over = new AbortController();
+      // Nobody tells an observer that the broker has died: he notices that nothing comes. [RFC7641-3.3.1] would wait for Max-Age.
+      let heardMs = performance.now();
       const watch = setInterval(() => {
-        if (this.isOver) over.abort();
+        if (this.isOver || performance.now() - heardMs > SILENCE_MS) over.abort();
       }, PERIOD_MS);
       try {
         client = await open(`${scheme}://127.0.0.1:${port()}`);
-        for await (const { body } of client.observe(`${CONTENTS}/latest/content`, { signal: over.signal }))
+        for await (const { body } of client.observe(`${CONTENTS}/latest/content`, { signal: over.signal })) {
+          heardMs = performance.now();
           taken.push(Buffer.from(body).toString());
+        }
       } catch {
         await wait(AGAIN_MS);
       } finally {
