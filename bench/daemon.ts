@@ -4,7 +4,9 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { cpuUsOf } from './figures.js';
@@ -35,8 +37,11 @@ export class DaemonUnderTest {
 
   /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile */
   static async start(flags: readonly string[], nodeFlags: readonly string[] = []): Promise<DaemonUnderTest> {
+    const folder = flags.includes('--data') ? undefined : mkdtempSync(join(tmpdir(), 'gridcast-'));
     const serve = [PROGRAM, 'serve', '--http', '0', '--coap', '0', '--log-level', 'warn', ...flags];
+    if (folder !== undefined) serve.push('--data', folder);
     const child = spawn(process.execPath, [...nodeFlags, ...serve], { stdio: ['ignore', 'pipe', 'inherit'] });
+    if (folder !== undefined) child.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     const ports = new Map<string, number>();
     for await (const line of createInterface({ input: child.stdout })) {
       const listening = /(http|coap):\/\/127\.0\.0\.1:(\d+)/.exec(line);

@@ -3,7 +3,9 @@
  * system's error, whose `code` says which (ENOENT, ENOSPC, EIO).
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 export interface Disk {
   /** The whole file. */
@@ -91,3 +93,6 @@ export const systemDisk: Disk = {
     }
   },
 };
+
+/** A new folder among the system's temporary ones; its maker removes it. */
+export const temporaryFolder = (name: string): Promise<string> => mkdtemp(join(tmpdir(), `${name}-`));

@@ -2,12 +2,14 @@
 import { Broker } from './broker.js';
 import { systemClock } from './clock.js';
 import type { Config } from './config.js';
+import { systemDisk } from './disk.js';
 import { reasonOf, refuse, type Refusal } from './errors.js';
 import { coapListener, httpListener, shown } from './listeners.js';
 import { openLog } from './log.js';
 import { systemNetwork, type Address } from './network.js';
 import { systemRandom } from './random.js';
-import { volatileStore } from './store/volatile-store.js';
+import { lockFolder } from './store/folder-lock.js';
+import { JournalStore } from './store/journal-store.js';
 
 /** Restarting has not helped: the service manager's turn [sysexits: EX_SOFTWARE]. */
 const EXIT_BROKEN = 70;
@@ -35,8 +37,9 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
   const bound: { http?: Address; coap?: Address } = {};
   const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
-  const store = volatileStore();
-  const surroundings = { clock: systemClock, random: systemRandom, network: systemNetwork, log, store };
+  const machine = { clock: systemClock, random: systemRandom, network: systemNetwork, disk: systemDisk, log };
+  const store = new JournalStore({ ...machine, folder: config.data, lock: lockFolder });
+  const surroundings = { ...machine, store };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
 
   let close: (exitCode: number) => void = () => {};

@@ -8,6 +8,7 @@
  * It ends when it is told to, after --seconds, or when any part dies: then it says which and why, and ends with 1.
  */
 import type { Command } from 'commander';
+import { systemDisk, temporaryFolder } from '../disk.js';
 import { GridcastError } from '../client/error.js';
 import { HttpClient } from '../client/http-client.js';
 import { parseTarget } from '../client/target.js';
@@ -58,6 +59,7 @@ async function demo(shell: Shell, seconds: number | undefined): Promise<void> {
 class Cast {
   private readonly children: Child[] = [];
   private isOver = false;
+  private data: string | undefined;
   private fail: (error: Error) => void = () => {};
   /** Rejects when a part ends before it was told to. */
   readonly death = new Promise<never>((_, reject) => (this.fail = reject));
@@ -81,11 +83,12 @@ class Cast {
       ],
       { at: /^listening tcp:\/\/(\S+)/ },
     );
+    const data = (this.data = await temporaryFolder('gridcast-demo'));
     const broker = await this.start(
       'serve',
       (port) => [
         ...['serve', '--host', HOST, '--http', String(port(HTTP_PORT)), '--coap', String(port(COAP_PORT))],
-        ...['--log-level', 'warn', '--pmu', `c37118+tcp://${pmus.at}?idcode=1`],
+        ...['--log-level', 'warn', '--pmu', `c37118+tcp://${pmus.at}?idcode=1`, '--data', data],
       ],
       { http: /^ +HTTP +http:\/\/([^/]+)/, coap: /^ +CoAP +coap:\/\/([^/]+)/ },
     );
@@ -109,6 +112,7 @@ class Cast {
     // Consumers first, the broker and its source after them: nobody sees the other go.
     const consumers = this.children.filter(({ name }) => name.startsWith('observe'));
     for (const part of [consumers, this.children]) await Promise.all(part.map((child) => child.stop(this.shell.clock)));
+    if (this.data !== undefined) await systemDisk.remove(this.data);
   }
 
   private launch(name: string, words: readonly string[], print: (line: string) => void): Child {

@@ -121,6 +121,10 @@ async function playDevice(shell: Shell, uri: string, flags: DeviceFlags): Promis
     tell: (line) => shell.print(line),
   });
   shell.print(`attached ${uri}`);
+  device.watch((news) => {
+    if (news.state === 'connected') shell.print(`attached ${uri} again`);
+    else if (news.reason.kind !== 'closed') shell.print(`${news.state}: ${news.reason.message}`);
+  });
   await Promise.race([device.closed, interruption(shell)]);
   await device.close();
 }

@@ -4,13 +4,20 @@
  *     CREATE .../containers/commands/contentInstances ──> accepted ──> acknowledged ──> executed | rejected | ...
  *
  * Over WebSocket the broker tells each state on the reliable lane; over HTTP and CoAP what was created is read again until its
- * state is final.
+ * state is final. A WebSocket client that reconnects waits on: where the answer to the CREATE was lost it is given again under
+ * its commandId, and in a new session, which nothing was promised to, the state is read.
  */
 import { systemClock, type Clock } from '../clock.js';
 import { randomId, systemRandom } from '../random.js';
-import { COMMANDS_CONTAINER, DEFAULT_DEADLINE_MS, isCommandState, type CommandState } from '../routing/command.js';
+import {
+  COMMAND_STATES,
+  COMMANDS_CONTAINER,
+  DEFAULT_DEADLINE_MS,
+  isCommandState,
+  type CommandState,
+} from '../routing/command.js';
 import type { Json } from '../routing/primitive.js';
-import { jsonOf, member, type Client, type ClientOptions } from './client.js';
+import { jsonOf, member, type Client, type ClientOptions, type ClientRequest } from './client.js';
 import { GridcastError } from './error.js';
 import { Inbox } from './inbox.js';
 import { WsClient } from './ws-client.js';
@@ -64,63 +71,100 @@ export async function* command(
   const over = new AbortController();
   const leave = (): void => inbox.fail(signal?.reason);
   signal?.addEventListener('abort', leave);
-  const cancel = clock.after((deadlineMs ?? DEFAULT_DEADLINE_MS) + GRACE_MS, () =>
+  const patienceMs = (deadlineMs ?? DEFAULT_DEADLINE_MS) + GRACE_MS;
+  const cancel = clock.after(patienceMs, () =>
     inbox.fail(new GridcastError('timed-out', `No outcome of command ${commandId} has come in time.`)),
   );
-  const stopHearing = client instanceof WsClient ? hear(client, commandId, inbox) : undefined;
-  try {
-    const { location, bytes } = await client.request({
-      op: 'create',
-      to: `${application.replace(/\/$/, '')}/containers/${COMMANDS_CONTAINER}/contentInstances`,
-      body: { commandId, ...rest },
-      ...(signal && { signal }),
+  // Of a request while the broker is away; where nobody reconnects the usual will do.
+  const patience = client instanceof WsClient && client.reconnects ? { timeoutMs: patienceMs } : {};
+  let location: string | undefined;
+  let isHeard = client instanceof WsClient;
+  const read = (): void => {
+    if (location === undefined)
+      inbox.fail(new GridcastError('protocol', 'The broker did not say where the command is.'));
+    else void poll(client, { to: `${location}/content`, ...patience }, inbox, clock, over.signal);
+  };
+  const stopHearing =
+    client instanceof WsClient &&
+    hear(client, commandId, inbox, () => {
+      isHeard = false;
+      if (location !== undefined) read();
     });
+  try {
+    const created = await persistently(client, () =>
+      client.request({
+        op: 'create',
+        to: `${application.replace(/\/$/, '')}/containers/${COMMANDS_CONTAINER}/contentInstances`,
+        body: { commandId, ...rest },
+        ...patience,
+        ...(signal && { signal }),
+      }),
+    );
+    location = created.location;
     // A command that was given before is answered with what became of it.
-    let last = newsOf(jsonOf(bytes)) ?? { commandId, state: 'accepted' };
+    let last = newsOf(jsonOf(created.bytes)) ?? { commandId, state: 'accepted' };
     yield last;
-    if (!stopHearing && !isLast(last)) void poll(client, location, inbox, clock, over.signal);
+    if (!isHeard && !isLast(last)) read();
     while (!isLast(last)) {
       const news = await inbox.take();
-      if (news.state === last.state) continue;
+      // What is read may be older than what was told.
+      if (COMMAND_STATES.indexOf(news.state) <= COMMAND_STATES.indexOf(last.state)) continue;
       last = news;
       yield news;
     }
   } finally {
     over.abort();
     cancel();
-    stopHearing?.();
+    if (stopHearing) stopHearing();
     signal?.removeEventListener('abort', leave);
   }
 }
 
 export const isOutcome = ({ state }: CommandNews): boolean => OUTCOMES.includes(state);
 
-function hear(client: WsClient, commandId: string, inbox: Inbox<CommandNews>): () => void {
+/** @param forgotten called when another session stands than the one that hears of the command */
+function hear(client: WsClient, commandId: string, inbox: Inbox<CommandNews>, forgotten: () => void): () => void {
   void client.closed.then((reason) => inbox.fail(reason));
-  return client.hear((kind, body) => {
+  const stopHearing = client.hear((kind, body) => {
     const news = kind === 'outcome' ? newsOf(body) : undefined;
     if (news?.commandId === commandId) inbox.push(news);
   });
+  const stopWatching = client.watch((news) => {
+    if (news.state !== 'connected' || news.isResumed) return;
+    stopWatching();
+    forgotten();
+  });
+  return () => {
+    stopWatching();
+    stopHearing();
+  };
+}
+
+/** Asks again when the connection breaks, where another one will come. For what may be asked twice. */
+async function persistently<Result>(client: Client, ask: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(client instanceof WsClient && client.isPassing(error))) throw error;
+    }
+  }
 }
 
 /** Reads the state that stands in the created contentInstance, until it is final or nobody wants it any more. */
 async function poll(
   client: Client,
-  location: string | undefined,
+  where: Pick<ClientRequest, 'to' | 'timeoutMs'>,
   inbox: Inbox<CommandNews>,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    if (location === undefined) throw new GridcastError('protocol', 'The broker did not say where the command is.');
     for (let news: CommandNews | undefined; !signal.aborted && !(news && isOutcome(news));) {
       await new Promise<void>((resolve) => clock.after(POLL_INTERVAL_MS, resolve));
-      const { bytes } = await client.request({
-        op: 'retrieve',
-        to: `${location}/content`,
-        accept: 'application/json',
-        signal,
-      });
+      const { bytes } = await persistently(client, () =>
+        client.request({ op: 'retrieve', accept: 'application/json', ...where, signal }),
+      );
       news = newsOf(jsonOf(bytes));
       if (news) inbox.push(news);
     }

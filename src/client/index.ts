@@ -12,7 +12,14 @@ export type {
 export { GridcastError, type FailureKind } from './error.js';
 export { HttpClient } from './http-client.js';
 export { CoapClient, type CoapClientOptions } from './coap-client.js';
-export { WsClient, type ReliableKind, type ReliableListener, type WsClientOptions } from './ws-client.js';
+export { WsClient } from './ws-client.js';
+export type {
+  ConnectionListener,
+  ConnectionState,
+  ReliableKind,
+  ReliableListener,
+  WsClientOptions,
+} from './ws-options.js';
 export { command, isOutcome, type CommandNews, type CommandRequest } from './command.js';
 export { attachDevice, type Device, type DeviceOptions } from './device.js';
 export type { CommandHandler, DeviceCommand, Recall, Verdict } from './command-desk.js';

@@ -3,7 +3,8 @@ import type { Client } from './client.js';
 import { CoapClient, type CoapClientOptions } from './coap-client.js';
 import { HttpClient } from './http-client.js';
 import { parseTarget } from './target.js';
-import { WsClient, type WsClientOptions } from './ws-client.js';
+import { WsClient } from './ws-client.js';
+import type { WsClientOptions } from './ws-options.js';
 
 export type OpenOptions = CoapClientOptions & WsClientOptions;
 

@@ -1,66 +1,66 @@
 /**
- * The WebSocket client: requests, several subscriptions and the reliable lane on one socket.
+ * The WebSocket client: requests, several subscriptions and the reliable lane on one session, which outlives its connection
+ * where `reconnect` is asked for.
  *
- *     hello ──> welcome
- *     req id ──> res id        sub id ──> res id, ntf sub=id, ntf ...        unsub sub=id ──> res
- *     msg seq <──> ack seq     both ways: each is acknowledged, and one that comes twice is heard once
+ *     hello ──> welcome ──> req id ──> res id      sub id ──> res id, ntf sub=id, ntf ...      unsub sub=id ──> res
+ *        ^                  msg seq <──> ack seq   both ways: each is acknowledged, and one that comes twice is heard once
+ *        │ 50 ms, 100 ms, ... 5 s                                           │ broken
+ *        └── reconnecting: requests under way have failed; all else goes on <┘
  */
-import WebSocket from 'ws';
 import { systemClock, type Cancel, type Clock } from '../clock.js';
-import { isRefusal } from '../errors.js';
 import {
   FRAME_CODECS,
   WS_PATH,
   type Frame,
   type FrameCodec,
-  type MessageFrame,
   type NotificationFrame,
   type ResponseFrame,
-  type Subprotocol,
+  type SubscribeFrame,
+  type WelcomeFrame,
 } from '../protocols/ws/frames.js';
-import { ENDINGS, type Ending } from '../routing/endings.js';
+import { systemRandom } from '../random.js';
 import type { JsonObject } from '../routing/primitive.js';
+import { BackOff } from './back-off.js';
 import {
   bytesOf,
   DEFAULT_TIMEOUT_MS,
   FAREWELL_MS,
   type Client,
-  type ClientOptions,
   type ClientRequest,
   type ClientResponse,
   type Notification,
   type ObserveTerms,
 } from './client.js';
 import { deadline } from './deadline.js';
-import { GridcastError, reasonOf } from './error.js';
+import { GridcastError } from './error.js';
 import { iterate, type Inbox } from './inbox.js';
 import { refusalOf } from './refusal.js';
 import { authority, pathAndQuery, resolve, type Target } from './target.js';
+import { WsLane } from './ws-lane.js';
+import { Link } from './ws-link.js';
+import type {
+  ConnectionListener,
+  ConnectionState,
+  ReliableKind,
+  ReliableListener,
+  WsClientOptions,
+} from './ws-options.js';
 
-export type ReliableKind = MessageFrame['kind'];
-export type ReliableListener = (kind: ReliableKind, body: JsonObject) => void;
-
-export interface WsClientOptions extends ClientOptions {
-  /** `gridcast.v1+json` can be read along; `gridcast.v1` is protobuf, and smaller. Default: JSON. */
-  readonly subprotocol?: Subprotocol;
-  /** Paths of the applications whose device this session is. */
-  readonly attach?: readonly string[];
-  /** Hears the reliable lane from the first message on; see `hear`. */
-  readonly received?: ReliableListener;
-}
-
-/** The broker pings an idle socket well within this; one that is silent longer is dead, whatever TCP says. */
-const SILENCE_MS = 90_000;
-/** For the other side to answer a close. */
-const CLOSE_PATIENCE_MS = 1_000;
 const OCTETS = 'application/octet-stream';
 
 interface Subscription {
   readonly inbox: Inbox<Notification>;
+  readonly terms: Omit<SubscribeFrame, 't' | 'id'>;
+  /** On the present session. */
+  id: number;
   mediaType: string;
+  /** Of the last one taken; the first after a new subscription may be that one again. */
+  lastUs: number | undefined;
+  isRenewed: boolean;
+  hasLeft: boolean;
 }
 
-/** Waits for the answer or acknowledgement with its number. */
+/** Waits for the answer with its number, or for a connection. */
 interface Waiting<Result> {
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
@@ -68,67 +68,51 @@ interface Waiting<Result> {
 
 export class WsClient implements Client {
   readonly binding = 'ws';
-  /** Resolves to the reason when the connection is over, whoever ended it. */
+  /** Resolves to the reason when it is over for good, whoever ended it. */
   readonly closed: Promise<GridcastError>;
+  /** Whether it lives on when its connection breaks. */
+  readonly reconnects: boolean;
   private readonly where: string;
+  private readonly clock: Clock;
+  private readonly codec: FrameCodec;
+  private readonly lane: WsLane;
+  private readonly backOff: BackOff;
   private readonly listeners = new Set<ReliableListener>();
+  private readonly watchers = new Set<ConnectionListener>();
   private readonly answers = new Map<number, Waiting<ResponseFrame>>();
   private readonly subscriptions = new Map<number, Subscription>();
-  private readonly unacknowledged = new Map<number, Waiting<void>>();
+  /** For a session to stand. */
+  private readonly waiting = new Set<Waiting<void>>();
   private lastId = 0;
-  private lastSeq = 0;
-  private heardSeq = 0;
-  private heardUs: number;
-  private cancelSilence: Cancel = () => {};
-  private welcomed: () => void = () => {};
-  /** What the broker complained of last: the best reason for a close that follows. */
-  private complaint: GridcastError | undefined;
+  private link: Link | undefined;
+  private session: string | undefined;
+  private isConnected = false;
+  private cancelAttempt: Cancel = () => {};
+  /** Why it ends; it is over when its socket is. */
   private ending: GridcastError | undefined;
+  private isOver = false;
+  private tellClosed: (reason: GridcastError) => void = () => {};
 
   private constructor(
     private readonly base: Target,
-    private readonly socket: WebSocket,
-    private readonly codec: FrameCodec,
-    private readonly clock: Clock,
+    private readonly options: WsClientOptions,
   ) {
+    const { clock = systemClock, random = systemRandom, subprotocol = 'gridcast.v1+json', reconnect = false } = options;
     this.where = authority(base);
-    this.heardUs = clock.monotonicUs();
-    this.closed = new Promise((resolve) => {
-      let failure: unknown;
-      socket.on('error', (error) => (failure = error));
-      socket.on('close', (code, reason) => {
-        const why = failure === undefined ? closeReason(code, reason.toString()) : `${reasonOf(failure)}.`;
-        resolve(this.end(new GridcastError('unreachable', `The connection to ${this.where} is over: ${why}`)));
-      });
-    });
-    socket.on('message', (message: Buffer) => this.receive(message));
-    socket.on('ping', () => (this.heardUs = clock.monotonicUs()));
-    this.listenForSilence();
+    this.clock = clock;
+    this.codec = FRAME_CODECS[subprotocol];
+    this.reconnects = reconnect;
+    this.backOff = new BackOff(random);
+    this.lane = new WsLane((frame) => this.isConnected && this.link?.send(frame), clock);
+    if (options.received) this.hear(options.received);
+    this.closed = new Promise((told) => (this.tellClosed = told));
   }
 
   /** Connects and says hello. Throws `unreachable` or `timed-out`; `refused` where the broker does not take the hello. */
   static async open(base: Target, options: WsClientOptions = {}): Promise<WsClient> {
-    const { clock = systemClock, subprotocol = 'gridcast.v1+json', timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    const { originator, token, attach = [], received } = options;
-    const uri = `${base.scheme}://${authority(base)}${WS_PATH}`;
-    const socket = new WebSocket(uri, subprotocol, { perMessageDeflate: false });
-    const client = new WsClient(base, socket, FRAME_CODECS[subprotocol], clock);
-    if (received) client.hear(received);
-    const limit = deadline(clock, timeoutMs, `${authority(base)} did not open a WebSocket`);
-    const hello = { ...(originator !== undefined && { originator }), ...(token !== undefined && { token }), attach };
-    try {
-      await new Promise<void>((resolve, reject) => {
-        limit.signal.addEventListener('abort', () => reject(limit.signal.reason));
-        void client.closed.then(reject);
-        socket.on('open', () => client.send({ t: 'hello', ...hello }));
-        client.welcomed = resolve;
-      });
-    } catch (error) {
-      socket.terminate();
-      throw error;
-    } finally {
-      limit.cancel();
-    }
+    const client = new WsClient(base, options);
+    client.dial();
+    await client.connected();
     return client;
   }
 
@@ -153,30 +137,25 @@ export class WsClient implements Client {
   observe(to: string, terms: ObserveTerms = {}): AsyncIterableIterator<Notification> {
     const { rate, accept, class: latencyClass, signal } = terms;
     return iterate(async (inbox) => {
-      const subscription: Subscription = { inbox, mediaType: OCTETS };
-      let sub = 0;
-      try {
-        const { format } = await this.ask((id) => {
-          // Notifications may follow the answer within the same packet.
-          this.subscriptions.set((sub = id), subscription);
-          return {
-            t: 'sub',
-            id,
-            to: this.path(to),
-            ...(rate !== undefined && { rate }),
-            ...(accept !== undefined && { accept }),
-            ...(latencyClass !== undefined && { class: latencyClass }),
-          };
-        });
-        subscription.mediaType = format ?? OCTETS;
-      } catch (error) {
-        this.subscriptions.delete(sub);
-        throw error;
-      }
+      const subscription: Subscription = {
+        inbox,
+        terms: {
+          to: this.path(to),
+          ...(rate !== undefined && { rate }),
+          ...(accept !== undefined && { accept }),
+          ...(latencyClass !== undefined && { class: latencyClass }),
+        },
+        id: 0,
+        mediaType: OCTETS,
+        lastUs: undefined,
+        isRenewed: false,
+        hasLeft: false,
+      };
+      await this.subscribe(subscription, signal);
       return async () => {
+        subscription.hasLeft = true;
         // What ended it may have been the other side, and then there is nobody to tell.
-        if (this.subscriptions.delete(sub) && !this.ending)
-          await this.ask((id) => ({ t: 'unsub', id, sub }), FAREWELL_MS).catch(() => undefined);
+        if (this.subscriptions.delete(subscription.id) && this.isConnected) await this.unsubscribe(subscription.id);
       };
     }, signal);
   }
@@ -187,25 +166,23 @@ export class WsClient implements Client {
     return () => this.listeners.delete(listener);
   }
 
-  /** Says something on the reliable lane; resolves when the broker has acknowledged it, throws when the connection is lost before. */
+  /** Is told what becomes of the connection. Returns what stops it. */
+  watch(listener: ConnectionListener): () => void {
+    this.watchers.add(listener);
+    return () => this.watchers.delete(listener);
+  }
+
+  /**
+   * Says something on the reliable lane; resolves when the broker has acknowledged it. Throws when the client is over before:
+   * without `reconnect` that is when the connection breaks.
+   */
   tell(kind: ReliableKind, body: JsonObject): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.ending) {
-        reject(this.ending);
-        return;
-      }
-      const seq = ++this.lastSeq;
-      this.unacknowledged.set(seq, { resolve, reject });
-      this.send({ t: 'msg', seq, kind, body });
-    });
+    return this.ending ? Promise.reject(this.ending) : this.lane.tell(kind, body);
   }
 
   async close(): Promise<void> {
     this.end(new GridcastError('closed', 'This client has been closed.'));
-    this.socket.close();
-    const cancel = this.clock.after(CLOSE_PATIENCE_MS, () => this.socket.terminate());
     await this.closed;
-    cancel();
   }
 
   /** One exchange of a frame with an id for the `res` that bears it. Refusals are thrown. */
@@ -214,15 +191,16 @@ export class WsClient implements Client {
     timeoutMs = DEFAULT_TIMEOUT_MS,
     signal?: AbortSignal,
   ): Promise<ResponseFrame> {
-    if (this.ending) throw this.ending;
     signal?.throwIfAborted();
-    const id = ++this.lastId;
     const limit = deadline(this.clock, timeoutMs, `${this.where} did not answer`, signal);
+    let id = 0;
     try {
+      while (!this.isConnected) await this.connected(limit.signal);
       const answer = await new Promise<ResponseFrame>((resolve, reject) => {
         limit.signal.addEventListener('abort', () => reject(limit.signal.reason));
+        id = ++this.lastId;
         this.answers.set(id, { resolve, reject });
-        this.send(frameOf(id));
+        this.link?.send(frameOf(id));
       });
       if (answer.code >= 400)
         throw refusalOf(answer.status, answer.payload?.mediaType, answer.payload?.bytes ?? new Uint8Array());
@@ -233,17 +211,84 @@ export class WsClient implements Client {
     }
   }
 
-  private send(frame: Frame): void {
-    this.socket.send(this.codec.encode(frame));
+  /** Resolves when a session stands. */
+  private connected(signal?: AbortSignal): Promise<void> {
+    if (this.ending) return Promise.reject(this.ending);
+    if (this.isConnected) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const waiting = { resolve, reject };
+      this.waiting.add(waiting);
+      signal?.addEventListener('abort', () => {
+        this.waiting.delete(waiting);
+        reject(signal.reason as Error);
+      });
+    });
   }
 
-  private receive(message: Buffer): void {
-    this.heardUs = this.clock.monotonicUs();
-    const frame = this.codec.decode(message);
-    if (isRefusal(frame)) return this.fail(`${this.where} sent what is no frame: ${frame.detail}`);
+  /** Subscribes, however many connections that takes. */
+  private async subscribe(subscription: Subscription, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.connected(signal);
+      try {
+        const { format } = await this.ask((id) => {
+          subscription.id = id;
+          // Notifications may follow the answer within the same packet.
+          this.subscriptions.set(id, subscription);
+          return { t: 'sub', id, ...subscription.terms };
+        });
+        subscription.mediaType = format ?? OCTETS;
+        return;
+      } catch (error) {
+        this.subscriptions.delete(subscription.id);
+        if (!this.isPassing(error)) throw error;
+      }
+    }
+  }
+
+  private async subscribeAgain(subscription: Subscription): Promise<void> {
+    subscription.isRenewed = true;
+    try {
+      await this.subscribe(subscription);
+      if (!subscription.hasLeft || !this.subscriptions.delete(subscription.id)) return;
+      await this.unsubscribe(subscription.id);
+    } catch (error) {
+      subscription.inbox.fail(error);
+    }
+  }
+
+  private async unsubscribe(sub: number): Promise<void> {
+    await this.ask((id) => ({ t: 'unsub', id, sub }), FAREWELL_MS).catch(() => undefined);
+  }
+
+  /** Whether it is over with the connection alone, and another one will come. */
+  isPassing(error: unknown): boolean {
+    return this.reconnects && !this.ending && error instanceof GridcastError && error.kind === 'unreachable';
+  }
+
+  private dial(): void {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, originator, token, attach = [], heartbeatMs } = this.options;
+    const hello = {
+      attach,
+      ...(originator !== undefined && { originator }),
+      ...(token !== undefined && { token }),
+      ...(heartbeatMs !== undefined && { heartbeatMs }),
+    };
+    const { base, where, session } = this;
+    const link = new Link(`${base.scheme}://${where}${WS_PATH}`, where, this.codec, this.clock, {
+      opened: () => link.send({ t: 'hello', ...hello, ...(session !== undefined && { resume: session }) }),
+      received: (frame) => this.receive(frame, link),
+      over: (reason, isFinal) => this.broken(reason, isFinal),
+    });
+    this.link = link;
+    this.cancelAttempt = this.clock.after(timeoutMs, () =>
+      link.fail('timed-out', `${where} did not open a WebSocket within ${timeoutMs} ms.`),
+    );
+  }
+
+  private receive(frame: Frame, link: Link): void {
     switch (frame.t) {
       case 'welcome':
-        return this.welcomed();
+        return this.welcomed(frame, link);
       case 'res':
         return this.answers.get(frame.id)?.resolve(frame);
       case 'ntf':
@@ -252,75 +297,102 @@ export class WsClient implements Client {
         this.subscriptions.get(frame.sub)?.inbox.fail(new GridcastError('refused', frame.reason, frame.status));
         return void this.subscriptions.delete(frame.sub);
       case 'msg':
-        return this.heard(frame);
+        // Acknowledged when it has been taken.
+        if (this.lane.hears(frame)) for (const listener of this.listeners) listener(frame.kind, frame.body);
+        return this.lane.acknowledge();
       case 'ack':
-        for (const [seq, { resolve }] of this.unacknowledged) {
-          if (seq > frame.seq) break;
-          this.unacknowledged.delete(seq);
-          resolve();
-        }
-        return;
+        return this.lane.acknowledged(frame.seq);
       case 'ping':
-        return this.send({ ...frame, t: 'pong' });
+        return link.send({ ...frame, t: 'pong' });
       case 'error':
-        this.complaint = new GridcastError('refused', frame.reason, frame.status);
-        return this.answers.get(frame.id ?? 0)?.reject(this.complaint);
+        return this.refused(new GridcastError('refused', frame.reason, frame.status), frame, link);
       case 'pong':
         return;
       case 'hello':
       case 'req':
       case 'sub':
       case 'unsub':
-        return this.fail(`${this.where} sent a frame of a client: ${frame.t}`);
+        return link.fail('protocol', `${this.where} sent a frame of a client: ${frame.t}`);
     }
+  }
+
+  private welcomed({ session, resumed, heartbeatMs, heard = 0, subs }: WelcomeFrame, link: Link): void {
+    const isFirst = this.session === undefined;
+    this.session = session;
+    this.isConnected = true;
+    this.cancelAttempt();
+    this.backOff.reset();
+    if (heartbeatMs !== undefined) link.beat(heartbeatMs);
+    if (resumed) this.lane.resume(heard);
+    else if (!isFirst) this.lane.renew();
+    const goesOn = new Set(resumed ? subs : []);
+    for (const [id, subscription] of this.subscriptions) {
+      if (goesOn.delete(id)) continue;
+      this.subscriptions.delete(id);
+      void this.subscribeAgain(subscription);
+    }
+    for (const { resolve } of this.waiting) resolve();
+    this.waiting.clear();
+    // Asked for, or left, when the connection broke.
+    for (const id of goesOn) void this.unsubscribe(id);
+    this.inform({ state: 'connected', isResumed: resumed });
+  }
+
+  private refused(refusal: GridcastError, { id, seq }: { id?: number; seq?: number }, link: Link): void {
+    if (id !== undefined) this.answers.get(id)?.reject(refusal);
+    else if (seq === undefined) link.complaint = refusal;
+    else if (refusal.status === 'STATUS_SERVICE_UNAVAILABLE') this.lane.refusedForNow();
   }
 
   private notified({ sub, timeUs, body, missed, n }: NotificationFrame): void {
     const subscription = this.subscriptions.get(sub);
-    subscription?.inbox.push({ timeUs, mediaType: subscription.mediaType, body, missed, sequence: n });
+    if (!subscription) return;
+    const { inbox, mediaType, isRenewed, lastUs } = subscription;
+    if (isRenewed && timeUs === lastUs) return;
+    subscription.isRenewed = false;
+    subscription.lastUs = timeUs;
+    inbox.push({ timeUs, mediaType, body, missed, sequence: n });
   }
 
-  private heard({ seq, kind, body }: MessageFrame): void {
-    if (seq > this.heardSeq) {
-      this.heardSeq = seq;
-      for (const listener of this.listeners) listener(kind, body);
+  /** The connection is over, or none came about. */
+  private broken(reason: GridcastError, isFinal: boolean): void {
+    this.cancelAttempt();
+    this.isConnected = false;
+    this.link = undefined;
+    for (const { reject } of this.answers.values()) reject(reason);
+    this.answers.clear();
+    if (this.ending || isFinal || !this.reconnects || this.session === undefined) {
+      this.end(reason);
+      return;
     }
-    this.send({ t: 'ack', seq: this.heardSeq });
-  }
-
-  private fail(why: string): void {
-    this.end(new GridcastError('protocol', why));
-    this.socket.terminate();
+    this.inform({ state: 'reconnecting', reason });
+    this.cancelAttempt = this.clock.after(this.backOff.nextMs(), () => this.dial());
   }
 
   /** Lets go of all who wait. The first reason counts. */
-  private end(why: GridcastError): GridcastError {
-    if (this.ending) return this.ending;
-    const ending = (this.ending = why.kind === 'unreachable' ? (this.complaint ?? why) : why);
-    this.cancelSilence();
-    for (const { reject } of [...this.answers.values(), ...this.unacknowledged.values()]) reject(ending);
-    for (const { inbox } of this.subscriptions.values()) inbox.fail(ending);
-    this.answers.clear();
-    this.unacknowledged.clear();
-    this.subscriptions.clear();
-    return ending;
+  private end(why: GridcastError): void {
+    const isFirst = !this.ending;
+    const reason = (this.ending ??= why);
+    if (isFirst) {
+      this.cancelAttempt();
+      this.isConnected = false;
+      for (const { reject } of [...this.answers.values(), ...this.waiting]) reject(reason);
+      this.lane.end(reason);
+      for (const { inbox } of this.subscriptions.values()) inbox.fail(reason);
+      for (const map of [this.answers, this.waiting, this.subscriptions]) map.clear();
+      this.link?.close();
+    }
+    if (this.link || this.isOver) return;
+    this.isOver = true;
+    this.tellClosed(reason);
+    this.inform({ state: 'closed', reason });
   }
 
-  private listenForSilence(): void {
-    this.cancelSilence = this.clock.after(SILENCE_MS, () => {
-      if (this.clock.monotonicUs() - this.heardUs >= SILENCE_MS * 1000)
-        this.fail(`Nothing was heard from ${this.where} for ${SILENCE_MS / 1000} s.`);
-      else this.listenForSilence();
-    });
+  private inform(state: ConnectionState): void {
+    for (const watcher of [...this.watchers]) watcher(state);
   }
 
   private path(to: string): string {
     return pathAndQuery(resolve(this.base, to));
   }
 }
-
-/** A broker closes with the name of an ending; its sentence is for people. */
-const closeReason = (code: number, reason: string): string =>
-  Object.hasOwn(ENDINGS, reason)
-    ? ENDINGS[reason as Ending].sentence
-    : `close code ${code}${reason === '' ? '' : ` ${reason}`}.`;

@@ -38,7 +38,7 @@ export interface Command {
 }
 
 /** The states of a command. */
-const COMMAND_STATES = [
+export const COMMAND_STATES = [
   'accepted',
   'dispatched',
   'acknowledged',

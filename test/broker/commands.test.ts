@@ -1,53 +1,12 @@
 /** Commands: issued over HTTP and WebSocket, executed by devices on WebSocket sessions. */
-import { attachDevice, open, type Device, type WsClient } from '../../src/client/index.js';
-import type { CommandHandler } from '../../src/client/index.js';
+import { open, type WsClient } from '../../src/client/index.js';
 import { bodyOfValue } from '../../src/protocols/codec.js';
 import { FORMATS } from '../../src/routing/format.js';
 import type { JsonObject } from '../../src/routing/primitive.js';
-import { closeStage, http, startBroker, subscribe, until, whenStageCloses, type RunningBroker } from './stage.js';
+import { becomes, COMMANDS, device, FEEDER, feeder, issue, OPEN, silentDevice, stateOf } from './command-stage.js';
+import { closeStage, http, subscribe, until, whenStageCloses } from './stage.js';
 
 afterEach(closeStage);
-
-const FEEDER = '/m2m/applications/feeder';
-const COMMANDS = `${FEEDER}/containers/commands/contentInstances`;
-
-async function feeder(): Promise<RunningBroker> {
-  const running = await startBroker();
-  await http(running, 'POST', '/m2m/applications', { application: { appId: 'feeder' } });
-  await http(running, 'POST', `${FEEDER}/containers`, { container: { id: 'commands' } });
-  return running;
-}
-
-const OPEN = { commandId: 'open-1', point: 'breaker-1', value: 0 };
-const issue = (running: RunningBroker, command: JsonObject) => http(running, 'POST', COMMANDS, command);
-const stateOf = async (running: RunningBroker, location: string) =>
-  (await http(running, 'GET', `${location}/content`)).json as {
-    state: string;
-    reason?: string;
-    states: { state: string }[];
-  };
-const becomes = (running: RunningBroker, location: string, state: string) =>
-  until(`it is ${state}`, async () => {
-    const now = await stateOf(running, location);
-    return now.state === state ? now : undefined;
-  });
-
-async function device(running: RunningBroker, handle: CommandHandler): Promise<Device> {
-  const attached = await attachDevice(`${running.ws.replace('/m2m', '')}${FEEDER}`, handle);
-  whenStageCloses(() => attached.close());
-  return attached;
-}
-
-/** A device that says only what it is told to say. */
-async function silentDevice(running: RunningBroker) {
-  const heard: JsonObject[] = [];
-  const client = (await open(running.ws, {
-    attach: [FEEDER],
-    received: (_kind, body) => void heard.push(body),
-  })) as WsClient;
-  whenStageCloses(() => client.close());
-  return { heard, close: () => client.close(), say: (word: JsonObject) => client.tell('outcome', word) };
-}
 
 test('a command is created with Location, read there, and expires at its deadline when no device is there', async () => {
   const running = await feeder();

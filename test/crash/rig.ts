@@ -35,8 +35,6 @@ const TICK_MS = 1;
 /** A device starts within a second or two, and the broker may be starting too. */
 const ATTACH_LIMIT_MS = 30_000;
 const DEATH_LIMIT_MS = 30_000;
-/** Longer than a container's default would keep them: they are read back. */
-const INSTANCES_KEPT = 1_000_000;
 
 /** Issues at the pace until `isOver`; what finds no free point is not made up for. Returns how many were issued. */
 export async function paceCommands(
@@ -198,7 +196,7 @@ export class Rig {
     for (const application of this.devices.flatMap(({ applications }) => applications)) {
       await this.broker.create('/m2m/applications', { application: { appId: application } });
       await this.broker.create(`/m2m/applications/${application}/containers`, {
-        container: { id: 'commands', maxNrOfInstances: INSTANCES_KEPT },
+        container: { id: 'commands' },
       });
     }
   }

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { temporaryFolder } from '../support/folder.js';
 
 const PAGE = readFileSync('docs/quickstart.md', 'utf8');
 
@@ -18,7 +19,11 @@ async function run(): Promise<{ output: string; exitCode: number | null }> {
   for (const port of ['8080', '5683', '4712']) commands = commands.replaceAll(port, String(await freePort()));
   const script = `gridcast() { "${process.execPath}" dist/cli/gridcast.js "$@"; }\nset -e\n${commands}\necho "quickstart ended"`;
   // A process group of its own: what the page leaves running ends with it.
-  const shell = spawn('bash', ['-c', script], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const shell = spawn('bash', ['-c', script], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, GRIDCAST_DATA: temporaryFolder() },
+  });
   let output = '';
   for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes.toString()));
   const exitCode = await new Promise<number | null>((exited) => shell.once('exit', exited));

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { temporaryFolder } from '../support/folder.js';
 
 export interface DaemonProcess {
   /** `127.0.0.1:PORT`; WebSocket is there too. */
@@ -37,6 +38,8 @@ export async function startDaemon(...flags: readonly string[]): Promise<DaemonPr
     '0',
     '--coap',
     '0',
+    '--data',
+    temporaryFolder(),
     ...flags,
   ];
   const child = spawn(process.execPath, line, { stdio: ['ignore', 'pipe', 'pipe'] });

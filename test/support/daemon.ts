@@ -2,6 +2,7 @@
 import { loadConfig } from '../../src/config.js';
 import { isRefusal } from '../../src/errors.js';
 import { serve } from '../../src/main.js';
+import { temporaryFolder } from './folder.js';
 
 export interface RunningDaemon {
   /** By binding: the URI of its root. */
@@ -11,7 +12,10 @@ export interface RunningDaemon {
 
 /** @param flags of `gridcast serve`, by key */
 export async function startDaemon(flags: Readonly<Record<string, unknown>> = {}): Promise<RunningDaemon> {
-  const loaded = loadConfig({ flags: { http: '0', coap: '0', logLevel: 'silent', ...flags }, environment: {} });
+  const loaded = loadConfig({
+    flags: { http: '0', coap: '0', logLevel: 'silent', data: temporaryFolder(), ...flags },
+    environment: {},
+  });
   if (isRefusal(loaded)) throw new Error(loaded.detail);
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);

@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { temporaryFolder } from './folder.js';
 
 const SCRIPT = 'dist/cli/gridcast.js';
 
@@ -24,8 +25,11 @@ export class Spawned {
   private readonly waiting: (() => void)[] = [];
   private isOver = false;
 
-  constructor(command: string, words: readonly string[]) {
-    this.process = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(command: string, words: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(command, words, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     running.add(this);
     const { stdout, stderr } = this.process;
     if (!stdout || !stderr) throw new Error('a process without output');
@@ -76,7 +80,7 @@ export class Spawned {
 export class Program extends Spawned {
   constructor(...words: readonly string[]) {
     if (!existsSync(SCRIPT)) throw new Error(`${SCRIPT} is not there: run "npm run build" first.`);
-    super(process.execPath, [SCRIPT, ...words]);
+    super(process.execPath, [SCRIPT, ...words], { GRIDCAST_DATA: temporaryFolder() });
   }
 }
 

@@ -17,6 +17,8 @@ export class Hearing {
   heard = 0;
   /** The highest that has arrived: what comes again while it is being taken is not heard twice. */
   private arrived = 0;
+  /** The one that was refused for now: none after it is taken before it comes again. */
+  private awaited = Infinity;
   private last: Promise<void> = Promise.resolve();
 
   constructor(
@@ -30,7 +32,9 @@ export class Hearing {
   }
 
   take(frame: MessageFrame): void {
+    if (frame.seq > this.awaited) return;
     if (frame.seq > this.arrived) {
+      this.awaited = Infinity;
       this.arrived = frame.seq;
       this.last = this.last.then(() => this.hear(frame));
     } else if (frame.seq <= this.heard) {
@@ -46,6 +50,7 @@ export class Hearing {
     if (refusal) this.say({ t: 'error', status: refusal.status, reason: refusal.detail, seq });
     if (refusal?.status === 'STATUS_SERVICE_UNAVAILABLE') {
       this.arrived = this.heard;
+      this.awaited = seq;
       return;
     }
     // Refused or not, it has arrived: sent again it would be refused again.
