@@ -5,7 +5,8 @@
  *     device.ts URI OPTIONS    one attachment for each application
  *       command ──> effect: a line, fdatasync ──[ the switch: dies here ]──> executed
  */
-import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
@@ -27,22 +28,43 @@ const { values } = parseArgs({
     application: { type: 'string', multiple: true, default: [] },
     effects: { type: 'string', default: 'effects' },
     ledger: { type: 'string', default: 'ledger' },
-    /** Dies by SIGKILL right after so many effects, before their answer. */
+    /** Dies by SIGKILL right after so many effects, before the answer to the last of them. */
     'die-after': { type: 'string', default: '0' },
   },
 });
 
 /** The breakers as they stand: what an earlier life did is in them, whatever it had time to say. */
 const done = new Set(existsSync(values.effects) ? readFileSync(values.effects, 'utf8').split('\n').slice(0, -1) : []);
-const file = openSync(values.effects, 'a');
+const file = await open(values.effects, 'a');
 const lastEffect = Number(values['die-after']);
 let effects = 0;
+let waiting: { readonly commandId: string; readonly resolve: () => void }[] = [];
+let isWriting = false;
 
-const handle: CommandHandler = ({ commandId }) => {
-  writeSync(file, `${commandId}\n`);
-  fdatasyncSync(file);
-  done.add(commandId);
-  if (++effects === lastEffect) process.kill(process.pid, 'SIGKILL');
+/** All that is due at once is one write and one sync: a device of many points does not move them one after the other. */
+async function takeEffect(): Promise<void> {
+  if (isWriting) return;
+  isWriting = true;
+  while (waiting.length > 0) {
+    const due = waiting;
+    waiting = [];
+    await file.appendFile(due.map(({ commandId }) => `${commandId}\n`).join(''));
+    await file.datasync();
+    effects += due.length;
+    if (lastEffect > 0 && effects >= lastEffect) process.kill(process.pid, 'SIGKILL');
+    for (const { commandId, resolve } of due) {
+      done.add(commandId);
+      resolve();
+    }
+  }
+  isWriting = false;
+}
+
+const handle: CommandHandler = async ({ commandId }) => {
+  await new Promise<void>((resolve) => {
+    waiting.push({ commandId, resolve });
+    void takeEffect();
+  });
   return { state: 'executed' };
 };
 
@@ -72,7 +94,6 @@ async function attach(application: string): Promise<never> {
 }
 
 process.on('SIGTERM', () => {
-  closeSync(file);
   process.exit(0);
 });
 await Promise.all(values.application.map(attach));

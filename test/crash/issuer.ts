@@ -5,7 +5,14 @@
  *     issue ──> sent ── 201 ──> accepted ── outcomes ──> acknowledged ──> executed | ...      the point is free again
  *                 └── connection lost: issued again
  */
-import { GridcastError, isOutcome, open, type CommandNews, WsClient } from '../../src/client/index.js';
+import {
+  GridcastError,
+  isOutcome,
+  open,
+  type ClientRequest,
+  type CommandNews,
+  WsClient,
+} from '../../src/client/index.js';
 import { wait } from './broker-process.js';
 
 const RECONNECT_MS = 20;
@@ -21,17 +28,24 @@ export interface Point {
 /** One command as its issuer knows it; instants are `performance.now()`. */
 export interface IssuedCommand {
   readonly commandId: string;
+  readonly issuer: string;
   readonly at: Point;
+  readonly deadlineMs: number;
   readonly sentMs: number;
   acceptedMs: number | undefined;
   acknowledgedMs: number | undefined;
   outcomeMs: number | undefined;
-  /** Path of what was created. */
-  location: string | undefined;
   /** Of the 201, and of all outcomes since; `sent` until then, `refused` for good. */
   state: CommandNews['state'] | 'sent' | 'refused';
   refusal: string | undefined;
 }
+
+/** The same each time: a command that is issued again. */
+export const creationOf = ({ commandId, at, deadlineMs }: IssuedCommand): ClientRequest => ({
+  op: 'create',
+  to: `/m2m/applications/${at.application}/containers/commands/contentInstances`,
+  body: { commandId, point: at.point, value: 1, deadlineMs },
+});
 
 export interface IssuerOptions {
   /** `ws://127.0.0.1:8080` */
@@ -62,12 +76,13 @@ export class Issuer {
     if (!at) return false;
     const command: IssuedCommand = {
       commandId: `${this.options.originator}-${this.issued++}`,
+      issuer: this.options.originator,
       at,
+      deadlineMs: this.options.deadlineMs,
       sentMs: performance.now(),
       acceptedMs: undefined,
       acknowledgedMs: undefined,
       outcomeMs: undefined,
-      location: undefined,
       state: 'sent',
       refusal: undefined,
     };
@@ -123,17 +138,10 @@ export class Issuer {
   }
 
   private async send(client: WsClient, command: IssuedCommand): Promise<void> {
-    const { commandId, at } = command;
     this.unanswered.delete(command);
     try {
-      const { location, bytes } = await client.request({
-        op: 'create',
-        to: `/m2m/applications/${at.application}/containers/commands/contentInstances`,
-        body: { commandId, point: at.point, value: 1, deadlineMs: this.options.deadlineMs },
-        timeoutMs: ANSWER_LIMIT_MS,
-      });
+      const { bytes } = await client.request({ ...creationOf(command), timeoutMs: ANSWER_LIMIT_MS });
       command.acceptedMs ??= performance.now();
-      command.location = location;
       // A command that is issued again is answered with what has become of it.
       this.told(JSON.parse(Buffer.from(bytes).toString()) as CommandNews);
     } catch (error) {
@@ -142,7 +150,7 @@ export class Issuer {
       if (error.kind === 'refused' && !isOver) {
         command.state = 'refused';
         command.refusal = error.message;
-        this.free.push(at);
+        this.free.push(command.at);
         return;
       }
       this.unanswered.add(command);

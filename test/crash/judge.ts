@@ -1,9 +1,9 @@
 /**
- * The judges of a crash test: the issuers' logs say what was promised, the devices' effects what was done, and the tree what the
- * broker knows. They must agree.
+ * The judges of a crash test: the issuers' logs say what was promised, the devices' effects what was done, and the broker
+ * what it knows. They must agree.
  */
-import { GridcastError, open, type Client } from '../../src/client/index.js';
-import type { IssuedCommand } from './issuer.js';
+import { open, type Client } from '../../src/client/index.js';
+import { creationOf, type IssuedCommand } from './issuer.js';
 
 /** Readings under way at the same time. */
 const READERS = 32;
@@ -15,55 +15,58 @@ export interface Findings {
   readonly accepted: number;
   /** Done once, and known to be done. */
   readonly executed: number;
-  /** Accepted, and not in the tree any more. */
+  /** Accepted, and forgotten. */
   readonly lost: readonly string[];
   /** More than one effect. */
   readonly doubled: readonly string[];
   /** Said to be executed without an effect, or done and said to be refused, expired or cancelled. */
   readonly false: readonly string[];
-  /** Accepted, and neither done nor given up: in the tree without an outcome. */
+  /** Accepted, and neither done nor given up: the broker has no outcome. */
   readonly undecided: readonly string[];
-  /** The outcome stands in the tree, and the issuer was never told. */
+  /** There is an outcome, and the issuer was never told. */
   readonly untold: readonly string[];
 }
 
-/** What the tree says of each: its state, or undefined where there is none. */
+/**
+ * What the broker knows of each: its state, or undefined where it has forgotten it. Each command is issued again, which is
+ * answered with what became of it; one that was forgotten is accepted anew, and so after the judging began.
+ */
 async function statesOf(
   uri: string,
   commands: readonly IssuedCommand[],
 ): Promise<ReadonlyMap<string, string | undefined>> {
-  const client = await open(uri, { originator: 'judge' });
+  const from = Date.now();
   const states = new Map<string, string | undefined>();
-  const waiting = [...commands];
-  try {
-    await Promise.all(
-      Array.from({ length: READERS }, async () => {
-        for (let next = waiting.pop(); next; next = waiting.pop())
-          states.set(next.commandId, await stateOf(client, next));
-      }),
-    );
-  } finally {
-    await client.close();
+  for (const originator of new Set(commands.map(({ issuer }) => issuer))) {
+    const theirs = commands.filter(({ issuer }) => issuer === originator);
+    const client = await open(uri, { originator });
+    try {
+      await Promise.all(
+        Array.from({ length: READERS }, async () => {
+          for (let next = theirs.pop(); next; next = theirs.pop())
+            states.set(next.commandId, await stateOf(client, next, from));
+        }),
+      );
+    } finally {
+      await client.close();
+    }
   }
   return states;
 }
 
-async function stateOf(client: Client, { location }: IssuedCommand): Promise<string | undefined> {
-  if (location === undefined) return undefined;
-  try {
-    const { bytes } = await client.request({ op: 'retrieve', to: `${location}/content`, accept: 'application/json' });
-    return (JSON.parse(Buffer.from(bytes).toString()) as { readonly state: string }).state;
-  } catch (error) {
-    if (error instanceof GridcastError && error.code === 404) return undefined;
-    throw error;
-  }
+async function stateOf(client: Client, command: IssuedCommand, judgedMs: number): Promise<string | undefined> {
+  const { bytes } = await client.request(creationOf(command));
+  const { state, states } = JSON.parse(Buffer.from(bytes).toString()) as {
+    readonly state: string;
+    readonly states: readonly { readonly at: string }[];
+  };
+  return Date.parse(states[0]?.at ?? '') >= judgedMs ? undefined : state;
 }
 
 /** Those whose effect nobody may have seen: a device that died within one can not say whether it was done. */
 const MAY_HAVE_ACTED: readonly string[] = ['unknown', 'executedLate'];
 const OVER: readonly string[] = ['executed', 'rejected', 'cancelled', 'expired', ...MAY_HAVE_ACTED];
 
-/** @param isDeviceWhole whether no device has died meanwhile: then a rejection without reason in the device is false too */
 export async function judge(
   uri: string,
   commands: readonly IssuedCommand[],

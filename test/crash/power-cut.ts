@@ -19,6 +19,8 @@ import { median } from '../../bench/figures.js';
 /** Several segments and snapshots; sparse, and copied within some 100 ms. */
 const IMAGE_SIZE = '128M';
 const COMMANDS_PER_S = 200;
+/** Of the last accepted: a broker remembers 10,000. */
+const MOST_COMMANDS = 4_000;
 const EARLIEST_MS = 50;
 const LATEST_MS = 700;
 
@@ -41,7 +43,10 @@ async function run({ seed, rounds, progress }: Circumstances): Promise<string> {
     for (let n = 1; n <= rounds; n++) {
       await wait(EARLIEST_MS + random.below(LATEST_MS - EARLIEST_MS));
       const entries = [...creator.accepted];
-      const commands = rig.commands.filter(({ acceptedMs }) => acceptedMs !== undefined).map((each) => ({ ...each }));
+      const commands = rig.commands
+        .filter(({ acceptedMs }) => acceptedMs !== undefined)
+        .slice(-MOST_COMMANDS)
+        .map((each) => ({ ...each }));
       const copy = join(mounts.folder, 'copy.img');
       execute('cp', '--sparse=always', image, copy);
       const cut = mounts.mount('cut', '-o', 'loop', copy);
