@@ -89,6 +89,14 @@ export class SickDisk {
     this.isOver = true;
     await this.load;
     await Promise.all(rig.issuers.map((issuer) => issuer.settle(SETTLE_MS)));
+    const stuck = rig.issuers
+      .flatMap(({ underWay }) => underWay)
+      .map(({ commandId, state }) => `${commandId} (${state})`);
+    insist(
+      stuck.length > 0
+        ? [`${stuck.length} came to no end on a disk that is well: ${stuck.slice(0, 5).join(', ')}`]
+        : [],
+    );
     await rig.broker.kill();
     await rig.broker.start();
     const findings = await judge(rig.uri, rig.commands, rig.effects());
