@@ -12,6 +12,7 @@ import type { Dispatcher } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import { pathText } from '../routing/primitive.js';
 import type { Peer, ReliableBody, ReliableKind, ReliablePort, Session } from '../routing/site.js';
+import type { Alarms } from './alarms.js';
 import type { Commands, Lanes } from './commands.js';
 import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.js';
 import type { Schedule } from './notification-channel.js';
@@ -32,6 +33,7 @@ export interface SessionsOptions {
   readonly random: Random;
   readonly log: Log;
   readonly schedule: Schedule;
+  readonly ended: (endpoint: ClosedEndpoint) => void;
 }
 
 interface Connected {
@@ -39,8 +41,8 @@ interface Connected {
   readonly peer: Peer;
   readonly port: Port | ReliablePort;
   readonly commands: Commands;
-  /** What waits until it has been welcomed. */
-  cancelGreeting: Cancel;
+  /** Of what it begins with when it has been welcomed. */
+  cancelStart: Cancel;
 }
 
 /** An endpoint that is gone, and why. */
@@ -80,7 +82,7 @@ export class Sessions implements Lanes {
     });
   }
 
-  connect(peer: Peer, port: Port | ReliablePort, commands: Commands): Session | Refusal {
+  connect(peer: Peer, port: Port | ReliablePort, commands: Commands, alarms: Alarms): Session | Refusal {
     for (const path of peer.attach) {
       const target = this.options.resources.tree.resolve(path, this.options.clock.wallUs());
       if (target.kind !== 'resource' || target.node.type !== 'application') {
@@ -91,7 +93,7 @@ export class Sessions implements Lanes {
       }
     }
     const id = randomId(this.options.random);
-    const connected: Connected = { id, peer, port, commands, cancelGreeting: () => {} };
+    const connected: Connected = { id, peer, port, commands, cancelStart: () => {} };
     this.connected.set(id, connected);
     const cell = this.population.activate(id);
     if (cell.state === 'stopped') {
@@ -99,9 +101,9 @@ export class Sessions implements Lanes {
       return refuse('STATUS_SERVICE_UNAVAILABLE', 'No session can be opened now; try again in a second.');
     }
     // After the welcome, which the binding sends when this returns.
-    if ('sendReliable' in port) connected.cancelGreeting = this.options.schedule(0, () => this.greet(connected));
+    if ('sendReliable' in port) connected.cancelStart = this.options.schedule(0, () => this.begin(connected));
     const lost = (cause: Ending): void => count(this.losses, cause);
-    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, lost);
+    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, alarms, lost);
   }
 
   toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean {
@@ -134,6 +136,10 @@ export class Sessions implements Lanes {
     return [...present, ...away].some((id) => this.send(id, message));
   }
 
+  toSession(session: string, kind: ReliableKind, body: ReliableBody): boolean {
+    return this.send(session, { kind, body });
+  }
+
   /** A port threw where no message is handled: its endpoint ends, and the peer comes again. */
   failed(port: Port, error: unknown): void {
     for (const { id, port: other } of this.connected.values()) {
@@ -141,8 +147,8 @@ export class Sessions implements Lanes {
     }
   }
 
-  /** The newest session is its applications' device: what waits for it goes out. */
-  private greet({ id, peer, commands }: Connected): void {
+  /** The newest session is its applications' device: what waits for it goes out, and so do outcomes that its originator waits for. */
+  private begin({ id, peer, commands }: Connected): void {
     if (!this.connected.has(id)) return;
     const applications = peer.attach.map(pathText);
     for (const application of applications)
@@ -165,7 +171,7 @@ export class Sessions implements Lanes {
     this.detached.delete(id);
     this.resumed++;
     // What was accepted while it was away; what had gone out before has been replayed.
-    connected.cancelGreeting = this.options.schedule(0, () => {
+    connected.cancelStart = this.options.schedule(0, () => {
       for (const application of peer.attach.map(pathText)) commands.deviceAttached(application, 'resumed');
     });
   }
@@ -193,9 +199,9 @@ export class Sessions implements Lanes {
     });
   }
 
-  private close({ id, peer, commands, cancelGreeting }: Connected, ending: Ending): void {
+  private close({ id, peer, commands, cancelStart }: Connected, ending: Ending): void {
     if (!this.connected.delete(id)) return;
-    cancelGreeting();
+    cancelStart();
     this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
       const devices = this.devices.get(application) ?? [];
@@ -207,7 +213,9 @@ export class Sessions implements Lanes {
     }
     commands.tellIssuer(peer.originator);
     const { address, binding, originator } = peer;
-    this.closed.push({ address, binding, originator, ending, atUs: this.options.clock.wallUs() });
+    const closed = { address, binding, originator, ending, atUs: this.options.clock.wallUs() };
+    this.closed.push(closed);
+    this.options.ended(closed);
     if (this.closed.length > REMEMBERED_ENDINGS) this.closed.shift();
     count(this.endings, ending);
     this.options.log.info({ session: id, address, binding, originator, ending }, 'endpoint closed');

@@ -107,8 +107,9 @@ export async function* command(
     if (!isHeard && !isLast(last)) read();
     while (!isLast(last)) {
       const news = await inbox.take();
-      // What is read may be older than what was told.
+      // What is read may be older than what was told; that it was selected is no news of its operate.
       if (COMMAND_STATES.indexOf(news.state) <= COMMAND_STATES.indexOf(last.state)) continue;
+      if (news.state === 'selected' && action !== 'select') continue;
       last = news;
       yield news;
     }
