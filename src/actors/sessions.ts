@@ -12,6 +12,7 @@ import type { Dispatcher } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import { pathText } from '../routing/primitive.js';
 import type { Peer, ReliableBody, ReliableKind, ReliablePort, Session } from '../routing/site.js';
+import type { Alarms } from './alarms.js';
 import type { Commands, Lanes } from './commands.js';
 import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.js';
 import type { Schedule } from './notification-channel.js';
@@ -32,6 +33,7 @@ export interface SessionsOptions {
   readonly random: Random;
   readonly log: Log;
   readonly schedule: Schedule;
+  readonly ended: (endpoint: ClosedEndpoint) => void;
 }
 
 interface Connected {
@@ -80,7 +82,7 @@ export class Sessions implements Lanes {
     });
   }
 
-  connect(peer: Peer, port: Port | ReliablePort, commands: Commands): Session | Refusal {
+  connect(peer: Peer, port: Port | ReliablePort, commands: Commands, alarms: Alarms): Session | Refusal {
     for (const path of peer.attach) {
       const target = this.options.resources.tree.resolve(path, this.options.clock.wallUs());
       if (target.kind !== 'resource' || target.node.type !== 'application') {
@@ -101,7 +103,7 @@ export class Sessions implements Lanes {
     // After the welcome, which the binding sends when this returns.
     if ('sendReliable' in port) connected.cancelStart = this.options.schedule(0, () => this.begin(connected));
     const lost = (cause: Ending): void => count(this.losses, cause);
-    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, lost);
+    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, alarms, lost);
   }
 
   toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean {
@@ -207,7 +209,9 @@ export class Sessions implements Lanes {
     }
     commands.tellIssuer(peer.originator);
     const { address, binding, originator } = peer;
-    this.closed.push({ address, binding, originator, ending, atUs: this.options.clock.wallUs() });
+    const closed = { address, binding, originator, ending, atUs: this.options.clock.wallUs() };
+    this.closed.push(closed);
+    this.options.ended(closed);
     if (this.closed.length > REMEMBERED_ENDINGS) this.closed.shift();
     count(this.endings, ending);
     this.options.log.info({ session: id, address, binding, originator, ending }, 'endpoint closed');

@@ -6,6 +6,7 @@
  * response and possibly changed by the SCL, - not applicable.
  */
 import { formatTime } from '../clock.js';
+import { alarmRules } from './alarm-rules.js';
 import { instanceFields, type InstanceContent } from './instance.js';
 import type { InstanceRecord } from './history.js';
 import type { ResourceNode } from './node.js';
@@ -210,6 +211,8 @@ export const TYPES = define({
       attribute('reportingRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
       // What a 201 promises: in memory, on disk within 100 ms, on disk.
       attribute('durability', v.oneOf(...DURABILITIES), 'O/O/M*', { default: 'synced', origin: 'gridcast' }),
+      // What of its samples is an alarm.
+      attribute('alarmRules', alarmRules, 'O/O/O', { origin: 'gridcast' }),
       ...references('contentInstances', 'subscriptions'),
     ],
   },

@@ -159,10 +159,7 @@ describe.each(['gridcast.v1', 'gridcast.v1+json'] as const)('over %s', (subproto
     const port = Number(new URL(first.ws).port);
     const heard: string[] = [];
     const listen = ({ broker }: RunningBroker): void => {
-      broker.commands.word = (_peer, { commandId }) => {
-        heard.push(commandId);
-        return Promise.resolve(undefined);
-      };
+      broker.commands.word = async (_peer, { commandId }) => void heard.push(commandId);
     };
     listen(first);
     const one = await client(first.ws, { subprotocol, attach: [FEEDER] });
@@ -181,8 +178,8 @@ test('a word that the broker cannot take now is told again until it can', async 
   const running = await startBroker();
   await feeder(running);
   let refusals = 0;
-  running.broker.commands.word = () =>
-    Promise.resolve(++refusals === 1 ? { status: 'STATUS_SERVICE_UNAVAILABLE', detail: 'Not now.' } : undefined);
+  running.broker.commands.word = async () =>
+    ++refusals === 1 ? { status: 'STATUS_SERVICE_UNAVAILABLE', detail: 'Not now.' } : undefined;
   const { client: one } = await client(running.ws, { attach: [FEEDER] });
   const words = ['a', 'b'].map((commandId) => one.tell('outcome', { commandId, state: 'executed' }));
   await Promise.all(words);

@@ -33,6 +33,7 @@ const PROPER: Readonly<Record<string, Json>> = {
   highestRate: 30,
   reportingRate: 0.1,
   durability: 'latest',
+  alarmRules: [{ condition: 'high', kind: 'limit', field: 'power', high: 1 }],
   contentTypes: { contentType: ['text/plain'] },
   content: { contentType: 'application/octet-stream', binaryContent: 'AAE=' },
   delayTolerance: '2026-11-24T08:15:00+01:00',
@@ -187,7 +188,7 @@ describe('the type table', () => {
   test('marks what is not in the standard', () => {
     const ours = cases(({ origin }) => origin === 'gridcast').map(([type, name]) => `${type}.${name}`);
     expect(ours).toEqual([
-      ...['defaultRate', 'highestRate', 'reportingRate', 'durability'].map((name) => `container.${name}`),
+      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules'].map((name) => `container.${name}`),
       ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });
