@@ -6,6 +6,7 @@ import { UsageError } from './arguments.js';
 import { addAudit } from './audit.js';
 import { addCommand } from './command.js';
 import { addDemo } from './demo.js';
+import { addExport } from './export.js';
 import { addObserve } from './observe.js';
 import { addRequests } from './request.js';
 import { addServe } from './serve.js';
@@ -18,7 +19,7 @@ import { addTree } from './tree.js';
 const FAILED = 1;
 const MISUSED = 2;
 
-const COMMANDS = [addServe, addDemo, addSim, addRequests, addObserve, addCommand, addTree, addTop, addStore, addAudit];
+const COMMANDS = [addServe, addDemo, addSim, addRequests, addObserve, addCommand, addTree, addTop, addExport, addStore, addAudit];
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 

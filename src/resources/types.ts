@@ -227,7 +227,6 @@ export const TYPES = define({
       attribute('durability', v.oneOf(...DURABILITIES), 'O/O/M*', { default: 'synced', origin: 'gridcast' }),
       // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
       attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', {
-        default: 'memory',
         unset: 'memory',
         origin: 'gridcast',
       }),

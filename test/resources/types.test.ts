@@ -33,6 +33,7 @@ const PROPER: Readonly<Record<string, Json>> = {
   highestRate: 30,
   reportingRate: 0.1,
   durability: 'latest',
+  storage: 'disk',
   contentTypes: { contentType: ['text/plain'] },
   content: { contentType: 'application/octet-stream', binaryContent: 'AAE=' },
   delayTolerance: '2026-11-24T08:15:00+01:00',
