@@ -9,13 +9,21 @@
  *     ├ resources        population
  *     ├ subscriptions    population
  *     ├ commands         population
+ *     ├ alarms           population
+ *     ├ canary
  *     ├ endpoints        population, temporary
  *     ├ sources          population
  *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
  */
 import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
+import { acceptAlarm } from './actors/alarm-requests.js';
+import { AlarmRules } from './actors/alarm-rules.js';
+import { Alarms } from './actors/alarms.js';
+import { Canary } from './actors/canary.js';
 import { Archives } from './actors/archives.js';
 import { Commands } from './actors/commands.js';
+import { OwnAlarms } from './actors/own-alarms.js';
+import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
 import { Sessions } from './actors/sessions.js';
 import { Sources } from './sources.js';
@@ -32,6 +40,7 @@ import type { Random } from './random.js';
 import { sampleEncoder } from './protocols/sample-encoder.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
+import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
 import { anonymousIsAdministrator, Dispatcher, type Ask } from './routing/dispatcher.js';
@@ -68,6 +77,9 @@ export class Broker implements Site {
   readonly subscriptions: Subscriptions;
   readonly sessions: Sessions;
   readonly commands: Commands;
+  readonly alarms: Alarms;
+  private readonly ownAlarms: OwnAlarms;
+  private readonly rules: AlarmRules;
   readonly sources: Sources;
   readonly archives: Archives;
   private readonly population: Population<ResourceMessage>;
@@ -104,8 +116,18 @@ export class Broker implements Site {
     });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
+    this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
+    this.alarms = new Alarms({
+      ...shared,
+      resources: this.resources,
+      encoder: sampleEncoder,
+      onFull: () => this.ownAlarms.flood(),
+    });
+    this.rules = new AlarmRules({ ...shared, resources: this.resources, alarms: this.alarms, valueOf: senmlValues() });
+    surroundings.store.onTrouble((trouble) => this.ownAlarms.storeTrouble(trouble));
     this.sessions = new Sessions({
       ...shared,
+      ended: (endpoint) => this.ownAlarms.endpointEnded(endpoint),
       dispatcher: this.dispatcher,
       subscriptions: this.subscriptions,
       resources: this.resources,
@@ -123,12 +145,15 @@ export class Broker implements Site {
       lanes: this.sessions,
       onOver: (state, seconds) => observeCommand({ state }, seconds),
     });
+    this.commands.onExecutedLate = ({ application, command }) =>
+      this.ownAlarms.executedLate(application, command.commandId);
     const kind = resourceKind({
       ...shared,
       resources: this.resources,
       encoder: sampleEncoder,
       measuredTimeOf,
       command: this.commands.accept,
+      alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
     });
     this.archives = new Archives({
       ...shared,
@@ -144,19 +169,23 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       resources: this.resources,
       population: this.population,
+      stateChanged: (application, state) => this.ownAlarms.sourceState(application, state),
     });
     this.resources.listen({
-      created: (node) =>
-        node.type === 'subscription'
-          ? this.subscriptions.openResource(node)
-          : node.type === 'application'
-            ? this.sources.attach(node)
-            : node.type === 'container'
-              ? this.archives.attach(node)
-              : undefined,
+      created: (node) => {
+        if (node.type === 'subscription') return this.subscriptions.openResource(node);
+        if (node.type === 'application') return this.sources.attach(node);
+        if (node.type === 'container') {
+          this.alarms.places.adopt(node);
+          this.rules.apply(node);
+          return this.archives.attach(node);
+        }
+        return undefined;
+      },
       updated: (node) => {
         if (node.type === 'container') this.archives.retain(node);
         if (node.type === 'application') this.sources.reattach(node);
+        if (node.type === 'container') this.rules.apply(node);
       },
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
@@ -165,7 +194,14 @@ export class Broker implements Site {
         const channel = this.resources.channelOf(node);
         if (channel) this.subscriptions.closeChannel(channel);
         if (node.type === 'subscription') this.subscriptions.closeResource(node, ending);
-        if (node.type === 'application') this.sources.detach(node);
+        if (node.type === 'application') {
+          this.sources.detach(node);
+          this.alarms.applicationGone(node.reference);
+        }
+        if (node.type === 'container') {
+          this.rules.drop(node);
+          this.alarms.places.leave(node);
+        }
         if (node.type === 'contentInstances') {
           this.subscriptions.closeRoute(node, ending);
           this.archives.detach(node);
@@ -182,6 +218,8 @@ export class Broker implements Site {
         this.population,
         this.subscriptions.population,
         this.commands.population,
+        this.alarms.population,
+        new Canary(this.alarms, { clock, encoder: sampleEncoder }),
         this.sessions.population,
         this.sources.population,
         new Supervisor(
@@ -202,9 +240,16 @@ export class Broker implements Site {
   async start(fatal: (error: unknown) => void): Promise<Refusal | undefined> {
     const rows = await this.surroundings.store.open();
     if (isRefusal(rows)) return rows;
+    // Alarms before the tree: a container's rules go on from where their alarms stand.
+    this.alarms.restore(rows.alarm);
     await this.archives.log?.open();
     this.resources.restore(rows.resource, rows.instance);
     this.archives.log?.settle();
+    const unfit = openOwnApplication(this.resources);
+    if (unfit) return unfit;
+    await new Promise<unknown>((kept) => this.resources.kept.commit(kept));
+    this.alarms.sweep();
+    this.ownAlarms.start();
     this.commands.restore(rows.command);
     await this.supervisor.start(fatal);
     const refusal = this.sources.configure(this.config.pmu);
@@ -215,6 +260,8 @@ export class Broker implements Site {
   async stop(): Promise<void> {
     this.isReady = false;
     this.resources.closeAll();
+    this.rules.dispose();
+    this.ownAlarms.stop();
     await this.supervisor.stop();
     await this.archives.log?.close();
     await this.surroundings.store.close();
@@ -234,7 +281,7 @@ export class Broker implements Site {
   }
 
   connect(peer: Peer, port: Port | ReliablePort): Session | Refusal {
-    return this.sessions.connect(peer, port, this.commands);
+    return this.sessions.connect(peer, port, this.commands, this.alarms);
   }
 
   *discover(): Iterable<Link> {

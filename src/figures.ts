@@ -67,6 +67,7 @@ export function exposeFigures(broker: Broker): void {
   metrics.counter('gridcast_command_outcomes_total', 'Commands by outcome', ['state'], () =>
     counted(commands.outcomes, 'state'),
   );
+  exposeAlarms(broker);
   metrics.gauge('gridcast_sources', 'PMU streams by state', ['source', 'state'], () =>
     [...sources.figures()].map(({ name, state }): Reading => [{ source: name, state }, 1]),
   );
@@ -77,6 +78,41 @@ export function exposeFigures(broker: Broker): void {
     [...sources.figures()].map(({ name, health }): Reading => [{ source: name }, health?.missingSlots ?? 0]),
   );
   metrics.gauge('gridcast_deadlines', 'Leases, deadlines and holds on the timer wheel', [], () => [[{}, wheel.size]]);
+}
+
+function exposeAlarms({ metrics, alarms }: Broker): void {
+  const byPriority = (counts: readonly number[]): Reading[] =>
+    counts.map((count, index) => [{ priority: String(index + 1) }, count]);
+  metrics.gauge('gridcast_alarms', 'Alarms that are kept, by state and priority', ['state', 'priority'], () => {
+    const counts = new Map<string, number>();
+    for (const { alarm } of alarms.all()) {
+      const key = `${alarm.state} ${alarm.priority}`;
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+    return [...counts].map(([key, count]): Reading => {
+      const [state = '', priority = ''] = key.split(' ');
+      return [{ state, priority }, count];
+    });
+  });
+  metrics.counter('gridcast_alarm_reports_total', 'Reports of alarms by what they came to', ['outcome'], () =>
+    Object.entries(alarms.outcomes).map(([outcome, count]): Reading => [{ outcome }, count]),
+  );
+  metrics.gauge('gridcast_alarm_reports_waiting', 'Reports that wait to be taken in', ['priority'], () =>
+    byPriority(alarms.intake.pending),
+  );
+  const { figures } = alarms.places.pump;
+  metrics.counter(
+    'gridcast_alarm_deliveries_total',
+    'To all subscribers: offered = told + conflated + dropped + pending',
+    ['outcome'],
+    () => Object.entries(figures).map(([outcome, count]): Reading => [{ outcome }, count as number]),
+  );
+  metrics.gauge('gridcast_alarm_deliveries_pending', 'Changes that wait for subscribers', ['priority'], () =>
+    byPriority(alarms.places.pending),
+  );
+  metrics.gauge('gridcast_alarms_unwritten', 'Alarms that were told and could not be written to disk', [], () => [
+    [{}, alarms.journal.owed],
+  ]);
 }
 
 function sum<Row>(rows: Iterable<Row>, figure: (row: Row) => number): number {

@@ -2,7 +2,7 @@
  * Sources: the PMU streams that are attached, each the point of contact (aPoC) of an application. Joins the C37.118 client to the
  * source actor and to the PMUs' places in the tree.
  */
-import { sourceKind, type SourceMessage } from './actors/source.js';
+import { sourceKind, type SourceMessage, type SourceState } from './actors/source.js';
 import type { ResourceMessage } from './actors/resource.js';
 import { StreamPmus } from './actors/pmus.js';
 import type { Node, Resources } from './actors/resources.js';
@@ -31,6 +31,8 @@ export interface SourcesOptions extends Surroundings {
   readonly router: Router;
   readonly schedule: Schedule;
   readonly encoder: SampleEncoder;
+  /** @param state undefined when the stream is detached */
+  readonly stateChanged: (application: string, state: SourceState | undefined) => void;
 }
 
 interface Attached {
@@ -120,6 +122,7 @@ export class Sources {
     if (!attached) return;
     this.attached.delete(application.reference);
     this.population.end(application.reference);
+    this.options.stateChanged(application.reference, undefined);
     attached.pmus.remove();
   }
 
@@ -143,6 +146,7 @@ export class Sources {
           attached.pmus.measure(index, measurement, measuredUs, arrivedUs, quality),
         onState: (state) => {
           attached.state = state;
+          this.options.stateChanged(key, state);
           log.info({ source: key, state, lastError: attached.client?.figures.lastError }, 'source');
         },
       },

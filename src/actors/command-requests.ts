@@ -2,12 +2,12 @@
  * What a CREATE in a commands container asks for, and the answers to it: reading, comparing, and a sentence for each refusal.
  */
 import { isRefusal, refuse, type Refusal } from '../errors.js';
-import { isObject, type Json, type JsonObject } from '../json.js';
 import { readCommand, type Command } from '../routing/command.js';
 import type { Ask } from '../routing/dispatcher.js';
 import { answer, refused, type Body, type Content, type Response } from '../routing/primitive.js';
 import { instanceIdOf, outcomeDocument, stateOf, type CommandRecord } from './command-record.js';
 import { REMEMBERED } from './command-window.js';
+import { contentDocument } from './content-document.js';
 
 /** Room for a schedule of set-points. What is larger would fill a device's lane, and could nest deeper than a stack. */
 const LARGEST_COMMAND_BYTES = 4096;
@@ -21,6 +21,14 @@ export const unavailable = (refusal: Refusal): Response => refused(refusal, { re
 
 export const issuerOf = ({ request, session }: Ask): string =>
   request.originator === 'anonymous' && session !== undefined ? `anonymous-${session}` : request.originator;
+
+/** Sessions that are told of one command; a client that opens more for it hears of it where it opened the first. */
+const MOST_SESSIONS = 16;
+
+/** Whoever gives a command again hears of its outcome by his session too. */
+export function waitAlso({ session, others }: CommandRecord, ask: Ask): void {
+  if (ask.session !== undefined && ask.session !== session && others.size < MOST_SESSIONS) others.add(ask.session);
+}
 
 /** One that names no value means the one that was named. */
 const isAbout = (standing: Command, { point, value }: Command): boolean =>
@@ -54,29 +62,8 @@ export const heldPoint = (point: string, holder: CommandRecord): Refusal =>
 export function readBody(body: Body): Command | Refusal {
   if (body.bytes.length > LARGEST_COMMAND_BYTES)
     return refuse('STATUS_TOO_LARGE', `A command has at most ${LARGEST_COMMAND_BYTES} bytes.`);
-  const document = commandDocument(body);
+  const document = contentDocument(body, 'A command');
   return isRefusal(document) ? document : readCommand(document);
-}
-
-/** The command may come bare or inside a contentInstance document. */
-function commandDocument(body: Body): JsonObject | Refusal {
-  const document = body.document();
-  if (isRefusal(document)) return document;
-  const instance = document.contentInstance;
-  if (instance === undefined) return document;
-  const content = isObject(instance) ? instance.content : undefined;
-  const text = isObject(content) ? content.textContent : undefined;
-  if (typeof text !== 'string')
-    return refuse('STATUS_BAD_REQUEST', 'A command inside a contentInstance is its content.textContent, in JSON.');
-  let parsed: Json | undefined;
-  try {
-    parsed = JSON.parse(text) as Json;
-  } catch {
-    parsed = undefined;
-  }
-  return isObject(parsed)
-    ? parsed
-    : refuse('STATUS_BAD_REQUEST', 'The textContent of a command must be a JSON object.');
 }
 
 const outcomeContent = (record: CommandRecord): Content => ({ kind: 'document', document: outcomeDocument(record) });

@@ -11,7 +11,7 @@ import type { Cancel } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
-import type { Delivery, Port } from '../routing/delivery.js';
+import type { Delivery, Port, ReliableWay } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
 import { readWord } from '../routing/command.js';
 import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
@@ -25,6 +25,7 @@ import {
   type Subscribed,
 } from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
+import type { Alarms } from './alarms.js';
 import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
 import { ReliableLane, type LaneMessage } from './reliable-lane.js';
@@ -92,6 +93,8 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   private readonly deliveries = new Set<Delivery>();
   private readonly forget = (delivery: Delivery): void => void this.deliveries.delete(delivery);
   private readonly lane: ReliableLane;
+  private readonly way: ReliableWay = (body, acknowledged) =>
+    this.cell.tell({ type: 'SEND', message: { kind: 'alarm', body, acknowledged } });
   private readonly lifecycle;
   private ending: Ending = 'CRASHED';
   private cancelWindow: Cancel = () => {};
@@ -177,6 +180,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const delivery = subscriptions.subscribe(target, wanted, port, this.forget);
     if (isRefusal(delivery)) return reply(refused(delivery));
     this.deliveries.add(delivery);
+    if (isReliable(port)) delivery.way = this.way;
     const { generation } = this.cell;
     const accept = [delivery.format.mediaType];
     const settle = (response: Response): void => {
@@ -226,6 +230,7 @@ export class EndpointSession implements Session {
     private readonly peer: Peer,
     private readonly dispatcher: Dispatcher,
     private readonly commands: Commands,
+    private readonly alarms: Alarms,
     private readonly lost: (cause: Ending) => void,
   ) {}
 
@@ -248,7 +253,7 @@ export class EndpointSession implements Session {
   }
 
   receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined> {
-    return Promise.resolve(this.hear(kind, body));
+    return kind === 'alarm' ? this.alarms.word(this.peer, body) : Promise.resolve(this.hear(kind, body));
   }
 
   close(ending: Ending): void {
@@ -268,7 +273,7 @@ export class EndpointSession implements Session {
     if (kind !== 'outcome') {
       return refuse(
         'STATUS_NOT_IMPLEMENTED',
-        `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome".`,
+        `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome" and "alarm".`,
       );
     }
     const word = readWord(body);

@@ -29,6 +29,7 @@ import {
 } from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
+import { isAlarmsContainer } from './alarm-places.js';
 import { readPage } from './instance-pages.js';
 import type { Node, Resources } from './resources.js';
 
@@ -45,6 +46,8 @@ export interface ResourceOptions {
   readonly measuredTimeOf: (mediaType: string, bytes: Uint8Array) => number | undefined;
   /** Takes a command over; its answer is the issuer's. */
   readonly command: (ask: Ask, commands: Node, body: Body) => void;
+  /** Takes over a report of an alarm, or an act on one. */
+  readonly alarm: (ask: Ask, alarms: Node, body: Body) => void;
 }
 
 /** Which actor answers for a target: its container's, or the resource's own. */
@@ -217,6 +220,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.options.command(ask, contentInstances, body);
       return undefined;
     }
+    if (isAlarmsContainer(container)) {
+      this.options.alarm(ask, contentInstances, body);
+      return undefined;
+    }
     const { resources, router, clock, encoder, measuredTimeOf } = this.options;
     const draft = this.draft(contentInstances, body, ask.request);
     if (isRefusal(draft)) return refused(draft);
@@ -278,7 +285,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
 const notNow = (refusal: Refusal): Response => refused(refusal, { retryAfterS: RETRY_AFTER_S });
 
 /** Whether what a request changes is promised to survive a restart: all but contents of a container that promises memory alone. */
-function isDurable({ op }: Request, { type, parent, attributes }: Node): boolean {
+function isDurable({ op }: Request, node: Node): boolean {
+  const { type, parent, attributes } = node;
+  // An alarm is told whatever ails the disk.
+  if (op === 'create' && isAlarmsContainer(type === 'contentInstances' ? parent : node)) return false;
   if (type === 'contentInstances') return parent?.attributes.get('durability') !== 'latest';
   if (op !== 'create' && op !== 'notify') return true;
   return type === 'container' ? attributes.get('durability') !== 'latest' : type !== 'notificationChannel';

@@ -100,7 +100,9 @@ class SubscriptionBehaviour implements Behaviour<SubscriptionMessage> {
       // The end of this life is not the end of the delivery: that is the router's to say.
       if (isTakingOver || state === 'ended') return;
       delivery.mode = MODES[state] ?? MODE.ended;
-      if (delivery.mode === MODE.active) delivery.port.drain();
+      if (delivery.mode !== MODE.active) return;
+      delivery.port.drain();
+      delivery.feeder?.relieved(delivery);
     });
     for (const type of TAKE_OVER[delivery.mode]) this.lifecycle.send({ type });
     isTakingOver = false;

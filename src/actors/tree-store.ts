@@ -11,6 +11,7 @@ import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { InstanceRecord } from '../resources/history.js';
 import type { ResourceTree } from '../resources/tree.js';
+import { ALARMS_CONTAINER } from '../routing/alarm.js';
 import { COMMANDS_CONTAINER } from '../routing/command.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
@@ -156,4 +157,4 @@ export class TreeStore {
 }
 
 /** Derived from commands and alarms, which have rows of their own. */
-const DERIVED: readonly string[] = [COMMANDS_CONTAINER, 'alarms'];
+const DERIVED: readonly string[] = [COMMANDS_CONTAINER, ALARMS_CONTAINER];

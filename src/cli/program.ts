@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { GridcastError } from '../client/error.js';
 import { UsageError } from './arguments.js';
+import { addAlarms } from './alarms.js';
 import { addAudit } from './audit.js';
 import { addCommand } from './command.js';
 import { addDemo } from './demo.js';
@@ -19,7 +20,20 @@ import { addTree } from './tree.js';
 const FAILED = 1;
 const MISUSED = 2;
 
-const COMMANDS = [addServe, addDemo, addSim, addRequests, addObserve, addCommand, addTree, addTop, addExport, addStore, addAudit];
+const COMMANDS = [
+  addServe,
+  addDemo,
+  addSim,
+  addRequests,
+  addObserve,
+  addCommand,
+  addAlarms,
+  addTree,
+  addTop,
+  addExport,
+  addStore,
+  addAudit,
+];
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 

@@ -21,6 +21,7 @@ export type {
   WsClientOptions,
 } from './ws-options.js';
 export { command, isOutcome, type CommandNews, type CommandRequest } from './command.js';
+export { actOnAlarm, listAlarms, watchAlarms, type Alarm, type AlarmNews, type WatchOptions } from './alarms.js';
 export { attachDevice, type Device, type DeviceOptions } from './device.js';
 export type { CommandHandler, DeviceCommand, Recall, Verdict } from './command-desk.js';
 export { JournalLedger, type Ledger, type LedgerEntry, type LedgerOptions } from './ledger.js';

@@ -64,7 +64,7 @@ const REVISION_STARTS = 2 ** 40;
 
 export class ResourceTree<T> implements Births<T> {
   readonly root: ResourceNode<T>;
-  private readonly revisions: Revisions;
+  readonly revisions: Revisions;
   private readonly random: Random;
 
   constructor({ sclBaseId = 'm2m', random, nowUs }: TreeOptions) {

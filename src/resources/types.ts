@@ -6,6 +6,7 @@
  * response and possibly changed by the SCL, - not applicable.
  */
 import { formatTime } from '../clock.js';
+import { alarmRules } from './alarm-rules.js';
 import { instanceFields, type InstanceContent } from './instance.js';
 import type { InstanceRecord } from './history.js';
 import type { ResourceNode } from './node.js';
@@ -225,6 +226,8 @@ export const TYPES = define({
       attribute('reportingRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
       // What a 201 promises: in memory, on disk within 100 ms, on disk.
       attribute('durability', v.oneOf(...DURABILITIES), 'O/O/M*', { default: 'synced', origin: 'gridcast' }),
+      // What of its samples is an alarm.
+      attribute('alarmRules', alarmRules, 'O/O/O', { origin: 'gridcast' }),
       // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
       attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', {
         unset: 'memory',

@@ -22,7 +22,7 @@ export function shown(value: Json | undefined): string {
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}...`;
 }
 
-const simple = (expected: string, holds: (value: Json) => boolean): ValueType => ({
+export const simple = (expected: string, holds: (value: Json) => boolean): ValueType => ({
   expected,
   check: (value, at) => (holds(value) ? undefined : `${at} is ${shown(value)}; it must be ${expected}.`),
 });
@@ -50,7 +50,7 @@ export const contact = simple(
 export const oneOf = (...words: readonly string[]): ValueType =>
   simple(`one of ${words.join(', ')}`, (value) => typeof value === 'string' && words.includes(value));
 
-const listOf = (item: ValueType, fewest = 0): ValueType => {
+export const listOf = (item: ValueType, fewest = 0): ValueType => {
   const expected = `a list of ${fewest > 0 ? `at least ${fewest}: ` : ''}${item.expected}`;
   return {
     expected,

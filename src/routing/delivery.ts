@@ -11,6 +11,7 @@
 import type { Ending } from './endings.js';
 import type { ContentFormat, Projection } from './format.js';
 import type { Membership } from './group.js';
+import type { JsonObject } from './primitive.js';
 import type { Sample } from './sample.js';
 import type { Terms } from './terms.js';
 
@@ -46,6 +47,20 @@ const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reaso
   number
 >;
 
+/**
+ * Gives its deliveries what is theirs one by one, each when the one before has gone: for what may be neither conflated nor
+ * decimated.
+ */
+export interface Feeder {
+  joined(delivery: Delivery): void;
+  /** There may be room: it has become active, or what it held has gone. */
+  relieved(delivery: Delivery): void;
+  left(delivery: Delivery): void;
+}
+
+/** A way on which each body is kept until the peer has acknowledged it. */
+export type ReliableWay = (body: JsonObject, acknowledged: () => void) => void;
+
 export class Delivery {
   mode: Mode = MODE.opening;
   /** Samples handed to the transport. */
@@ -58,6 +73,10 @@ export class Delivery {
   held: Sample | undefined;
   /** Its place in the router's table; undefined before and after. */
   membership: Membership | undefined;
+  /** Whose it is to give it samples, where not every one that is published is offered. */
+  feeder: Feeder | undefined;
+  /** Beside its port, where its endpoint has one. */
+  way: ReliableWay | undefined;
 
   constructor(
     readonly port: Port,
@@ -92,6 +111,7 @@ export abstract class Port {
       if (!this.attempt(delivery, delivery.held)) return;
       delivery.held = undefined;
       this.waiting.delete(delivery);
+      delivery.feeder?.relieved(delivery);
     }
   }
 

@@ -80,7 +80,7 @@ export interface Membership {
   index: number;
   /** The group's counters when the delivery joined: what came before is not its own. */
   readonly before: Readonly<Counters>;
-  /** Samples offered to this delivery alone, because its largest spacing had passed. */
+  /** Samples offered to this delivery alone: its largest spacing had passed, or it is fed one by one. */
   repeated: number;
 }
 

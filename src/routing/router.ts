@@ -12,7 +12,7 @@
  */
 import type { Clock } from '../clock.js';
 import { slotOf, type Cadence } from './cadence.js';
-import type { Delivery, Port } from './delivery.js';
+import type { Delivery, Feeder, Port } from './delivery.js';
 import { accountOf, Group, type Account } from './group.js';
 import { QUALITY, type Sample } from './sample.js';
 
@@ -20,6 +20,9 @@ import { QUALITY, type Sample } from './sample.js';
 const SEQUENCE_MASK = 0xff_ffff;
 /** One delivered sample in so many goes into the age histogram: the clock is read rarely enough not to be seen in a profile. */
 const AGE_SAMPLING = 16;
+
+/** Sees every sample of a container as it passes. Must not throw, nor keep the sample long. */
+export type SampleWatch = (sample: Sample) => void;
 
 /** A container's row. Hold it as long as you like: after `close` its generation differs and publishing says so. */
 export class Route {
@@ -35,6 +38,10 @@ export class Route {
   isOpen = true;
   readonly groups: Group[] = [];
   lastSlot = -Infinity;
+  /** Of a container with rules. */
+  watch: SampleWatch | undefined;
+  /** Of a container whose deliveries are fed one by one; nothing is published on it. */
+  feeder: Feeder | undefined;
 
   /** @param sourceRate samples per second that the source declares; 0 for none */
   constructor(
@@ -94,23 +101,30 @@ export class Router {
     route.sequence = (route.sequence + 1) & SEQUENCE_MASK;
     sample.sequence = route.sequence;
     route.latest = sample;
+    if (route.watch !== undefined) route.watch(sample);
     // Backwards, so that a delivery that ends while it is offered (its peer is gone) disturbs none of the others.
     for (let g = route.groups.length - 1; g >= 0; g--) this.publishTo(route.groups[g]!, sample, slot);
   }
 
   /** Sends the latest sample again under a new sequence: a subscriber's largest spacing has passed. */
   repeat(route: Route, delivery: Delivery): void {
-    const { latest } = route;
-    if (!latest || !delivery.membership) return;
+    if (route.latest) this.feed(route, delivery, route.latest);
+  }
+
+  /** Gives a sample to one delivery alone. */
+  feed(route: Route, delivery: Delivery, sample: Sample): void {
+    if (!delivery.membership) return;
     route.sequence = (route.sequence + 1) & SEQUENCE_MASK;
-    latest.sequence = route.sequence;
+    sample.sequence = route.sequence;
     delivery.membership.repeated++;
-    this.offer(delivery, latest);
+    this.offer(delivery, sample);
   }
 
   /** Adds a delivery to the table; it is offered what is published from now on. */
   subscribe(route: Route, delivery: Delivery, cadence: Cadence): void {
     this.groupOf(route, delivery, cadence).add(delivery);
+    delivery.feeder = route.feeder;
+    route.feeder?.joined(delivery);
   }
 
   /** Gives a delivery another cadence, its account going on: the source reports at another rate now. */
@@ -126,6 +140,7 @@ export class Router {
     delivery.port.release(delivery);
     const account = accountOf(delivery);
     this.leave(delivery);
+    delivery.feeder?.left(delivery);
     return account;
   }
 

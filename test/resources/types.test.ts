@@ -34,6 +34,7 @@ const PROPER: Readonly<Record<string, Json>> = {
   reportingRate: 0.1,
   durability: 'latest',
   storage: 'disk',
+  alarmRules: [{ condition: 'high', kind: 'limit', field: 'power', high: 1 }],
   contentTypes: { contentType: ['text/plain'] },
   content: { contentType: 'application/octet-stream', binaryContent: 'AAE=' },
   delayTolerance: '2026-11-24T08:15:00+01:00',
@@ -188,7 +189,9 @@ describe('the type table', () => {
   test('marks what is not in the standard', () => {
     const ours = cases(({ origin }) => origin === 'gridcast').map(([type, name]) => `${type}.${name}`);
     expect(ours).toEqual([
-      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'storage'].map((name) => `container.${name}`),
+      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules', 'storage'].map(
+        (name) => `container.${name}`,
+      ),
       ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });

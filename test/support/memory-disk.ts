@@ -105,6 +105,7 @@ export class MemoryDisk implements Disk {
       inode.settle([...inode.dirty].filter(() => this.random.below(2) === 0));
       inode.revert();
     }
+    this.folders = new Set(); // those that hold a file are there with it
     return this.nextLife(new Map(this.durableFiles), []);
   }
 
@@ -172,8 +173,10 @@ export class MemoryDisk implements Disk {
         this.folders.delete(path);
         this.folders.add(to + path.slice(from.length));
       }
+      const moved = this.at(from);
       this.change(folderOf(from), (files) => {
-        for (const [path, inode] of [...files].filter(([each]) => isAtOrBelow(from, each))) {
+        for (const [path, inode] of moved) {
+          if (files.get(path) !== inode) continue;
           files.delete(path);
           files.set(to + path.slice(from.length), inode);
         }
@@ -184,10 +187,16 @@ export class MemoryDisk implements Disk {
   remove(path: string): Promise<void> {
     return this.operate({ kind: 'remove', path }, () => {
       for (const each of [...this.folders]) if (isAtOrBelow(path, each)) this.folders.delete(each);
+      const removed = this.at(path);
       this.change(folderOf(path), (files) => {
-        for (const each of [...files.keys()]) if (isAtOrBelow(path, each)) files.delete(each);
+        for (const [each, inode] of removed) if (files.get(each) === inode) files.delete(each);
       });
     });
+  }
+
+  /** A file, or those below a folder, as they are now: what takes their place later is another. */
+  private at(path: string): readonly (readonly [string, Inode])[] {
+    return [...this.files].filter(([each]) => isAtOrBelow(path, each));
   }
 
   syncFolder(path: string): Promise<void> {

@@ -160,7 +160,7 @@ export class ObserverPort extends Port {
     if (!relation) return false;
     const { endpoint, lastTail } = this.observers;
     const nowUs = endpoint.nowUs();
-    const verdict = this.pacer.verdict(nowUs, delivery.terms.isConfirmable === true, relation);
+    const verdict = this.pacer.verdict(nowUs, isConfirmable(delivery), relation);
     if (verdict === 'wait') {
       this.wakeAt(nowUs, this.pacer.freeAtUs);
       return false;
@@ -201,7 +201,9 @@ export class ObserverPort extends Port {
   /** [RFC7641-4.5.2] at a retransmission the newest value takes the place of the unacknowledged one. */
   private newer(relation: Relation): Uint8Array | undefined {
     const { delivery } = relation;
-    const sample = this.byDelivery.has(delivery) ? this.redeem(delivery) : undefined;
+    // What is fed one by one is sent until it is acknowledged.
+    const isReplaced = this.byDelivery.has(delivery) && delivery.feeder === undefined;
+    const sample = isReplaced ? this.redeem(delivery) : undefined;
     const body = sample?.body(delivery.projection, delivery.format);
     return sample && body && this.observers.lastTail.of(sample, body, relation);
   }
@@ -229,6 +231,9 @@ export class ObserverPort extends Port {
     this.byOrdinal.delete(relation.ordinal);
   }
 }
+
+/** Asked for, or what must not be lost. */
+const isConfirmable = ({ terms, feeder }: Delivery): boolean => terms.isConfirmable === true || feeder !== undefined;
 
 /** 2.05 */
 const NOTIFICATION = STATUSES.STATUS_OK.coap;
