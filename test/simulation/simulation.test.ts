@@ -46,19 +46,16 @@ async function found(flaw: SimulationOptions, seeds: number): Promise<string | u
 }
 
 /** A store whose writes go through `write`, and that is otherwise as it was. */
-const writingStore = (store: Store, write: Store['write']): Store => (
-  {
-    get trouble() {
-      return store.trouble;
-    },
-    write,
-    open: () => store.open(),
-    provide: (table, rows) => store.provide(table, rows),
-    onTrouble: (listener) => store.onTrouble(listener),
-    close: () => store.close(),
+const writingStore = (store: Store, write: Store['write']): Store => ({
+  get trouble() {
+    return store.trouble;
   },
-  LIMIT_MS
-);
+  write,
+  open: () => store.open(),
+  provide: (table, rows) => store.provide(table, rows),
+  onTrouble: (listener) => store.onTrouble(listener),
+  close: () => store.close(),
+});
 
 /** Whether a row is that of a command, or alarm, in one of these states. */
 const isIn = ({ row }: Change, states: readonly string[]): boolean => {
