@@ -38,7 +38,9 @@ export interface DiskFile {
 
 /** `ENOSPC`, `EIO`: what the system calls the failure; undefined for an error that is not its own. */
 export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
 
 const FLAGS = {
   read: constants.O_RDONLY,

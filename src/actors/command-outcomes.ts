@@ -26,6 +26,7 @@ export interface Lanes {
     body: ReliableBody,
     acknowledged?: () => void,
   ): boolean;
+  toSession(session: string, kind: ReliableKind, body: ReliableBody): boolean;
   hasDevice(application: string): boolean;
 }
 
@@ -35,7 +36,7 @@ export interface OutcomesOptions {
   readonly clock: Clock;
   readonly store: Store;
   readonly encoder: SampleEncoder;
-  readonly lanes: Pick<Lanes, 'toIssuer'>;
+  readonly lanes: Pick<Lanes, 'toIssuer' | 'toSession'>;
 }
 
 export class CommandOutcomes {
@@ -70,7 +71,10 @@ export class CommandOutcomes {
     const { issuer, session, states } = record;
     const count = states.length;
     const heard = (): void => this.told(record, count);
-    this.options.lanes.toIssuer(issuer, session, 'outcome', outcomeDocument(record), heard);
+    const { lanes } = this.options;
+    const outcome = outcomeDocument(record);
+    lanes.toIssuer(issuer, session, 'outcome', outcome, heard);
+    for (const other of record.others) lanes.toSession(other, 'outcome', outcome);
   }
 
   private told(record: CommandRecord, count: number): void {

@@ -31,6 +31,8 @@ export interface CommandRecord {
   readonly issuer: string;
   /** The session it came by. */
   readonly session: string | undefined;
+  /** Others by which the same was given again: they wait for its outcome as well. */
+  readonly others: Set<string>;
   /** Of the contentInstances it was created in. */
   readonly path: readonly string[];
   /** Path text of the application whose device is meant. */
@@ -116,6 +118,7 @@ export function recordOfRow(key: string, { document }: Row, now: Due): CommandRe
     command: { commandId, action, point, value, deadlineMs, leaseMs, issuedUs: undefined, isSelected: false },
     issuer,
     session: typeof session === 'string' ? session : undefined,
+    others: new Set(),
     path,
     application: applicationOf(path),
     states: entries,

@@ -22,6 +22,14 @@ export const unavailable = (refusal: Refusal): Response => refused(refusal, { re
 export const issuerOf = ({ request, session }: Ask): string =>
   request.originator === 'anonymous' && session !== undefined ? `anonymous-${session}` : request.originator;
 
+/** Sessions that are told of one command; a client that opens more for it hears of it where it opened the first. */
+const MOST_SESSIONS = 16;
+
+/** Whoever gives a command again hears of its outcome by his session too. */
+export function waitAlso({ session, others }: CommandRecord, ask: Ask): void {
+  if (ask.session !== undefined && ask.session !== session && others.size < MOST_SESSIONS) others.add(ask.session);
+}
+
 /** One that names no value means the one that was named. */
 const isAbout = (standing: Command, { point, value }: Command): boolean =>
   (point === '' || point === standing.point) &&

@@ -48,6 +48,7 @@ import {
   takenId,
   told,
   unavailable,
+  waitAlso,
 } from './command-requests.js';
 import { CommandWindow } from './command-window.js';
 import type { Schedule } from './notification-channel.js';
@@ -65,8 +66,6 @@ export interface CommandsOptions extends OutcomesOptions {
   readonly lanes: Lanes;
   /** Told of each outcome: the time since the acceptance, seconds. */
   readonly onOver?: (state: CommandState, seconds: number) => void;
-  /** Told when a device has executed a command after its deadline, and the record and the audit trail say so. */
-  readonly onExecutedLate?: (record: CommandRecord) => void;
 }
 
 /** Who waits for a command that is being journalled. */
@@ -75,6 +74,8 @@ type Waiting = (refusal?: Refusal) => void;
 export class Commands {
   readonly population: Population<CommandMessage>;
   readonly outcomes = new Map<CommandState, number>();
+  /** Told when a device has executed a command after its deadline, and the record and the audit trail say so. */
+  onExecutedLate: (record: CommandRecord) => void = () => {};
   private readonly window = new CommandWindow();
   private readonly queues = new CommandQueues();
   private readonly told: CommandOutcomes;
@@ -136,6 +137,7 @@ export class Commands {
     }
     const own = standing?.application === application ? standing : undefined;
     // The same command again is answered with what became of it; it never acts twice.
+    if (own) waitAlso(own, ask);
     if (own && isSame(own.command, command)) return ask.reply(created(own));
     if (command.action === 'cancel') {
       if (!own) return this.refuse(ask, issuer, nothingToCancel(commandId), commandId);
@@ -217,6 +219,7 @@ export class Commands {
       command,
       issuer,
       session: ask.session,
+      others: new Set(),
       path,
       application: applicationOf(path),
       states: [],
@@ -274,7 +277,7 @@ export class Commands {
 
   private changed(record: CommandRecord, entry: Entry): void {
     const { state, reason } = entry;
-    const { log, schedule, onOver, onExecutedLate } = this.options;
+    const { log, schedule, onOver } = this.options;
     const isNews = isOver(state) && !isOver(stateOf(record));
     record.states.push(entry);
     this.told.publish(record);
@@ -287,7 +290,7 @@ export class Commands {
     const { command, issuer, application } = record;
     log.info({ command: command.commandId, issuer, application, state, reason }, 'command outcome');
     this.leavePoint(record);
-    if (state === 'executedLate') onExecutedLate?.(record);
+    if (state === 'executedLate') this.onExecutedLate(record);
     // Its actor is done; a late word still finds one that is unknown.
     if (isFinal(state)) schedule(0, () => this.population.end(record.key));
   }

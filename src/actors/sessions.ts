@@ -2,7 +2,7 @@
  * Who is connected: the endpoints' population, which session speaks for which application, and the way from a command to its
  * device and from an outcome to its issuer.
  */
-import type { Clock } from '../clock.js';
+import type { Cancel, Clock } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
@@ -41,6 +41,8 @@ interface Connected {
   readonly peer: Peer;
   readonly port: Port | ReliablePort;
   readonly commands: Commands;
+  /** Of what it begins with when it has been welcomed. */
+  cancelStart: Cancel;
 }
 
 /** An endpoint that is gone, and why. */
@@ -91,15 +93,15 @@ export class Sessions implements Lanes {
       }
     }
     const id = randomId(this.options.random);
-    this.connected.set(id, { id, peer, port, commands });
+    const connected: Connected = { id, peer, port, commands, cancelStart: () => {} };
+    this.connected.set(id, connected);
     const cell = this.population.activate(id);
     if (cell.state === 'stopped') {
       this.connected.delete(id);
       return refuse('STATUS_SERVICE_UNAVAILABLE', 'No session can be opened now; try again in a second.');
     }
     // After the welcome, which the binding sends when this returns.
-    if (peer.attach.length > 0) this.options.schedule(0, () => this.attach(id, peer, commands));
-    if ('sendReliable' in port) this.options.schedule(0, () => commands.tellIssuer(peer.originator));
+    if ('sendReliable' in port) connected.cancelStart = this.options.schedule(0, () => this.begin(connected));
     const lost = (cause: Ending): void => count(this.losses, cause);
     return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, alarms, lost);
   }
@@ -134,6 +136,10 @@ export class Sessions implements Lanes {
     return [...present, ...away].some((id) => this.send(id, message));
   }
 
+  toSession(session: string, kind: ReliableKind, body: ReliableBody): boolean {
+    return this.send(session, { kind, body });
+  }
+
   /** A port threw where no message is handled: its endpoint ends, and the peer comes again. */
   failed(port: Port, error: unknown): void {
     for (const { id, port: other } of this.connected.values()) {
@@ -141,16 +147,17 @@ export class Sessions implements Lanes {
     }
   }
 
-  /** The newest session is its applications' device: what waits for it goes out. */
-  private attach(id: string, peer: Peer, commands: Commands): void {
-    if (!this.connected.has(id)) return;
+  /** The newest session is its applications' device: what waits for it goes out, and so do outcomes that its originator waits for. */
+  private begin({ id, peer, commands }: Connected): void {
     const applications = peer.attach.map(pathText);
     for (const application of applications)
       this.devices.set(application, [...(this.devices.get(application) ?? []), id]);
     for (const application of applications) commands.deviceAttached(application);
+    commands.tellIssuer(peer.originator);
   }
 
-  private setDetached({ id, peer, commands }: Connected, isDetached: boolean): void {
+  private setDetached(connected: Connected, isDetached: boolean): void {
+    const { id, peer, commands } = connected;
     const { address, binding, originator } = peer;
     this.options.log.info({ session: id, address, binding, originator }, isDetached ? 'endpoint detached' : 'resumed');
     if (isDetached) {
@@ -163,8 +170,9 @@ export class Sessions implements Lanes {
     this.detached.delete(id);
     this.resumed++;
     // What was accepted while it was away; what had gone out before has been replayed.
-    for (const application of peer.attach.map(pathText))
-      this.options.schedule(0, () => commands.deviceAttached(application, 'resumed'));
+    connected.cancelStart = this.options.schedule(0, () => {
+      for (const application of peer.attach.map(pathText)) commands.deviceAttached(application, 'resumed');
+    });
   }
 
   private send(id: string, message: LaneMessage): boolean {
@@ -190,15 +198,17 @@ export class Sessions implements Lanes {
     });
   }
 
-  private close({ id, peer, commands }: Connected, ending: Ending): void {
+  private close({ id, peer, commands, cancelStart }: Connected, ending: Ending): void {
     if (!this.connected.delete(id)) return;
+    cancelStart();
     this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
-      const left = (this.devices.get(application) ?? []).filter((other) => other !== id);
+      const devices = this.devices.get(application) ?? [];
+      const left = devices.filter((other) => other !== id);
       if (left.length > 0) this.devices.set(application, left);
       else this.devices.delete(application);
-      // What it had and did not acknowledge goes to the one before it.
-      commands.deviceAttached(application);
+      // What it had and did not acknowledge goes to the one before it; a newer one has been sent it already.
+      if (devices.at(-1) === id) commands.deviceAttached(application);
     }
     commands.tellIssuer(peer.originator);
     const { address, binding, originator } = peer;

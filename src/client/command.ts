@@ -107,8 +107,9 @@ export async function* command(
     if (!isHeard && !isLast(last)) read();
     while (!isLast(last)) {
       const news = await inbox.take();
-      // What is read may be older than what was told.
+      // What is read may be older than what was told; that it was selected is no news of its operate.
       if (COMMAND_STATES.indexOf(news.state) <= COMMAND_STATES.indexOf(last.state)) continue;
+      if (news.state === 'selected' && action !== 'select') continue;
       last = news;
       yield news;
     }
@@ -169,6 +170,8 @@ async function poll(
       if (news) inbox.push(news);
     }
   } catch (error) {
+    // Evicted from its container: over WebSocket the issuer is still told, in whichever session.
+    if (client instanceof WsClient && error instanceof GridcastError && error.code === 404) return;
     inbox.fail(error);
   }
 }

@@ -10,7 +10,6 @@ import { codeOf, type Disk, type DiskFile } from '../disk.js';
 export interface SimulatedDeviceOptions {
   /** Of the application. */
   readonly uri: string;
-  readonly originator?: string;
   /** What it has; absent: every point. */
   readonly points?: readonly string[];
   /** From a command to its effect. */
@@ -36,7 +35,7 @@ export async function startDevice(
   options: SimulatedDeviceOptions,
   { clock, disk, tell }: DeviceSurroundings,
 ): Promise<Device> {
-  const { uri, originator, points, delayMs, lingerMs, reject } = options;
+  const { uri, points, delayMs, lingerMs, reject } = options;
   const effects = options.effects === undefined ? undefined : await Effects.open(disk, options.effects);
   const ledger = options.ledger === undefined ? undefined : new JournalLedger({ disk, clock, folder: options.ledger });
   const handle = async (command: DeviceCommand, signal: AbortSignal): Promise<Verdict> => {
@@ -55,7 +54,6 @@ export async function startDevice(
     clock,
     recall,
     ...(ledger && { ledger }),
-    ...(originator !== undefined && { originator }),
   });
   return {
     ...device,

@@ -4,6 +4,7 @@
  * between containers. A file with a process id would do neither.
  */
 import { ClassicLevel } from 'classic-level';
+import { codeOf } from '../disk.js';
 import { reasonOf, refuse, type Refusal } from '../errors.js';
 
 export interface Lock {
@@ -17,7 +18,7 @@ export async function lockFolder(folder: string): Promise<Lock | Refusal> {
     await database.open();
   } catch (error) {
     const { cause } = error as { cause?: unknown };
-    const isHeld = cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED';
+    const isHeld = codeOf(cause) === 'LEVEL_LOCKED';
     return refuse(
       'STATUS_SERVICE_UNAVAILABLE',
       isHeld

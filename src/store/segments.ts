@@ -63,8 +63,10 @@ export class Segments {
     this.begun.push(...segments.filter(hasBegun));
     const last = segments.at(-1);
     this.lastNumber = last?.number ?? 0;
-    if (last && !hasBegun(last) && last.version === FORMAT_VERSION)
+    if (last && !hasBegun(last)) {
       this.spare = { ...last, file: await disk.open(last.path, 'write') };
+      if (last.version !== FORMAT_VERSION) await this.discard(this.spare);
+    }
     return segments;
   }
 
@@ -135,7 +137,7 @@ export class Segments {
   /** Makes the spare the current segment, with a sync of its own: a frame must never be there without the beginning. */
   private async begin(bytes: number, beginning: Beginning): Promise<CurrentSegment> {
     const fits = this.spare !== undefined && this.spare.size - FRAMES_AT >= bytes;
-    if (!fits) await this.spare?.file.close();
+    if (this.spare && !fits) await this.discard(this.spare); // so that only the last one has not begun
     const spare = (fits ? this.spare : undefined) ?? (await this.prepare(bytes));
     this.spare = undefined;
     try {
@@ -178,5 +180,6 @@ export class Segments {
     await file.close().catch(() => {});
     for (const name of [path, path + PARTIAL]) await this.disk.remove(name).catch(() => {});
     if (this.lastNumber === number) this.lastNumber--;
+    if (this.spare?.number === number) this.spare = undefined;
   }
 }

@@ -77,7 +77,9 @@ export class Snapshotter {
 
   private async take(): Promise<void> {
     const { disk, clock, folder, journal, archive } = this.parts;
-    // Read together, before the first row: both are of what is durable now.
+    // At a turn's end whoever was told that something is durable has taken it in.
+    await new Promise<void>((resolve) => clock.atTurnEnd(resolve));
+    // Read together, before the first row: all of what is durable now.
     const [next, head, writtenBytes, { failures }] = [
       journal.durableSequence + 1,
       this.parts.head(),

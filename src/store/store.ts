@@ -63,7 +63,7 @@ export interface Store {
   open(): Promise<Readonly<Record<Table, Rows>> | Refusal>;
   /**
    * Where a snapshot gets the present rows of a table from; a row may change while the iteration goes on. A row shows a write at
-   * the latest when its `done` has returned: the journal before it is forgotten then. No snapshot is taken until every table has
+   * the latest at the end of the turn of its `done`: the journal before it may be forgotten then. No snapshot is taken until every table has
    * its provider.
    */
   provide(table: Table, rows: () => Iterable<readonly [key: string, row: Row]>): void;

@@ -78,17 +78,20 @@ export async function device(running: RunningBroker, handle: CommandHandler): Pr
 /** A device that says only what it is told to say. */
 export async function silentDevice(running: RunningBroker) {
   const heard: JsonObject[] = [];
+  const { devices } = running.broker.sessions as unknown as { devices: Map<string, string[]> };
+  const others = devices.get(FEEDER)?.length ?? 0;
   const client = (await open(running.ws, {
     originator: 'rtu-7',
     attach: [FEEDER],
     received: (_kind, body) => void heard.push(body),
   })) as WsClient;
   whenStageCloses(() => client.close());
-  await until('it is attached', () => running.broker.sessions.hasDevice(FEEDER));
+  await until('it is attached', () => devices.get(FEEDER)?.length === others + 1);
   return {
     heard,
     /** `id action`, of what it was told. */
     orders: () => heard.map(({ commandId, action }) => `${String(commandId)} ${String(action)}`),
+    leave: () => client.close(),
     close: async () => {
       await client.close();
       await until('it is gone', () => !running.broker.sessions.hasDevice(FEEDER));

@@ -20,6 +20,8 @@ import {
   whenStageCloses,
   type RunningBroker,
 } from '../broker/stage.js';
+import { temporaryFolder } from '../support/folder.js';
+import { Program, stopPrograms } from '../support/program.js';
 import { RememberingStore } from '../support/remembering-store.js';
 
 afterEach(closeStage);
@@ -159,10 +161,7 @@ describe.each(['gridcast.v1', 'gridcast.v1+json'] as const)('over %s', (subproto
     const port = Number(new URL(first.ws).port);
     const heard: string[] = [];
     const listen = ({ broker }: RunningBroker): void => {
-      broker.commands.word = (_peer, { commandId }) => {
-        heard.push(commandId);
-        return Promise.resolve(undefined);
-      };
+      broker.commands.word = async (_peer, { commandId }) => void heard.push(commandId);
     };
     listen(first);
     const one = await client(first.ws, { subprotocol, attach: [FEEDER] });
@@ -181,8 +180,8 @@ test('a word that the broker cannot take now is told again until it can', async 
   const running = await startBroker();
   await feeder(running);
   let refusals = 0;
-  running.broker.commands.word = () =>
-    Promise.resolve(++refusals === 1 ? { status: 'STATUS_SERVICE_UNAVAILABLE', detail: 'Not now.' } : undefined);
+  running.broker.commands.word = async () =>
+    ++refusals === 1 ? { status: 'STATUS_SERVICE_UNAVAILABLE', detail: 'Not now.' } : undefined;
   const { client: one } = await client(running.ws, { attach: [FEEDER] });
   const words = ['a', 'b'].map((commandId) => one.tell('outcome', { commandId, state: 'executed' }));
   await Promise.all(words);
@@ -318,3 +317,38 @@ test('attempts follow each other at 50 ms, 100 ms, ... 5 s, each a fifth more or
   backOff.reset();
   expect(backOff.nextMs()).toBeLessThanOrEqual(60);
 });
+
+test('a device and an issuer outlive the broker’s death: kill -9, and the outcome of each command comes once', async () => {
+  const data = temporaryFolder();
+  whenStageCloses(stopPrograms);
+  // uWebSockets.js cannot take again, for a minute, a port that it was given by the system.
+  const serve = (port: number) =>
+    new Program('serve', '--http', String(port), '--coap', '0', '--data', data, '--transport', 'node');
+  let broker = serve(0);
+  const root = await broker.told(/(http:\/\/\S+)/);
+  const port = Number(new URL(root).port);
+  const call = async (path: string, body: JsonObject) =>
+    (await http({ http: `http://127.0.0.1:${port}` }, 'POST', path, body)).status;
+  expect(await call('/m2m/applications', { application: { appId: 'feeder' } })).toBe(201);
+  expect(await call(`${FEEDER}/containers`, { container: { id: 'commands' } })).toBe(201);
+  const executed: string[] = [];
+  const uri = `ws://127.0.0.1:${port}`;
+  const device = await attachDevice(`${uri}${FEEDER}`, ({ commandId }) => {
+    executed.push(commandId);
+    return { state: 'executed' };
+  });
+  whenStageCloses(() => device.close());
+  const issuer = await client(uri);
+  const ids = Array.from({ length: 30 }, (_, n) => `k-${n}`);
+  const outcomes = ids.map(async (commandId) => {
+    let last: CommandNews | undefined;
+    const request = { point: commandId, value: 0, commandId, deadlineMs: 30_000 };
+    for await (const each of command(issuer.client, FEEDER, request)) last = each;
+    return last?.state;
+  });
+  await until('some are done', () => executed.length >= 5);
+  await broker.stop('SIGKILL');
+  broker = serve(port);
+  expect(await Promise.all(outcomes)).toEqual(ids.map(() => 'executed'));
+  expect([...executed].sort()).toEqual([...ids].sort());
+}, 60_000);

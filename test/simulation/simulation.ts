@@ -46,7 +46,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const world = new World(seed, options.everyLine);
   const { timeline, chance, model } = world;
   const stores = new JournalStores(world, chance.fork('disk'), options.flawedStore);
-  model.brokerMayEnd = () => stores.isSick;
+  model.brokerMayEnd = () => stores.isUnreliable;
   let inspection: Inspection | undefined;
   const look = (groupedUntilUs?: number): void => {
     try {

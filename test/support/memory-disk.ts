@@ -105,6 +105,7 @@ export class MemoryDisk implements Disk {
       inode.settle([...inode.dirty].filter(() => this.random.below(2) === 0));
       inode.revert();
     }
+    this.folders = new Set(); // those that hold a file are there with it
     return this.nextLife(new Map(this.durableFiles), []);
   }
 
@@ -172,8 +173,7 @@ export class MemoryDisk implements Disk {
         this.folders.delete(path);
         this.folders.add(to + path.slice(from.length));
       }
-      // Those that are there now: what gets the same name later is another file.
-      const moved = [...this.files].filter(([each]) => isAtOrBelow(from, each));
+      const moved = this.at(from);
       this.change(folderOf(from), (files) => {
         for (const [path, inode] of moved) {
           if (files.get(path) !== inode) continue;
@@ -187,11 +187,16 @@ export class MemoryDisk implements Disk {
   remove(path: string): Promise<void> {
     return this.operate({ kind: 'remove', path }, () => {
       for (const each of [...this.folders]) if (isAtOrBelow(path, each)) this.folders.delete(each);
-      const gone = [...this.files].filter(([each]) => isAtOrBelow(path, each));
+      const removed = this.at(path);
       this.change(folderOf(path), (files) => {
-        for (const [each, inode] of gone) if (files.get(each) === inode) files.delete(each);
+        for (const [each, inode] of removed) if (files.get(each) === inode) files.delete(each);
       });
     });
+  }
+
+  /** A file, or those below a folder, as they are now: what takes their place later is another. */
+  private at(path: string): readonly (readonly [string, Inode])[] {
+    return [...this.files].filter(([each]) => isAtOrBelow(path, each));
   }
 
   syncFolder(path: string): Promise<void> {
