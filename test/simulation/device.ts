@@ -25,7 +25,7 @@ const SLACK_US = 2_000;
 
 /** What it watches, and seconds on the average between two changes of one. */
 const CONDITIONS = ['overload', 'door-open'];
-const CHANGE_S = 12;
+const CHANGE_S = 20;
 
 /** The end of a command's time. */
 interface Due {

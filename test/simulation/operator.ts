@@ -10,7 +10,7 @@ import { HostClock, Life } from './timeline.js';
 import type { Chance, World } from './world.js';
 
 /** Between two commands of one operator, seconds on the average. */
-const PACE_S = 4;
+const PACE_S = 7;
 const DEADLINES_MS = [300, 1_000, 3_000, 10_000];
 /** Before it asks again where no answer came; some people wait for nothing. */
 const PATIENCE_MS = [5, 1_500] as const;
