@@ -43,6 +43,7 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const history = { disk: systemDisk, folder: `${config.data}/history`, openIndex: openLevel };
   const surroundings = { ...machine, store, history };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
+  broker.metrics.exposeProcess();
 
   let close: (exitCode: number) => void = () => {};
   const closed = new Promise<number>((resolve) => (close = resolve));

@@ -64,19 +64,23 @@ export class JournalLedger implements Ledger {
   }
 
   async open(): Promise<readonly LedgerEntry[]> {
-    await this.journal.open(1, ({ bytes }) => {
+    let isWhole = false;
+    await this.journal.open(0, ({ sequence, bytes }) => {
       const entry = decode(bytes);
       if (entry) this.entries.set(entry.command.commandId, entry);
+      isWhole ||= sequence === 1 || ALL.equals(bytes);
       this.appended++;
     });
     const { trouble } = this.journal;
     if (trouble) throw new GridcastError('argument', `The ledger can not be opened. ${trouble.detail}`);
+    if (this.appended > 0 && !isWhole)
+      throw new GridcastError('argument', 'The ledger has lost its beginning: what was executed is not known.');
     return [...this.entries.values()];
   }
 
   write(entry: LedgerEntry, durability: 'grouped' | 'synced'): Promise<void> {
     this.entries.set(entry.command.commandId, entry);
-    const written = this.append([entry], durability);
+    const written = this.append([encode(entry)], durability);
     if (this.appended > COMPACT_AFTER) this.compact();
     return written;
   }
@@ -89,10 +93,10 @@ export class JournalLedger implements Ledger {
     return this.journal.close();
   }
 
-  private append(entries: readonly LedgerEntry[], durability: 'grouped' | 'synced'): Promise<void> {
+  private append(entries: readonly Uint8Array[], durability: 'grouped' | 'synced'): Promise<void> {
     this.appended += entries.length;
     return new Promise((resolve, reject) =>
-      this.journal.append({ entries: entries.map(encode), durability }, (refusal) =>
+      this.journal.append({ entries, durability }, (refusal) =>
         refusal ? reject(new Error(refusal.detail)) : resolve(),
       ),
     );
@@ -102,12 +106,15 @@ export class JournalLedger implements Ledger {
     // What is durable now is written anew behind it; what is on its way comes behind it as well.
     const firstToKeep = this.journal.durableSequence + 1;
     this.appended = 0;
-    this.append([...this.entries.values()], 'synced').then(
+    this.append([ALL, ...[...this.entries.values()].map(encode)], 'synced').then(
       () => this.journal.truncateBefore(firstToKeep),
       () => undefined, // the older ones stay until the next time
     );
   }
 }
+
+/** Begins a frame of all entries that stand: what came before it may be gone. */
+const ALL = Buffer.from('{"all":true}');
 
 const encode = ({ command, word, isTold }: LedgerEntry): Uint8Array => {
   const { issuedUs: _issued, isSelected: _selected, ...document } = command;

@@ -85,7 +85,7 @@ export interface Step {
 }
 
 /**
- * Walks all frames of the segments that hold entries from `from` on; with Infinity, of the last one. What is before that is
+ * Walks all frames of the segments that hold entries from `from` on; with 0 of all there are, with Infinity of the last one. What is before that is
  * not read.
  *
  * @returns undefined where nothing has begun
@@ -99,7 +99,7 @@ export async function* walkJournal(
 ): AsyncGenerator<Step, JournalEnd | undefined> {
   const begun = segments.filter(hasBegun);
   const [oldest] = begun;
-  if (oldest && oldest.beginning.first > from)
+  if (from > 0 && oldest && oldest.beginning.first > from)
     throw new Damage(oldest.path, 0, `the entries from ${from} to ${oldest.beginning.first - 1} are missing before it`);
   let end: JournalEnd | undefined;
   for (const [index, segment] of begun.entries()) {
@@ -123,10 +123,12 @@ export async function* walkJournal(
 }
 
 /** An entry of an older version keeps its sequence, whatever it has become. */
-const entriesIn = ({ entries, sequence }: Frame, version: number, formats: Formats): readonly Entry[] =>
-  entries.flatMap((entry, index) =>
+function entriesIn({ entries, sequence }: Frame, version: number, formats: Formats): readonly Entry[] {
+  if (version === FORMAT_VERSION) return entries.map((bytes, index) => ({ sequence: sequence + index, bytes }));
+  return entries.flatMap((entry, index) =>
     today(entry, version, formats).map((bytes) => ({ sequence: sequence + index, bytes })),
   );
+}
 
 function today(entry: Uint8Array, version: number, formats: Formats): readonly Uint8Array[] {
   const next = version === FORMAT_VERSION ? undefined : formats[version];

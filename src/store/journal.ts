@@ -116,7 +116,7 @@ export class Journal {
   /**
    * Reads what is there, mends what a crash has torn, and gets ready to append. To be called once, before all else.
    *
-   * @param from entries before it are not visited, nor verified where their segment holds none after it; Infinity: only find the end
+   * @param from entries before it are not visited, nor verified where their segment holds none after it; 0: from the oldest that is there; Infinity: only find the end
    * @throws Damage, and what the disk fails with
    */
   async open(from: number, visit: (entry: Entry) => void): Promise<void> {

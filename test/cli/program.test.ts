@@ -46,7 +46,7 @@ describe('used wrongly, it ends with 2 and a sentence', () => {
     [
       'a command without a point',
       ['command', 'ws://h/m2m/applications/a'],
-      "required option '--point <NAME>' not specified",
+      'A command needs --point, or the --id of one that was given before.',
     ],
     ['two bodies', ['post', 'http://h/x', '{}', '--file', 'x.json'], 'Give the body or --file, not both.'],
     [
