@@ -22,7 +22,7 @@ const LATEST_MS = 1_500;
 /** The load goes on for so long when all are back. */
 const AFTERMATH_MS = 200;
 /** A device that dies by its own switch does so within so many effects. */
-const MOST_EFFECTS = 300;
+const MOST_EFFECTS = 100;
 /** What is under way then has a minute; a broker and devices that stand need far less. */
 const SETTLE_MS = 30_000;
 
