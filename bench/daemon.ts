@@ -62,15 +62,20 @@ export class DaemonUnderTest {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'latin1'))?.[1]) / 1024;
   }
 
-  async accounts(): Promise<Accounts> {
+  /** Of each named metric the figures by their one label; by nothing where there is none. */
+  async figures(): Promise<(name: string) => Map<string, number>> {
     const text = await (await fetch(`http://127.0.0.1:${this.site.http}/metrics`)).text();
-    const figures = (name: string): Map<string, number> =>
+    return (name) =>
       new Map(
         Array.from(
           text.matchAll(new RegExp(`^${name}(?:\\{\\w+="([^"]*)"\\})? (\\S+)$`, 'gm')),
           ([, label = '', value]) => [label, Number(value)],
         ),
       );
+  }
+
+  async accounts(): Promise<Accounts> {
+    const figures = await this.figures();
     const outcomes = figures('gridcast_deliveries_total');
     const outcome = (name: string): number => outcomes.get(name) ?? 0;
     return {

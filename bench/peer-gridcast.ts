@@ -14,6 +14,8 @@ const APPLICATION = 'crash';
 const DEADLINE_MS = 120_000;
 /** Of many: one command is under way per point. */
 const POINTS = 50;
+/** A broker takes 64 requests of one socket at the same time; mosquitto_pub has 20 under way. */
+const MOST_UNDER_WAY = 60;
 const LOOK_MS = 50;
 
 class Gridcast implements Peer {
@@ -41,23 +43,35 @@ class Gridcast implements Peer {
   async publisher(acknowledged: (number: string) => void): Promise<Publisher> {
     const client = await open(this.uri, { originator: 'publisher' });
     const to = `/m2m/applications/${APPLICATION}/containers/commands/contentInstances`;
-    return {
-      publish: (number) => {
-        const body = {
-          commandId: number,
-          point: `point-${Number(number) % POINTS}`,
-          value: 1,
-          deadlineMs: DEADLINE_MS,
-        };
-        client.request({ op: 'create', to, body }).then(
+    const waiting: string[] = [];
+    let underWay = 0;
+    const issue = (number: string): void => {
+      underWay++;
+      const body = { commandId: number, point: `point-${Number(number) % POINTS}`, value: 1, deadlineMs: DEADLINE_MS };
+      client
+        .request({ op: 'create', to, body })
+        .then(
           () => acknowledged(number),
           (error: unknown) => {
             // Without an answer nothing is promised; a refusal is a fault of this bench.
             if (!(error instanceof GridcastError) || error.kind === 'refused') throw error;
           },
-        );
+        )
+        .finally(() => {
+          underWay--;
+          const next = waiting.shift();
+          if (next !== undefined) issue(next);
+        });
+    };
+    return {
+      publish: (number) => {
+        if (underWay < MOST_UNDER_WAY) issue(number);
+        else waiting.push(number);
       },
-      close: () => client.close(),
+      close: () => {
+        waiting.length = 0;
+        return client.close();
+      },
     };
   }
 

@@ -32,9 +32,12 @@ export interface PeerKind {
   open(folder: string): Peer;
 }
 
-const QUIET_MS = 1_000;
+/** Whoever is silent for so long has nothing more, also on a machine that is busy with other things. */
+const QUIET_MS = 5_000;
 /** The first of many messages may take its time: sessions are restored, devices start. */
-const FIRST_MS = 10_000;
+const FIRST_MS = 5_000;
+/** For a second copy that follows the first. */
+const COPY_MS = 500;
 const LOOK_MS = 10;
 
 /** Collects until all expected numbers are there, or none has come for a while. */
@@ -51,8 +54,7 @@ export async function collect(
     received.set(number, count + 1);
     if (count === 0 && expected.has(number)) left--;
   });
-  // A second copy may follow the first: waited for in any case.
-  while (performance.now() - lastMs < (left === 0 ? QUIET_MS / 2 : QUIET_MS))
+  while (performance.now() - lastMs < (left === 0 ? COPY_MS : QUIET_MS))
     await new Promise((done) => setTimeout(done, LOOK_MS));
   return received;
 }

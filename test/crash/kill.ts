@@ -1,25 +1,28 @@
 /**
- * kill -9 at random moments while commands flow: of the broker, or of a device, half of which die between an effect and its
+ * kill -9 at random moments while commands and alarms flow: of the broker, or of a device, half of which die between an effect and its
  * answer, and then in every third round of the broker as well.
  *
  *     a round:  load ──── kill ── start ──── load ends ── settled ── judged
  */
 import { seededRandom } from '../../src/random.js';
 import { median } from '../../bench/figures.js';
+import { Alarmer } from './alarmer.js';
 import { wait } from './broker-process.js';
 import { Creator } from './creator.js';
 import { faultsOf, judge } from './judge.js';
 import { insist, never, seconds, type Circumstances, type Part } from './part.js';
 import { paceCommands, Rig, WIDE } from './rig.js';
 
-const COMMANDS_PER_S = 1_000;
+/** Together 1,000 a second. */
+const COMMANDS_PER_S = 800;
+const ALARMS_PER_S = 200;
 /** The moment of a kill after the beginning of the load; long enough for it to flow, short enough for many rounds. */
 const EARLIEST_MS = 100;
 const LATEST_MS = 1_500;
 /** The load goes on for so long when all are back. */
 const AFTERMATH_MS = 200;
 /** A device that dies by its own switch does so within so many effects. */
-const MOST_EFFECTS = 300;
+const MOST_EFFECTS = 100;
 /** What is under way then has a minute; a broker and devices that stand need far less. */
 const SETTLE_MS = 30_000;
 
@@ -42,6 +45,8 @@ class Killing {
     const { rounds, progress } = this.circumstances;
     const creator = new Creator(rig.broker);
     await creator.furnish();
+    const alarmer = new Alarmer(rig.broker);
+    await alarmer.furnish();
     rig.openIssuers();
     for (let n = 1; n <= rounds; n++) {
       const fromMs = performance.now();
@@ -50,7 +55,11 @@ class Killing {
       if (victim === 'device') kills.push((await this.aimAtDevice(killed))());
       if (victim === 'broker' || n % 3 === 0) kills.push(this.killBroker(killed));
       let isOver = false;
-      const load = Promise.all([paceCommands(rig.issuers, COMMANDS_PER_S, () => isOver), creator.run(() => isOver)]);
+      const load = Promise.all([
+        paceCommands(rig.issuers, COMMANDS_PER_S, () => isOver),
+        alarmer.run(ALARMS_PER_S, () => isOver),
+        creator.run(() => isOver),
+      ]);
       await Promise.all(kills);
       await wait(AFTERMATH_MS);
       isOver = true;
@@ -64,6 +73,7 @@ class Killing {
       );
       insist([
         ...faultsOf(findings),
+        ...(await alarmer.faults(SETTLE_MS)),
         ...(missing.length > 0 ? [`${missing.length} entries lost: ${missing.slice(0, 5).join(', ')}`] : []),
       ]);
       sum.issued += commands.length;
@@ -71,6 +81,7 @@ class Killing {
       sum.executed += findings.executed;
       sum.entries = creator.accepted.size;
     }
+    await alarmer.close();
     const killed = [
       ...(sum.brokers > 0 ? [`the broker ${sum.brokers} times`] : []),
       ...(sum.devices > 0 ? [`a device ${sum.devices} times, ${sum.switched} of them between effect and answer`] : []),
@@ -79,7 +90,7 @@ class Killing {
       readyMs.length > 0
         ? `; ready in ${seconds(median(readyMs))} (median), ${seconds(Math.max(...readyMs))} (longest)`
         : '';
-    return `killed ${killed.join(' and ')}: ${sum.issued} commands issued, ${sum.accepted} accepted, ${sum.executed} executed; ${sum.entries} entries accepted; 0 lost, 0 executed twice${ready}`;
+    return `killed ${killed.join(' and ')}: ${sum.issued} commands issued, ${sum.accepted} accepted, ${sum.executed} executed; ${alarmer.answered} alarm reports and ${sum.entries} entries accepted; 0 lost, 0 executed twice${ready}`;
   }
 
   private async killBroker(killed: string[]): Promise<void> {

@@ -34,7 +34,7 @@ export const NARROW: Shape = { ...WIDE, devices: 1, pointsPerApplication: 10, is
 const TICK_MS = 1;
 /** A device starts within a second or two, and the broker may be starting too. */
 const ATTACH_LIMIT_MS = 30_000;
-const DEATH_LIMIT_MS = 30_000;
+const DEATH_LIMIT_MS = 120_000;
 
 /** Issues at the pace until `isOver`; what finds no free point is not made up for. Returns how many were issued. */
 export async function paceCommands(
