@@ -9,13 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { US_PER_TICK } from './figures.js';
+import { cpuUsOf } from './figures.js';
 
 const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
-/** Of /proc/PID/stat, counted from behind the name. */
-const UTIME_FIELD = 11;
-const STIME_FIELD = 12;
-
 /** Where a broker is. */
 export interface Site {
   readonly http: number;
@@ -59,9 +55,7 @@ export class DaemonUnderTest {
 
   /** User and system time since its start, microseconds. */
   get cpuUs(): number {
-    // The second field, the program's name, may contain blanks: count from the bracket that ends it.
-    const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
-    return (Number(fields[UTIME_FIELD]) + Number(fields[STIME_FIELD])) * US_PER_TICK;
+    return cpuUsOf(this.child.pid ?? 0);
   }
 
   get rssMib(): number {

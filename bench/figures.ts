@@ -33,7 +33,17 @@ export function machine(): string {
 }
 
 /** User and system time of a process and of the machine: USER_HZ is 100 on every Linux that Node runs on. */
-export const US_PER_TICK = 10_000;
+const US_PER_TICK = 10_000;
+/** Of /proc/PID/stat, counted from behind the name. */
+const UTIME_FIELD = 11;
+const STIME_FIELD = 12;
+
+/** User and system time of a process since its start, microseconds. */
+export function cpuUsOf(pid: number): number {
+  // The second field, the program's name, may contain blanks: count from the bracket that ends it.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[UTIME_FIELD]) + Number(fields[STIME_FIELD])) * US_PER_TICK;
+}
 
 /** What all processes have used of the machine since it started, and what its host has withheld; microseconds. */
 export function machineCpu(): { readonly busyUs: number; readonly stolenUs: number } {

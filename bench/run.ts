@@ -1,10 +1,12 @@
 /**
- * `npm run bench -- [fanout | latency] [--quick]`: each prints its table; without a name all are run. What was measured in full
+ * `npm run bench -- [fanout | latency | commands | crash-peers] [--quick]`: each prints its table; without a name all are run. What was measured in full
  * takes its section's place in RESULTS.md, under the machine and the command that made it.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { commands, FULL as COMMANDS_FULL, QUICK as COMMANDS_QUICK } from './commands.js';
+import { crashPeers, FULL as CRASH_PEERS_FULL, QUICK as CRASH_PEERS_QUICK } from './crash-peers.js';
 import { fanout, FULL as FANOUT_FULL, QUICK as FANOUT_QUICK } from './fanout.js';
 import { machine } from './figures.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
@@ -13,6 +15,8 @@ const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
 const BENCHES = {
   fanout: { run: fanout, full: FANOUT_FULL, quick: FANOUT_QUICK },
   latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
+  commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
+  'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },
 } as const;
 type Name = keyof typeof BENCHES;
 const isName = (name: string): name is Name => Object.hasOwn(BENCHES, name);

@@ -20,6 +20,7 @@ import { acceptAlarm } from './actors/alarm-requests.js';
 import { AlarmRules } from './actors/alarm-rules.js';
 import { Alarms } from './actors/alarms.js';
 import { Canary } from './actors/canary.js';
+import { Archives } from './actors/archives.js';
 import { Commands } from './actors/commands.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
@@ -37,6 +38,7 @@ import { openMetrics, type Metrics } from './metrics.js';
 import type { Network } from './network.js';
 import type { Random } from './random.js';
 import { sampleEncoder } from './protocols/sample-encoder.js';
+import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
 import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
@@ -48,6 +50,7 @@ import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
 import type { Port } from './routing/delivery.js';
 import { isRefusal, type Refusal } from './errors.js';
+import type { HistoryPlace } from './store/history-log.js';
 import type { Store } from './store/store.js';
 
 /** Seconds; from the paper's protection class up to what only a lost clock explains. */
@@ -59,6 +62,8 @@ export interface Surroundings {
   readonly network: Network;
   readonly log: Log;
   readonly store: Store;
+  /** Where containers keep their history on disk; undefined: nowhere. */
+  readonly history?: HistoryPlace;
 }
 
 /** A listener, made when the site it serves stands. */
@@ -76,6 +81,7 @@ export class Broker implements Site {
   private readonly ownAlarms: OwnAlarms;
   private readonly rules: AlarmRules;
   readonly sources: Sources;
+  readonly archives: Archives;
   private readonly population: Population<ResourceMessage>;
   private readonly dispatcher: Dispatcher;
   private readonly supervisor: Supervisor;
@@ -138,8 +144,9 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       lanes: this.sessions,
       onOver: (state, seconds) => observeCommand({ state }, seconds),
-      onExecutedLate: ({ application, command }) => this.ownAlarms.executedLate(application, command.commandId),
     });
+    this.commands.onExecutedLate = ({ application, command }) =>
+      this.ownAlarms.executedLate(application, command.commandId);
     const kind = resourceKind({
       ...shared,
       resources: this.resources,
@@ -147,6 +154,12 @@ export class Broker implements Site {
       measuredTimeOf,
       command: this.commands.accept,
       alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
+    });
+    this.archives = new Archives({
+      ...shared,
+      encoder: sampleEncoder,
+      place: surroundings.history,
+      readMeasurement: measurementReader(),
     });
     this.population = new Population({ name: 'resources', kind: () => kind, clock, random, log });
     this.sources = new Sources({
@@ -165,10 +178,12 @@ export class Broker implements Site {
         if (node.type === 'container') {
           this.alarms.places.adopt(node);
           this.rules.apply(node);
+          return this.archives.attach(node);
         }
         return undefined;
       },
       updated: (node) => {
+        if (node.type === 'container') this.archives.retain(node);
         if (node.type === 'application') this.sources.reattach(node);
         if (node.type === 'container') this.rules.apply(node);
       },
@@ -187,7 +202,10 @@ export class Broker implements Site {
           this.rules.drop(node);
           this.alarms.places.leave(node);
         }
-        if (node.type === 'contentInstances') this.subscriptions.closeRoute(node, ending);
+        if (node.type === 'contentInstances') {
+          this.subscriptions.closeRoute(node, ending);
+          this.archives.detach(node);
+        }
         this.population.end(node.reference);
       },
     });
@@ -224,7 +242,9 @@ export class Broker implements Site {
     if (isRefusal(rows)) return rows;
     // Alarms before the tree: a container's rules go on from where their alarms stand.
     this.alarms.restore(rows.alarm);
+    await this.archives.log?.open();
     this.resources.restore(rows.resource, rows.instance);
+    this.archives.log?.settle();
     const unfit = openOwnApplication(this.resources);
     if (unfit) return unfit;
     await new Promise<unknown>((kept) => this.resources.kept.commit(kept));
@@ -243,6 +263,7 @@ export class Broker implements Site {
     this.rules.dispose();
     this.ownAlarms.stop();
     await this.supervisor.stop();
+    await this.archives.log?.close();
     await this.surroundings.store.close();
   }
 

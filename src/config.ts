@@ -39,6 +39,7 @@ const seconds = (limit: number, fallback: number, purpose: string): Key<number> 
 
 const LARGEST_PORT = 65_535;
 const HOUR_S = 3600;
+const LONGEST_HISTORY_S = 10 * 365 * 24 * HOUR_S;
 const MIB = 1024 * 1024;
 /** An id is one segment of a path. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -72,6 +73,12 @@ const KEYS = {
     [],
     'PMU stream to attach; may be repeated',
     'a list of c37118+tcp://host:port?idcode=60 or c37118+udp://host:port?idcode=60',
+  ),
+  pmuHistoryS: key(
+    z.int().min(0).max(LONGEST_HISTORY_S),
+    0,
+    'seconds of history that every attached PMU has on disk; 0: its last 10 s in memory',
+    `whole seconds from 0 to ${LONGEST_HISTORY_S}`,
   ),
   congestion: oneOf(
     ['standard', 'provisioned'],

@@ -10,6 +10,7 @@ import { systemNetwork, type Address } from './network.js';
 import { systemRandom } from './random.js';
 import { lockFolder } from './store/folder-lock.js';
 import { JournalStore } from './store/journal-store.js';
+import { openLevel } from './store/level.js';
 
 /** Restarting has not helped: the service manager's turn [sysexits: EX_SOFTWARE]. */
 const EXIT_BROKEN = 70;
@@ -39,8 +40,10 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
   const machine = { clock: systemClock, random: systemRandom, network: systemNetwork, disk: systemDisk, log };
   const store = new JournalStore({ ...machine, folder: config.data, lock: lockFolder });
-  const surroundings = { ...machine, store };
+  const history = { disk: systemDisk, folder: `${config.data}/history`, openIndex: openLevel };
+  const surroundings = { ...machine, store, history };
   const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
+  broker.metrics.exposeProcess();
 
   let close: (exitCode: number) => void = () => {};
   const closed = new Promise<number>((resolve) => (close = resolve));

@@ -20,13 +20,17 @@ export interface Metrics {
     labelNames: readonly string[],
     buckets: readonly number[],
   ): (labels: LabelValues, value: number) => void;
+  /**
+   * Adds what Node tells of its process: memory, CPU, the event loop. Once per process, for the daemon: it starts timers of
+   * the system's own.
+   */
+  exposeProcess(): void;
   /** The exposition text and its media type. */
   readonly expose: () => Promise<{ readonly mediaType: string; readonly text: string }>;
 }
 
 export function openMetrics(): Metrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: 'gridcast_' });
   return {
     counter(name, help, labelNames, read) {
       new Counter({
@@ -62,6 +66,7 @@ export function openMetrics(): Metrics {
       });
       return (labels, value) => histogram.observe(labels, value);
     },
+    exposeProcess: () => collectDefaultMetrics({ register: registry, prefix: 'gridcast_' }),
     expose: async () => ({ mediaType: registry.contentType, text: await registry.metrics() }),
   };
 }

@@ -66,7 +66,10 @@ export class Sources {
     if (typeof contact !== 'string' || !contact.startsWith('c37118+')) return undefined;
     const address = parseStreamAddress(contact);
     if (isRefusal(address)) return address;
-    const pmus = new StreamPmus(application, address.name, this.options);
+    const pmus = new StreamPmus(application, address.name, {
+      ...this.options,
+      historyS: this.options.config.pmuHistoryS,
+    });
     const key = application.reference;
     this.attached.set(key, { application, contact, address, pmus, client: undefined, state: 'idle' });
     this.population.activate(key);

@@ -32,6 +32,8 @@ export interface PmusOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly encoder: SampleEncoder;
+  /** Seconds that measurements are kept on disk; 0 for none. */
+  readonly historyS: number;
 }
 
 /** One PMU's rooms in the tree, found once per configuration: the cached route of its samples. */
@@ -190,17 +192,26 @@ export class StreamPmus {
   private container(application: Node, id: string, maxNrOfInstances: number, reportingRate?: number): Node | undefined {
     const containers = application.child('containers');
     if (!containers) return undefined;
+    const isMeasurements = id === 'measurements';
+    const { historyS, resources } = this.options;
+    const isOnDisk = isMeasurements && historyS > 0;
     const standing = containers.child(id);
-    if (standing) {
-      this.redeclare(standing, reportingRate);
+    if (standing && isOnDisk && standing.attributes.get('storage') !== 'disk') resources.remove(standing);
+    else if (standing) {
+      this.redeclare(
+        standing,
+        'reportingRate',
+        reportingRate !== undefined && reportingRate >= 1 ? reportingRate : undefined,
+      );
+      // A history on disk outlives the setting: it is not deleted because somebody left out a word.
+      this.redeclare(standing, 'maxInstanceAge', isOnDisk ? historyS : undefined);
       return standing;
     }
-    const durability = id === 'measurements' ? 'latest' : 'synced';
     const document = {
       container: {
         id,
-        maxNrOfInstances,
-        durability,
+        ...(isOnDisk ? { storage: 'disk', maxInstanceAge: historyS } : { maxNrOfInstances }),
+        durability: isMeasurements ? 'latest' : 'synced',
         ...(reportingRate !== undefined && reportingRate >= 1 && { reportingRate }),
       },
     };
@@ -208,12 +219,11 @@ export class StreamPmus {
     return isRefusal(written) ? undefined : written.node;
   }
 
-  /** A container shows the rate that its frames come at now. */
-  private redeclare(container: Node, reportingRate: number | undefined): void {
-    if (reportingRate === undefined || reportingRate < 1) return;
-    if (numberOf(container, 'reportingRate') === reportingRate) return;
-    const target = { kind: 'attribute', node: container, name: 'reportingRate', rest: [] } as const;
-    this.options.resources.update(target, { reportingRate }, INTERNAL);
+  /** A container shows what holds now: the rate that its frames come at, how long they are kept. */
+  private redeclare(container: Node, name: 'reportingRate' | 'maxInstanceAge', value: number | undefined): void {
+    if (value === undefined || numberOf(container, name) === value) return;
+    const target = { kind: 'attribute', node: container, name, rest: [] } as const;
+    this.options.resources.update(target, { [name]: value }, INTERNAL);
   }
 
   private write(application: Node, container: string, document: JsonObject): void {

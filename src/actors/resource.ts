@@ -6,6 +6,8 @@ import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, CellKind, Fault } from '../kernel/cell.js';
 import { randomId, type Random } from '../random.js';
+import type { Archive } from '../resources/archive.js';
+import type { InstanceRecord } from '../resources/history.js';
 import type { Creator } from '../resources/node.js';
 import { represent, resourceDocument } from '../resources/representation.js';
 import { etagOf } from '../resources/revision.js';
@@ -28,6 +30,7 @@ import {
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
 import { isAlarmsContainer } from './alarm-places.js';
+import { readPage } from './instance-pages.js';
 import type { Node, Resources } from './resources.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
@@ -72,6 +75,11 @@ export const FAULTS: Readonly<Record<Fault, Refusal>> = {
 
 /** For the store to be well again: it is tried several times a second. */
 const RETRY_AFTER_S = 1;
+
+const KEPT_ON_DISK = refuse(
+  'STATUS_FORBIDDEN',
+  'What a container keeps on disk goes by its limits or with the container, not one by one.',
+);
 
 /** Bytes a frame's record is counted with: its form as SenML is not made before somebody reads it. */
 const MEASUREMENT_BYTES = 128;
@@ -118,7 +126,13 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.channel(target.node).ask(request.signal, ask.reply);
       return undefined;
     }
-    if (request.op === 'retrieve') return this.retrieve(request, target);
+    if (request.op === 'retrieve') {
+      const response = this.retrieve(request, target);
+      if (!(response instanceof Promise)) return response;
+      // From the disk: neither state nor order of this actor is touched by it.
+      void response.catch(() => refused(FAULTS.crashed)).then(ask.reply);
+      return undefined;
+    }
     const refusal = isDurable(request, target.node) ? this.options.resources.kept.refusal : undefined;
     if (refusal) return notNow(refusal);
     switch (request.op) {
@@ -132,13 +146,37 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     }
   }
 
-  private retrieve(request: Request, target: Exclude<FoundTarget, { readonly kind: 'virtual' }>): Response {
+  private retrieve(
+    request: Request,
+    target: Exclude<FoundTarget, { readonly kind: 'virtual' }>,
+  ): Response | Promise<Response> {
+    if (target.kind === 'instance' && !target.record && target.node.history?.archive)
+      return this.retrieveArchived(request, target, target.node.history.archive);
     if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record)
       return this.readContent(request, target);
-    const shown = represent(target, { content: ({ value }) => shownContent(value) });
+    const content = ({ value }: InstanceRecord<Sample>) => shownContent(value);
+    const page = target.kind === 'resource' ? readPage(request, target.node, content) : undefined;
+    if (page) return page;
+    const shown = represent(target, { content });
     if (isRefusal(shown)) return refused(shown);
     const etag = etagOfTarget(target);
     return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
+  }
+
+  private async retrieveArchived(
+    request: Request,
+    target: InstanceTarget<Sample>,
+    archive: Archive<Sample>,
+  ): Promise<Response> {
+    const record = await archive.find(target.by === 'id' ? { id: target.id } : target.by);
+    if (isRefusal(record)) return refused(record);
+    const found = { ...target, record };
+    if (record && target.rest.join('/') === 'content') {
+      const content = contentFor(record.value, request.accept, request.defaultFormat);
+      return isRefusal(content) ? refused(content) : answer('STATUS_OK', { content: { kind: 'bytes', ...content } });
+    }
+    const shown = represent(found, { content: ({ value }) => shownContent(value) });
+    return isRefusal(shown) ? refused(shown) : answer('STATUS_OK', { content: shown });
   }
 
   private readContent(request: Request, target: InstanceTarget<Sample>): Response {
@@ -192,7 +230,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const { id, mediaType, bytes, attributes } = draft;
     const measuredUs = measuredTimeOf(mediaType, bytes) ?? clock.wallUs();
     const sample = new Sample({ kind: 'stored', mediaType, bytes }, measuredUs, clock.monotonicUs(), 0, encoder, id);
-    const refusal = resources.append(contentInstances, sample, bytes.length, attributes);
+    const refusal = resources.append(contentInstances, sample, bytes.length, attributes, ask.request.originator);
     if (refusal) return refused(refusal);
     const route = resources.routeOf(contentInstances);
     if (route) router.publish(route, sample);
@@ -229,6 +267,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
 
   private remove(target: FoundTarget): Response {
     const { resources, clock } = this.options;
+    if (target.kind === 'instance' && target.node.history?.archive) return refused(KEPT_ON_DISK);
     if (target.kind !== 'instance') resources.remove(target.node);
     else if (!target.record || !target.node.history?.delete(target.record, clock.wallUs())) {
       return refused(refuse('STATUS_NOT_FOUND', 'There is no such contentInstance any more.'));

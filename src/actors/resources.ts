@@ -173,9 +173,11 @@ export class Resources {
     sample: Sample,
     sizeBytes: number,
     attributes?: ReadonlyMap<string, string>,
+    creator?: string,
   ): Refusal | undefined {
     const createdUs = this.options.clock.wallUs();
-    const record = new InstanceRecord(sample, sample.measuredUs, createdUs, sizeBytes, sample.id, attributes);
+    const { measuredUs, id } = sample;
+    const record = new InstanceRecord(sample, measuredUs, createdUs, sizeBytes, id, attributes, creator);
     const refusal = contentInstances.history?.append(record);
     if (!refusal) this.kept.append(contentInstances, record);
     return refusal;

@@ -156,7 +156,8 @@ export class Sessions implements Lanes {
     commands.tellIssuer(peer.originator);
   }
 
-  private setDetached({ id, peer, commands }: Connected, isDetached: boolean): void {
+  private setDetached(connected: Connected, isDetached: boolean): void {
+    const { id, peer, commands } = connected;
     const { address, binding, originator } = peer;
     this.options.log.info({ session: id, address, binding, originator }, isDetached ? 'endpoint detached' : 'resumed');
     if (isDetached) {
@@ -169,8 +170,9 @@ export class Sessions implements Lanes {
     this.detached.delete(id);
     this.resumed++;
     // What was accepted while it was away; what had gone out before has been replayed.
-    for (const application of peer.attach.map(pathText))
-      this.options.schedule(0, () => commands.deviceAttached(application, 'resumed'));
+    connected.cancelStart = this.options.schedule(0, () => {
+      for (const application of peer.attach.map(pathText)) commands.deviceAttached(application, 'resumed');
+    });
   }
 
   private send(id: string, message: LaneMessage): boolean {
@@ -201,11 +203,12 @@ export class Sessions implements Lanes {
     cancelStart();
     this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
-      const left = (this.devices.get(application) ?? []).filter((other) => other !== id);
+      const devices = this.devices.get(application) ?? [];
+      const left = devices.filter((other) => other !== id);
       if (left.length > 0) this.devices.set(application, left);
       else this.devices.delete(application);
-      // What it had and did not acknowledge goes to the one before it.
-      commands.deviceAttached(application);
+      // What it had and did not acknowledge goes to the one before it; a newer one has been sent it already.
+      if (devices.at(-1) === id) commands.deviceAttached(application);
     }
     commands.tellIssuer(peer.originator);
     const { address, binding, originator } = peer;

@@ -49,7 +49,7 @@ export const keyOfInstance = (container: Node, { id }: InstanceRecord<Sample>): 
 
 /** Undefined where the content is no bytes that somebody stored. */
 export function rowOfInstance(record: InstanceRecord<Sample>): Row | undefined {
-  const { value, measuredUs, createdUs, sequence, name, attributes } = record;
+  const { value, measuredUs, createdUs, sequence, name, attributes, creator } = record;
   const { content, quality } = value;
   if (content.kind !== 'stored') return undefined;
   return {
@@ -59,6 +59,7 @@ export function rowOfInstance(record: InstanceRecord<Sample>): Row | undefined {
       createdUs,
       ...(quality !== 0 && { quality }),
       ...(name !== undefined && { name }),
+      ...(creator !== undefined && { creator }),
       ...(attributes && { attributes: Object.fromEntries(attributes) }),
       mediaType: content.mediaType,
     },
@@ -72,12 +73,13 @@ interface KeptInstance {
   readonly createdUs: number;
   readonly quality: number;
   readonly name: string | undefined;
+  readonly creator: string | undefined;
   readonly attributes: ReadonlyMap<string, Json> | undefined;
   readonly content: SampleContent & { readonly kind: 'stored' };
 }
 
 function instanceOfRow({ document, bytes }: Row): KeptInstance | undefined {
-  const { sequence, measuredUs, createdUs, quality = 0, name, attributes, mediaType } = document;
+  const { sequence, measuredUs, createdUs, quality = 0, name, creator, attributes, mediaType } = document;
   if (typeof sequence !== 'number' || typeof measuredUs !== 'number' || typeof createdUs !== 'number') return undefined;
   if (typeof quality !== 'number' || typeof mediaType !== 'string') return undefined;
   return {
@@ -86,6 +88,7 @@ function instanceOfRow({ document, bytes }: Row): KeptInstance | undefined {
     createdUs,
     quality,
     name: typeof name === 'string' ? name : undefined,
+    creator: typeof creator === 'string' ? creator : undefined,
     attributes: isObject(attributes) ? mapOf(attributes) : undefined,
     content: { kind: 'stored', mediaType, bytes: bytes ?? new Uint8Array() },
   };
@@ -131,9 +134,9 @@ export function restoreTree(
       log.error({ instance: key }, 'a row of the store has no place in the tree');
       continue;
     }
-    const { content, measuredUs, createdUs, quality, name, attributes, sequence } = kept;
+    const { content, measuredUs, createdUs, quality, name, creator, attributes, sequence } = kept;
     const sample = new Sample(content, measuredUs, clock.monotonicUs(), quality, encoder, name);
-    const record = new InstanceRecord(sample, measuredUs, createdUs, content.bytes.length, name, attributes);
+    const record = new InstanceRecord(sample, measuredUs, createdUs, content.bytes.length, name, attributes, creator);
     records.push([node, record, sequence]);
   }
   records.sort(([, , a], [, , b]) => a - b);

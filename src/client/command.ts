@@ -170,6 +170,8 @@ async function poll(
       if (news) inbox.push(news);
     }
   } catch (error) {
+    // Evicted from its container: over WebSocket the issuer is still told, in whichever session.
+    if (client instanceof WsClient && error instanceof GridcastError && error.code === 404) return;
     inbox.fail(error);
   }
 }

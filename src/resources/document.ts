@@ -70,7 +70,9 @@ export function readBody<T>(
   }
   const attributes = new Map<string, Json>();
   let isAltered = false;
-  for (const attribute of row.attributes.values()) {
+  const isOnDisk = (writing.current?.get('storage') ?? body.storage) === 'disk';
+  for (const standard of row.attributes.values()) {
+    const attribute = isOnDisk && standard.onDisk ? withLimits(standard, standard.onDisk) : standard;
     const { name } = attribute;
     if (name === row.idAttribute) continue;
     const kept = writing.current?.get(name);
@@ -94,6 +96,13 @@ export function readBody<T>(
   }
   const id = body[row.idAttribute];
   return { id: typeof id === 'string' ? id : undefined, attributes, isAltered };
+}
+
+function withLimits(
+  { default: _, ...attribute }: AttributeRow,
+  { default: value, clamp }: NonNullable<AttributeRow['onDisk']>,
+): AttributeRow {
+  return { ...attribute, ...(value !== undefined && { default: value }), clamp };
 }
 
 export const isWritable = (attribute: AttributeRow, op: 'create' | 'update'): boolean =>

@@ -9,6 +9,7 @@
  */
 import { formatTime, parseTime } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
+import type { Archive } from './archive.js';
 import type { Revisions } from './revision.js';
 import type { Json } from './values.js';
 
@@ -32,6 +33,7 @@ export class InstanceRecord<T> {
    * @param sizeBytes contentSize: bytes of the decoded content
    * @param name id that was given or generated; absent: the time tag is the id
    * @param attributes what else the creator said: delayTolerance, contentTypes, searchStrings
+   * @param creator the originator; absent: the broker itself
    */
   constructor(
     readonly value: T,
@@ -40,6 +42,7 @@ export class InstanceRecord<T> {
     readonly sizeBytes: number,
     readonly name?: string,
     readonly attributes?: ReadonlyMap<string, Json>,
+    readonly creator?: string,
   ) {}
 
   get id(): string {
@@ -55,6 +58,8 @@ export interface Retention {
   readonly bytes: number;
   /** maxInstanceAge. */
   readonly ageS: number;
+  /** Most bytes of one content; default `bytes`. */
+  readonly contentBytes?: number;
 }
 
 export class History<T> {
@@ -69,6 +74,10 @@ export class History<T> {
   private highestTagUs = -Infinity;
   private lastRevision = 0;
   private lastChangeUs = 0;
+  /** This history's own number: its cursors hold for no other. */
+  readonly epoch: number;
+  /** Where the container keeps its instances on disk. */
+  archive: Archive<T> | undefined;
   /** Told of each record that leaves, whatever made it go. */
   onForget?(record: InstanceRecord<T>): void;
 
@@ -77,16 +86,17 @@ export class History<T> {
     private limits: Retention,
   ) {
     this.ageUs = limits.ageS * US_PER_SECOND;
+    this.epoch = revisions.latest;
   }
 
   /** currentNrOfInstances. This and all other readings are as of the last `append` or `prune`. */
   get count(): number {
-    return this.held;
+    return this.archive?.count ?? this.held;
   }
 
   /** currentByteSize. */
   get byteSize(): number {
-    return this.heldBytes;
+    return this.archive?.byteSize ?? this.heldBytes;
   }
 
   get oldest(): InstanceRecord<T> | undefined {
@@ -114,10 +124,11 @@ export class History<T> {
    */
   append(record: InstanceRecord<T>): Refusal | undefined {
     const { sizeBytes, createdUs, name } = record;
-    if (sizeBytes > this.limits.bytes) {
+    const { bytes, contentBytes = bytes } = this.limits;
+    if (sizeBytes > contentBytes) {
       return refuse(
         'STATUS_BAD_REQUEST',
-        `The content has ${sizeBytes} bytes; maxByteSize of the container is ${this.limits.bytes}.`,
+        `The content has ${sizeBytes} bytes; maxByteSize of the container is ${contentBytes}.`,
       );
     }
     this.prune(createdUs);
@@ -129,6 +140,7 @@ export class History<T> {
     this.push(record);
     this.changed(createdUs);
     record.sequence = this.lastRevision;
+    this.archive?.push(record);
     return undefined;
   }
 
@@ -189,6 +201,17 @@ export class History<T> {
   newest(limit = Infinity): readonly InstanceRecord<T>[] {
     const length = Math.min(limit, this.held);
     return Array.from({ length }, (_, index) => this.at(this.held - length + index));
+  }
+
+  /** What came after the record of this sequence, whether that is still here or not; oldest first. */
+  *after(sequence: number): Generator<InstanceRecord<T>> {
+    let [from, to] = [0, this.held];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.at(middle).sequence > sequence) to = middle;
+      else from = middle + 1;
+    }
+    for (; from < this.held; from++) yield this.at(from);
   }
 
   private at(position: number): InstanceRecord<T> {

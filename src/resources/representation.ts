@@ -57,10 +57,13 @@ const valueOf = <T>(node: ResourceNode<T>, row: AttributeRow, reading: Reading<T
   row.derived ? row.derived(node, reading) : (node.attributes.get(row.name) ?? row.unset);
 
 function representInstance<T>(
-  { node, by, record, rest }: InstanceTarget<T>,
+  { node, by, id, record, rest }: InstanceTarget<T>,
   reading: Reading<T>,
 ): Representation | Refusal {
-  if (!record) return refuse('STATUS_NOT_FOUND', `There is no ${by} in ${node.reference}: it is empty.`);
+  if (!record) {
+    const missing = by === 'id' ? JSON.stringify(id.slice(0, 100)) : `${by}: it is empty`;
+    return refuse('STATUS_NOT_FOUND', `${node.reference} has no ${missing}.`);
+  }
   const [part, inner] = rest;
   if (part === undefined) return { kind: 'document', document: instanceDocument(record, reading) };
   const at = `${node.reference}/${by === 'id' ? encodeURIComponent(record.id) : by}`;

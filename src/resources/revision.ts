@@ -22,6 +22,11 @@ export class Revisions {
     return ++this.last;
   }
 
+  /** The last that was given. */
+  get latest(): number {
+    return this.last;
+  }
+
   /** Counting goes on above all that an earlier run gave, of which `highest` is what is left. */
   resume(highest: number): void {
     this.last = Math.max(this.last, highest + FORGOTTEN_REVISIONS);

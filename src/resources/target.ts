@@ -30,7 +30,9 @@ export interface InstanceTarget<T> {
   /** The contentInstances. */
   readonly node: ResourceNode<T>;
   readonly by: 'latest' | 'oldest' | 'id';
-  /** `undefined` while there is no latest: it can be observed already, and reading it is a 404. */
+  /** The segment that names it. */
+  readonly id: string;
+  /** `undefined` while there is no latest: it can be observed already, and reading it is a 404. Or it is on disk, if anywhere. */
   readonly record: InstanceRecord<T> | undefined;
   /** What is addressed of the instance, `['content']` say; empty for all of it. */
   readonly rest: readonly string[];
@@ -90,9 +92,11 @@ function instanceAt<T>(
   if (!history) return undefined;
   history.prune(nowUs);
   const by = segment === 'latest' || segment === 'oldest' ? segment : 'id';
-  const record = by === 'id' ? history.find(segment) : history[by];
-  if (by === 'id' && !record) return undefined;
-  return { kind: 'instance', node, by, record, rest };
+  // Where there is more on disk, the ring's oldest is not the oldest, and what it has not may be there.
+  const record = by === 'id' ? history.find(segment) : by === 'oldest' && history.archive ? undefined : history[by];
+  const isElsewhere = history.archive && !node.row.attributes.has(segment) && !node.row.virtual.has(segment);
+  if (by === 'id' && !record && !isElsewhere) return undefined;
+  return { kind: 'instance', node, by, id: segment, record, rest };
 }
 
 const isPart = (name: string | undefined): boolean => name === undefined || TYPES.contentInstance.attributes.has(name);

@@ -10,9 +10,10 @@
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { randomId, type Random } from '../random.js';
 import { checkId, isWritable, readBody, readRoot, type Draft } from './document.js';
-import { History, type Retention } from './history.js';
+import { History } from './history.js';
 import type { InstanceContent } from './instance.js';
 import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
+import { ringOf } from './retention.js';
 import { Revisions } from './revision.js';
 import { resolve, type AttributeTarget, type Target } from './target.js';
 import { TYPES, type TypeName, type TypeRow } from './types.js';
@@ -207,7 +208,7 @@ export class ResourceTree<T> implements Births<T> {
     if (isRefusal(draft)) return draft;
     node.attributes = draft.attributes;
     node.touch(act.nowUs, this.revisions.next());
-    node.child('contentInstances')?.history?.retain(retentionOf(node), act.nowUs);
+    node.child('contentInstances')?.history?.retain(ringOf(node.attributes), act.nowUs);
     return { node, isAltered: draft.isAltered };
   }
 
@@ -232,7 +233,7 @@ export class ResourceTree<T> implements Births<T> {
     const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next(), this);
     node.attributes = attributes;
     if (parent && row.creates.includes('contentInstance'))
-      node.history = new History(this.revisions, retentionOf(parent));
+      node.history = new History(this.revisions, ringOf(parent.attributes));
     parent?.adopt(node);
     return node;
   }
@@ -241,15 +242,6 @@ export class ResourceTree<T> implements Births<T> {
 function* withDescendants<T>(node: ResourceNode<T>): Generator<ResourceNode<T>> {
   yield node;
   for (const child of node.known) yield* withDescendants(child);
-}
-
-/** An attribute that is not there does not limit. */
-function retentionOf<T>({ attributes }: ResourceNode<T>): Retention {
-  const limit = (name: string): number => {
-    const value = attributes.get(name);
-    return typeof value === 'number' ? value : Infinity;
-  };
-  return { count: limit('maxNrOfInstances'), bytes: limit('maxByteSize'), ageS: limit('maxInstanceAge') };
 }
 
 /** The bytes that a checked `content` attribute stands for. */

@@ -11,7 +11,7 @@ import { instanceFields, type InstanceContent } from './instance.js';
 import type { InstanceRecord } from './history.js';
 import type { ResourceNode } from './node.js';
 import * as v from './values.js';
-import type { Json, ValueType } from './values.js';
+import type { Json, JsonObject, ValueType } from './values.js';
 
 export type Verb = 'create' | 'retrieve' | 'update' | 'delete';
 export type Presence = 'M' | 'O' | 'NP' | 'NA' | 'M*' | '-';
@@ -20,6 +20,8 @@ export type Presence = 'M' | 'O' | 'NP' | 'NA' | 'M*' | '-';
 export interface Reading<T> {
   /** The content to show of an instance; a record without one is shown as metadata. */
   content(record: InstanceRecord<T>): InstanceContent | undefined;
+  /** Which instances a query is answered with, in place of the newest. */
+  readonly page?: { readonly instances: readonly JsonObject[]; readonly next: string | undefined };
 }
 
 interface AttributeOptions {
@@ -29,6 +31,8 @@ interface AttributeOptions {
   readonly unset?: Json;
   /** Smallest and largest value; what lies outside is moved to the limit, not refused. */
   readonly clamp?: readonly [number, number];
+  /** In their place for a container that keeps its instances on disk. */
+  readonly onDisk?: { readonly default: Json | undefined; readonly clamp: readonly [number, number] };
   /** The same for a dateTime, in seconds from now; the past is refused. */
   readonly lifetimeS?: readonly [number, number];
   /** Peers: when one of them is given, the default of the others is their largest value. */
@@ -85,6 +89,12 @@ const LIFETIME_S = [MINUTE_S, 30 * DAY_S] as const;
 const INSTANCES = { default: 20, clamp: [1, 200] } as const;
 const BYTES = { default: 20_480, clamp: [10, 1_024_000] } as const;
 const AGE_S = { clamp: [DAY_S, 365 * DAY_S] } as const;
+/** On disk: as much as a year of a fast PMU. What says nothing has a GiB, so that no disk is filled for lack of a word. */
+const ON_DISK = {
+  instances: { default: 10_000_000_000, clamp: [1, 10_000_000_000] },
+  bytes: { default: 2 ** 30, clamp: [10, 2 ** 40] },
+  ageS: { default: undefined, clamp: [MINUTE_S, 3_650 * DAY_S] },
+} as const;
 /** Instances shown in one contentInstanceCollection, the newest: as many as an originator's container can hold. */
 const SHOWN_INSTANCES = INSTANCES.clamp[1];
 
@@ -134,6 +144,7 @@ const instanceReference = (which: 'latest' | 'oldest'): AttributeRow =>
   });
 
 const RETENTION = ['maxNrOfInstances', 'maxByteSize', 'maxInstanceAge'];
+const STORAGES = ['memory', 'disk'];
 const DURABILITIES = ['latest', 'grouped', 'synced'];
 const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'];
 
@@ -202,9 +213,13 @@ export const TYPES = define({
       S(),
       ...T,
       N,
-      attribute('maxNrOfInstances', v.long, 'O/O/M*', { ...INSTANCES, together: RETENTION }),
-      attribute('maxByteSize', v.long, 'O/O/M*', { ...BYTES, together: RETENTION }),
-      attribute('maxInstanceAge', v.long, 'O/O/M*', AGE_S),
+      attribute('maxNrOfInstances', v.long, 'O/O/M*', {
+        ...INSTANCES,
+        onDisk: ON_DISK.instances,
+        together: RETENTION,
+      }),
+      attribute('maxByteSize', v.long, 'O/O/M*', { ...BYTES, onDisk: ON_DISK.bytes, together: RETENTION }),
+      attribute('maxInstanceAge', v.long, 'O/O/M*', { ...AGE_S, onDisk: ON_DISK.ageS }),
       // Samples per second: what a subscriber gets who asks for none, the most he may ask for, what the publisher declares.
       attribute('defaultRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
       attribute('highestRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
@@ -213,6 +228,12 @@ export const TYPES = define({
       attribute('durability', v.oneOf(...DURABILITIES), 'O/O/M*', { default: 'synced', origin: 'gridcast' }),
       // What of its samples is an alarm.
       attribute('alarmRules', alarmRules, 'O/O/O', { origin: 'gridcast' }),
+      // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
+      attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', {
+        default: 'memory',
+        unset: 'memory',
+        origin: 'gridcast',
+      }),
       ...references('contentInstances', 'subscriptions'),
     ],
   },
@@ -227,9 +248,13 @@ export const TYPES = define({
       attribute('contentInstanceCollection', v.record({}), 'NA/NA/M', {
         derived: ({ history }, reading) => ({
           contentInstance:
-            history?.newest(SHOWN_INSTANCES).map((record) => instanceFields(record, reading.content(record))) ?? [],
+            reading.page?.instances ??
+            history?.newest(SHOWN_INSTANCES).map((record) => instanceFields(record, reading.content(record))) ??
+            [],
         }),
       }),
+      // Path and query of the page that follows.
+      attribute('next', v.uri, 'NA/NA/O', { origin: 'gridcast', derived: (_, reading) => reading.page?.next }),
       instanceReference('latest'),
       instanceReference('oldest'),
       ...references('subscriptions'),

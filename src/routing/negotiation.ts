@@ -11,6 +11,7 @@ const MEASUREMENT_FORMATS: readonly ContentFormat[] = [
   FORMATS.protobuf,
   FORMATS.c37118,
 ];
+const MEASUREMENT_TYPES = MEASUREMENT_FORMATS.map(({ mediaType }) => mediaType);
 const INSTANCE_FORMATS: readonly ContentFormat[] = [FORMATS.json, FORMATS.cbor];
 
 const isAnything = (type: string): boolean => type === '*/*' || type === 'application/*';
@@ -48,6 +49,10 @@ function possibleFormats(projection: Projection, content: SampleContent | undefi
   const format = formatOfMediaType(content.mediaType);
   return format ? [format] : [];
 }
+
+/** The media types that a content is to be had as, without their parameters. */
+export const mediaTypesOf = (content: SampleContent): readonly string[] =>
+  content.kind === 'measurement' ? MEASUREMENT_TYPES : [bareMediaType(content.mediaType)];
 
 /** Whether stored content of any media type, known here or not, is what the asker accepts. */
 const acceptsStored = (mediaType: string, accept: readonly string[]): boolean =>

@@ -48,7 +48,8 @@ export const encodeEnd = (end: JsonObject): Buffer => Buffer.concat([Buffer.of(E
 
 /** An entry whose checksum held and that is none of these was written by a program that is newer, or broken: that throws. */
 export function decodeEntry(entry: Uint8Array): StoreEntry {
-  const bytes = Buffer.from(entry.buffer, entry.byteOffset, entry.length);
+  // Most are Buffers already; a second view on each of a million rows is felt.
+  const bytes = Buffer.isBuffer(entry) ? entry : Buffer.from(entry.buffer, entry.byteOffset, entry.length);
   const kind = bytes[0];
   if (kind === AUDIT) return { kind: 'audit', event: eventOf(bytes) };
   if (kind === END) return { kind: 'end', end: JSON.parse(bytes.toString('utf8', 1)) as JsonObject };
@@ -59,31 +60,42 @@ export function decodeEntry(entry: Uint8Array): StoreEntry {
     return { kind: 'delete', table, key: bytes.toString('utf8', DELETE_KEY_AT, DELETE_KEY_AT + keyBytes) };
   if (kind !== PUT && kind !== PUT_WITH_BYTES) throw new Error(`there is no entry of kind ${kind}`);
   const key = bytes.toString('utf8', PUT_KEY_AT, PUT_KEY_AT + keyBytes);
-  const row =
-    kind === PUT ? new StoredRow(bytes, PUT_KEY_AT + keyBytes) : new StoredContent(bytes, PUT_KEY_AT + keyBytes);
+  const documentAt = bytes.byteOffset + PUT_KEY_AT + keyBytes;
+  const bytesAt = documentAt + bytes.readUInt32LE(4);
+  const Stored = kind === PUT ? StoredRow : StoredContent;
+  const row = new Stored(fileOf(bytes), documentAt, bytesAt, bytes.byteOffset + bytes.length);
   return { kind: 'put', table, key, row };
 }
 
-/** A row as a view on what was read: its document is parsed when it is asked for, as most of a million never are at once. */
+/**
+ * A row as a view on what was read: its document is parsed when it is asked for, as most of a million never are at once. It
+ * holds places in the file rather than a Buffer of its own: a million of those cost a second of garbage collection.
+ */
 class StoredRow implements Row {
   private parsed: JsonObject | undefined;
 
   constructor(
-    protected readonly entry: Buffer,
-    protected readonly documentAt: number,
+    protected readonly file: Buffer,
+    private readonly documentAt: number,
+    protected readonly bytesAt: number,
+    protected readonly end: number,
   ) {}
 
   get document(): JsonObject {
-    return (this.parsed ??= JSON.parse(this.entry.toString('utf8', this.documentAt, this.bytesAt)) as JsonObject);
-  }
-
-  protected get bytesAt(): number {
-    return this.documentAt + this.entry.readUInt32LE(4);
+    return (this.parsed ??= JSON.parse(this.file.toString('utf8', this.documentAt, this.bytesAt)) as JsonObject);
   }
 }
 
 class StoredContent extends StoredRow {
   get bytes(): Uint8Array {
-    return this.entry.subarray(this.bytesAt);
+    return this.file.subarray(this.bytesAt, this.end);
   }
 }
+
+/** The whole of what an entry is a view on: made once for each file, and gone with it. */
+function fileOf({ buffer }: Uint8Array): Buffer {
+  let file = files.get(buffer);
+  if (!file) files.set(buffer, (file = Buffer.from(buffer)));
+  return file;
+}
+const files = new WeakMap<ArrayBufferLike, Buffer>();

@@ -123,10 +123,12 @@ export async function* walkJournal(
 }
 
 /** An entry of an older version keeps its sequence, whatever it has become. */
-const entriesIn = ({ entries, sequence }: Frame, version: number, formats: Formats): readonly Entry[] =>
-  entries.flatMap((entry, index) =>
+function entriesIn({ entries, sequence }: Frame, version: number, formats: Formats): readonly Entry[] {
+  if (version === FORMAT_VERSION) return entries.map((bytes, index) => ({ sequence: sequence + index, bytes }));
+  return entries.flatMap((entry, index) =>
     today(entry, version, formats).map((bytes) => ({ sequence: sequence + index, bytes })),
   );
+}
 
 function today(entry: Uint8Array, version: number, formats: Formats): readonly Uint8Array[] {
   const next = version === FORMAT_VERSION ? undefined : formats[version];

@@ -52,8 +52,11 @@ export interface Appending {
   readonly durability: 'grouped' | 'synced';
   /** Also taken while the disk is full, as long as the current segment has room. */
   readonly isVital?: boolean;
-  /** Called when its place in the log is certain; may then change the entries' bytes. Called again if that frame fails. */
-  readonly form?: () => void;
+  /**
+   * Called when its place in the log is certain, with the number of the segment and where in it the frame will stand; may then
+   * change the entries' bytes. Called again if that frame fails.
+   */
+  readonly form?: (place: { readonly segment: number; readonly frameAt: number }) => void;
 }
 
 interface Waiting extends Appending {
@@ -227,7 +230,7 @@ export class Journal {
       return { error };
     }
     try {
-      for (const { form } of batch) form?.();
+      for (const { form } of batch) form?.({ segment: current.number, frameAt: current.at });
       const { bytes, crc } = encodeFrame(entries, { ...current, sequence: sequence + 1, chain });
       await current.file.write(current.at, bytes);
       await current.file.sync();

@@ -34,7 +34,11 @@ export async function loadState(
   const rows: State['rows'] = { resource: new Map(), instance: new Map(), command: new Map(), alarm: new Map() };
   const put = (entry: RowEntry): void => {
     const table = rows[entry.table];
-    table.delete(entry.key); // the order is that of the last put
+    const { size } = table;
+    if (entry.kind === 'put') table.set(entry.key, entry.row);
+    if (entry.kind === 'put' && table.size > size) return;
+    // The order is that of the last put.
+    table.delete(entry.key);
     if (entry.kind === 'put') table.set(entry.key, entry.row);
   };
   const snapshot = (await listSnapshots(disk, folder)).at(-1);

@@ -228,7 +228,7 @@ test('a flood of 10,000 keeps the order of priority and of raising, and conserve
   expect(order.map(({ alarmId }) => alarmId)).toEqual(expected);
   const last = new Map(heard.map(({ alarmId, state }) => [alarmId, state]));
   expect([...last.values()].filter((state) => state === 'unacknowledgedCleared')).toHaveLength(1_000);
-});
+}, 60_000);
 
 test('in a flood an urgent alarm is taken in and told before all that wait, and no turn takes in more than its share', async () => {
   const { alarms, settle, listen, store } = await stand();

@@ -323,6 +323,23 @@ test('when its application is deleted an alarm clears, and waits in the brokerâ€
   expect((await act(running, { action: 'acknowledge' }, at)).json).toMatchObject({ state: 'normal' });
 });
 
+test('a command that is executed after its deadline is an alarm of its application', async () => {
+  const running = await feeder();
+  await http(running, 'POST', `${FEEDER}/containers`, { container: { id: 'commands' } });
+  const { port, session } = connect(running, [FEEDER]);
+  const issue = { commandId: 'open-1', point: 'breaker-1', value: 0, deadlineMs: 500 };
+  const { location } = await http(running, 'POST', `${FEEDER}/containers/commands/contentInstances`, issue);
+  await until('it has gone out', () => port.told.length === 1);
+  await until('nobody knows any more', async () => {
+    const { json } = await http(running, 'GET', `${location}/content`);
+    return json.state === 'unknown';
+  });
+  expect(await session.receive('outcome', { commandId: 'open-1', state: 'executed' })).toBeUndefined();
+  const id = 'feeder~command-late';
+  await until('it is an alarm', async () => (await read(running, id)).state === 'unacknowledgedActive');
+  expect(await read(running, id)).toMatchObject({ source: FEEDER, text: expect.stringContaining('open-1') });
+});
+
 test('rules on a container raise and clear its alarms, and go with the rules', async () => {
   const running = await feeder();
   const path = await container(running, {

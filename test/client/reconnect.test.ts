@@ -20,6 +20,8 @@ import {
   whenStageCloses,
   type RunningBroker,
 } from '../broker/stage.js';
+import { temporaryFolder } from '../support/folder.js';
+import { Program, stopPrograms } from '../support/program.js';
 import { RememberingStore } from '../support/remembering-store.js';
 
 afterEach(closeStage);
@@ -315,3 +317,38 @@ test('attempts follow each other at 50 ms, 100 ms, ... 5 s, each a fifth more or
   backOff.reset();
   expect(backOff.nextMs()).toBeLessThanOrEqual(60);
 });
+
+test('a device and an issuer outlive the broker’s death: kill -9, and the outcome of each command comes once', async () => {
+  const data = temporaryFolder();
+  whenStageCloses(stopPrograms);
+  // uWebSockets.js cannot take again, for a minute, a port that it was given by the system.
+  const serve = (port: number) =>
+    new Program('serve', '--http', String(port), '--coap', '0', '--data', data, '--transport', 'node');
+  let broker = serve(0);
+  const root = await broker.told(/(http:\/\/\S+)/);
+  const port = Number(new URL(root).port);
+  const call = async (path: string, body: JsonObject) =>
+    (await http({ http: `http://127.0.0.1:${port}` }, 'POST', path, body)).status;
+  expect(await call('/m2m/applications', { application: { appId: 'feeder' } })).toBe(201);
+  expect(await call(`${FEEDER}/containers`, { container: { id: 'commands' } })).toBe(201);
+  const executed: string[] = [];
+  const uri = `ws://127.0.0.1:${port}`;
+  const device = await attachDevice(`${uri}${FEEDER}`, ({ commandId }) => {
+    executed.push(commandId);
+    return { state: 'executed' };
+  });
+  whenStageCloses(() => device.close());
+  const issuer = await client(uri);
+  const ids = Array.from({ length: 30 }, (_, n) => `k-${n}`);
+  const outcomes = ids.map(async (commandId) => {
+    let last: CommandNews | undefined;
+    const request = { point: commandId, value: 0, commandId, deadlineMs: 30_000 };
+    for await (const each of command(issuer.client, FEEDER, request)) last = each;
+    return last?.state;
+  });
+  await until('some are done', () => executed.length >= 5);
+  await broker.stop('SIGKILL');
+  broker = serve(port);
+  expect(await Promise.all(outcomes)).toEqual(ids.map(() => 'executed'));
+  expect([...executed].sort()).toEqual([...ids].sort());
+}, 60_000);

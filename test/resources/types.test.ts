@@ -188,7 +188,9 @@ describe('the type table', () => {
   test('marks what is not in the standard', () => {
     const ours = cases(({ origin }) => origin === 'gridcast').map(([type, name]) => `${type}.${name}`);
     expect(ours).toEqual([
-      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules'].map((name) => `container.${name}`),
+      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules', 'storage'].map(
+        (name) => `container.${name}`,
+      ),
       ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });

@@ -11,7 +11,7 @@ import { checkStore } from '../../src/store/check.js';
 import { lockFolder } from '../../src/store/folder-lock.js';
 import { JournalStore } from '../../src/store/journal-store.js';
 import { TABLES, type Row, type Table, type Writing } from '../../src/store/store.js';
-import { encodeSegmentHeader } from '../../src/store/segment.js';
+import { encodeSegmentHeader, FORMAT_VERSION } from '../../src/store/segment.js';
 import { readTrail, verifyTrail } from '../../src/store/trail.js';
 import { MemoryDisk } from '../support/memory-disk.js';
 import { during, openStore, plain, settle, type OpenStore } from '../support/store.js';
@@ -30,10 +30,15 @@ class Owners {
     }
   }
 
-  put(table: Table, key: string, value: Row | undefined, writing: Partial<Writing> = {}): Promise<boolean> {
-    const { store, clock } = this.open;
-    const put = new Promise<boolean>((resolve) =>
-      store.write({ changes: [{ table, key, row: value }], durability: 'synced', ...writing }, (refusal) => {
+  /** Settles meanwhile. */
+  put(...row: Parameters<Owners['begin']>): Promise<boolean> {
+    return during(this.open.clock, this.begin(...row));
+  }
+
+  /** Whether it is durable; never known after a crash. */
+  begin(table: Table, key: string, value: Row | undefined, writing: Partial<Writing> = {}): Promise<boolean> {
+    return new Promise((resolve) =>
+      this.open.store.write({ changes: [{ table, key, row: value }], durability: 'synced', ...writing }, (refusal) => {
         if (!refusal) {
           this.rows.get(table)?.delete(key);
           if (value) this.rows.get(table)?.set(key, value);
@@ -41,7 +46,6 @@ class Owners {
         resolve(!refusal);
       }),
     );
-    return during(clock, put);
   }
 
   plain() {
@@ -181,6 +185,7 @@ describe('a store on a journal', () => {
   });
 
   test('has all it acknowledged after crashes at any moment of a snapshot', async () => {
+    let [crashes, snapshots] = [0, 0];
     for (let crashAt = 0; crashAt < 150; crashAt++) {
       const disk = new MemoryDisk();
       const open = await openStore(disk, { snapshotBytes: 3000 });
@@ -192,20 +197,23 @@ describe('a store on a journal', () => {
         return undefined;
       };
       const acknowledged: number[] = [];
-      const working = (async () => {
+      let isOver = false;
+      void (async () => {
         for (let n = 0; n < 60; n++)
-          if (await owners.put('resource', `r-${n}`, row(n), { audit: [event(n)] })) acknowledged.push(n);
+          if (await owners.begin('resource', `r-${n}`, row(n), { audit: [event(n)] })) acknowledged.push(n);
+        isOver = true;
       })();
-      await Promise.race([working, crashed()]);
-      async function crashed(): Promise<void> {
-        while (!next) await settle(open.clock, 1);
-      }
+      while (!isOver && !next) await settle(open.clock, 1);
       const after = next ?? disk.crash();
+      if (next) crashes++;
+      if ([...after.contents().keys()].some((path) => path.includes('snapshot-'))) snapshots++;
       const { rows } = await openStore(after);
       for (const n of acknowledged) expect(rows.resource.get(`r-${n}`)?.document).toEqual({ n });
       expect(rows.resource.size - acknowledged.length).toBeLessThanOrEqual(1);
       expect((await checkStore(after, 'data')).faults).toEqual([]);
     }
+    expect(crashes).toBeGreaterThan(140);
+    expect(snapshots).toBeGreaterThan(20); // under way or just made
   }, 60_000);
 
   test('finds an audit event that was changed, with all checksums made good', async () => {
@@ -241,8 +249,10 @@ describe('a store on a journal', () => {
     const owners = new Owners(open);
     await owners.put('resource', 'b', row(2));
     await settle(open.clock, 200);
-    // Without the formats: nothing old is left.
-    const { rows } = await openStore(disk.crash());
+    const after = disk.crash();
+    const state = [...after.contents()].filter(([path]) => path.includes('/state/'));
+    expect(state.map(([, bytes]) => Buffer.from(bytes).readUInt32LE(4))).toEqual(state.map(() => FORMAT_VERSION));
+    const { rows } = await openStore(after, { formats }); // the archive keeps what it has
     expect(plain(rows).resource).toEqual([
       ['a', { document: { newName: 1 } }],
       ['b', { document: { n: 2 } }],

@@ -1,4 +1,7 @@
-/** The built program as a process of its own: `dist/cli/gridcast.js`, as `npm test` has built it before. */
+/**
+ * Processes of their own and what they say: any command line, and the built program, `dist/cli/gridcast.js`, as `npm test` has
+ * built it before.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -7,14 +10,14 @@ import { temporaryFolder } from './folder.js';
 
 const SCRIPT = 'dist/cli/gridcast.js';
 
-const running = new Set<Program>();
+const running = new Set<Spawned>();
 
 /** Ends what a test that failed has left running. */
 export async function stopPrograms(): Promise<void> {
   await Promise.all([...running].map((program) => program.stop()));
 }
 
-export class Program {
+export class Spawned {
   readonly lines: string[] = [];
   complaint = '';
   readonly process: ChildProcess;
@@ -22,10 +25,11 @@ export class Program {
   private readonly waiting: (() => void)[] = [];
   private isOver = false;
 
-  constructor(...words: readonly string[]) {
-    if (!existsSync(SCRIPT)) throw new Error(`${SCRIPT} is not there: run "npm run build" first.`);
-    const env = { ...process.env, GRIDCAST_DATA: temporaryFolder() };
-    this.process = spawn(process.execPath, [SCRIPT, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(command: string, words: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(command, words, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     running.add(this);
     const { stdout, stderr } = this.process;
     if (!stdout || !stderr) throw new Error('a process without output');
@@ -70,6 +74,13 @@ export class Program {
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> {
     this.process.kill(signal);
     return this.ended();
+  }
+}
+
+export class Program extends Spawned {
+  constructor(...words: readonly string[]) {
+    if (!existsSync(SCRIPT)) throw new Error(`${SCRIPT} is not there: run "npm run build" first.`);
+    super(process.execPath, [SCRIPT, ...words], { GRIDCAST_DATA: temporaryFolder() });
   }
 }
 

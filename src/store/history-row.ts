@@ -1,0 +1,139 @@
+/**
+ * A row of the history's index: what one must know of a chunk to find it, or to pass it by. Fixed width, with a CRC; whatever is
+ * here can be made again from the log. Pure.
+ *
+ * Rows are in the order of creation, and times need not rise with it: clocks step and datagrams overtake each other. So a row
+ * also has, of everything up to its chunk, the highest time and the farthest that a later one fell back behind it. With both the
+ * first chunk of a span is found by halving, and it is known behind which chunk none of the span can come any more.
+ */
+import { crc32 } from 'node:zlib';
+import type { Stored } from './history-chunk.js';
+
+/** Where a chunk stands in the log. */
+export interface Place {
+  /** Of its entry in the journal. */
+  readonly sequence: number;
+  /** Number of the segment file. */
+  readonly segment: number;
+  /** Of its frame, and of its entry, in bytes from the start of the file. */
+  readonly frameAt: number;
+  readonly at: number;
+  readonly length: number;
+}
+
+/** One of the two times of a chunk's instances, microseconds since the epoch. */
+export interface Times {
+  readonly least: number;
+  readonly most: number;
+  /** Highest up to this chunk. */
+  readonly high: number;
+  /** Farthest that a chunk began behind the highest before it. */
+  readonly back: number;
+}
+
+export interface HistoryRow extends Place {
+  /** Ordinal of its first record. */
+  readonly n: number;
+  readonly count: number;
+  /** Sum of what its records count for. */
+  readonly sizeBytes: number;
+  readonly measured: Times;
+  readonly created: Times;
+  /** 16 bits of each name; empty where the records have none. */
+  readonly names: Uint16Array;
+}
+
+/** What the next row continues. */
+export interface Running {
+  readonly high: number;
+  readonly back: number;
+}
+export const NOTHING_YET: Running = { high: -Infinity, back: 0 };
+
+export const endOf = ({ n, count }: Pick<HistoryRow, 'n' | 'count'>): number => n + count;
+
+const NAME_BITS = 0xffff;
+export const nameMark = (name: string): number => crc32(name) & NAME_BITS;
+
+export function rowOf(
+  n: number,
+  records: readonly Stored[],
+  place: Place,
+  before: { readonly measured: Running; readonly created: Running },
+): HistoryRow {
+  return {
+    ...place,
+    n,
+    count: records.length,
+    sizeBytes: records.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    measured: timesOf(records, 'measuredUs', before.measured),
+    created: timesOf(records, 'createdUs', before.created),
+    names: Uint16Array.from(records.flatMap(({ name }) => (name === undefined ? [] : [nameMark(name)]))),
+  };
+}
+
+function timesOf(records: readonly Stored[], axis: 'measuredUs' | 'createdUs', { high, back }: Running): Times {
+  let [least, most] = [Infinity, -Infinity];
+  for (const { [axis]: us } of records) {
+    if (us < least) least = us;
+    if (us > most) most = us;
+  }
+  return { least, most, high: Math.max(high, most), back: Math.max(back, high - least) };
+}
+
+const NUMBERS = 16;
+const FIXED_BYTES = NUMBERS * 8;
+const CRC_BYTES = 4;
+
+export function encodeRow(row: HistoryRow): Uint8Array {
+  const { n, count, sizeBytes, sequence, segment, frameAt, at, length, measured, created, names } = row;
+  const numbers = Float64Array.of(
+    ...[n, count, sizeBytes, sequence, segment, frameAt, at, length],
+    ...[measured.least, measured.most, measured.high, measured.back],
+    ...[created.least, created.most, created.high, created.back],
+  );
+  return sealed(Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(names.buffer, 0, names.byteLength)]));
+}
+
+/** Undefined: this is not what was written. */
+export function decodeRow(value: Uint8Array): HistoryRow | undefined {
+  const bytes = unsealed(value);
+  if (!bytes || bytes.length < FIXED_BYTES) return undefined;
+  // Copied: neither array may begin at any byte.
+  const copy = Uint8Array.from(bytes);
+  const numbers = new Float64Array(copy.buffer, 0, NUMBERS);
+  const number = (index: number): number => numbers[index]!; // there are NUMBERS
+  const times = (from: number): Times => ({
+    least: number(from),
+    most: number(from + 1),
+    high: number(from + 2),
+    back: number(from + 3),
+  });
+  return {
+    n: number(0),
+    count: number(1),
+    sizeBytes: number(2),
+    sequence: number(3),
+    segment: number(4),
+    frameAt: number(5),
+    at: number(6),
+    length: number(7),
+    measured: times(8),
+    created: times(12),
+    names: new Uint16Array(copy.buffer, FIXED_BYTES),
+  };
+}
+
+/** Bytes with their CRC behind them. */
+export function sealed(bytes: Uint8Array): Uint8Array {
+  const whole = Buffer.allocUnsafe(bytes.length + CRC_BYTES);
+  whole.set(bytes);
+  whole.writeUInt32LE(crc32(bytes), bytes.length);
+  return whole;
+}
+
+export function unsealed(value: Uint8Array): Buffer | undefined {
+  const whole = Buffer.from(value.buffer, value.byteOffset, value.length);
+  const bytes = whole.subarray(0, Math.max(0, whole.length - CRC_BYTES));
+  return whole.length >= CRC_BYTES && whole.readUInt32LE(bytes.length) === crc32(bytes) ? bytes : undefined;
+}

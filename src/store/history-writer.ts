@@ -1,0 +1,150 @@
+/**
+ * Writes what waits in tracks: one frame for the log, then one batch for the index, then it is settled. One writing at a time.
+ */
+import { encodeChunk, encodeRemoval, type Chunk, type Stored } from './history-chunk.js';
+import { extentWrite, headWrite, rowDeletion, rowWrite, type Head, type HistoryIndex } from './history-index.js';
+import { ENTRY_LENGTH_BYTES, grown } from './history-rebuild.js';
+import { FRAME_HEADER_BYTES } from './frame.js';
+import { endOf, type HistoryRow, type Place } from './history-row.js';
+import type { HistoryForm, HistoryTrack, Kept } from './history-track.js';
+import type { Journal } from './journal.js';
+import type { IndexWrite } from './level.js';
+
+/** A chunk is read whole, whatever is wanted of it. */
+export const RECORDS_A_CHUNK = 64;
+const CHUNK_BYTES = 256 * 1024;
+/** Chunks that one container may lose at a turn: what a smaller limit makes superfluous goes by and by. */
+const EVICTED_AT_ONCE = 100;
+
+export class HistoryWriter<R extends Kept> {
+  /** Containers that have a head in the index. */
+  readonly indexed = new Set<number>();
+
+  constructor(
+    private readonly journal: Journal,
+    private readonly form: HistoryForm<R>,
+  ) {}
+
+  /**
+   * @param removed tracks whose containers are gone
+   * @returns false: the journal takes nothing now; it is all as it was
+   * @throws where the log has it and the index perhaps not
+   */
+  async write(
+    index: HistoryIndex,
+    due: readonly HistoryTrack<R>[],
+    removed: readonly HistoryTrack<R>[],
+  ): Promise<boolean> {
+    const cuts = due.flatMap((track) => this.cut(track).map((chunk) => ({ track, chunk, entry: encodeChunk(chunk) })));
+    const entries = [...cuts.map(({ entry }) => entry), ...removed.map(({ head }) => encodeRemoval(head))];
+    const places = entries.length === 0 ? [] : await this.append(entries);
+    if (!places) return false;
+    const writes: IndexWrite[] = [];
+    const rows = new Map<HistoryTrack<R>, HistoryRow[]>();
+    const heads = new Map(due.map((track) => [track, track.head]));
+    for (const [position, { track, chunk }] of cuts.entries()) {
+      const place = places[position];
+      if (!place) throw new Error('an entry without a place'); // there are as many as entries
+      const { head, row } = grown(heads.get(track) ?? track.head, chunk, place);
+      heads.set(track, head);
+      rows.set(track, [...(rows.get(track) ?? []), row]);
+      writes.push(rowWrite(head.id, row));
+    }
+    const oldest = new Map<HistoryTrack<R>, HistoryRow | undefined>();
+    for (const [track, head] of heads) {
+      const kept = await evict(index, track, head, rows.get(track) ?? [], writes);
+      heads.set(track, kept.head);
+      oldest.set(track, kept.oldestRow);
+    }
+    for (const { head } of removed) {
+      writes.push(...(await index.deletions(head.id)));
+      this.indexed.delete(head.id);
+    }
+    for (const [track, head] of heads) {
+      if (head === track.head) continue;
+      writes.push(headWrite(head));
+      this.indexed.add(head.id);
+    }
+    writes.push(extentWrite({ sequence: this.journal.durableSequence, heads: this.indexed.size }));
+    await index.ordered.write(writes);
+    for (const [track, head] of heads) {
+      track.settle(head);
+      track.oldestRow = oldest.get(track);
+    }
+    return true;
+  }
+
+  /** What waits in a track as chunks, each of one media type and configuration. */
+  private cut({ head, waiting }: HistoryTrack<R>): readonly Chunk[] {
+    const chunks: Chunk[] = [];
+    let records: Stored[] = [];
+    let bytes = 0;
+    const { reference, epoch } = head;
+    const close = (): void => {
+      const last = chunks.at(-1);
+      if (records.length > 0) chunks.push({ reference, epoch, n: last ? endOfChunk(last) : head.next, records });
+      records = [];
+      bytes = 0;
+    };
+    for (const record of waiting) {
+      const stored = this.form.stored(record);
+      const [first] = records;
+      const fits =
+        !first ||
+        (records.length < RECORDS_A_CHUNK &&
+          bytes + stored.content.length <= CHUNK_BYTES &&
+          first.mediaType === stored.mediaType &&
+          first.configuration === stored.configuration);
+      if (!fits) close();
+      records.push(stored);
+      bytes += stored.content.length;
+    }
+    close();
+    return chunks;
+  }
+
+  private append(entries: readonly Uint8Array[]): Promise<readonly Place[] | undefined> {
+    return new Promise((resolve) => {
+      let frame = { segment: 0, frameAt: 0 };
+      const form = (place: typeof frame): void => void (frame = place);
+      this.journal.append({ entries, durability: 'synced', form }, (refusal) =>
+        resolve(refusal ? undefined : placesIn(frame, entries, this.journal.durableSequence)),
+      );
+    });
+  }
+}
+
+function placesIn(
+  { segment, frameAt }: Pick<Place, 'segment' | 'frameAt'>,
+  entries: readonly Uint8Array[],
+  last: number,
+): readonly Place[] {
+  let end = frameAt + FRAME_HEADER_BYTES;
+  return entries.map(({ length }, position) => {
+    const at = end + ENTRY_LENGTH_BYTES;
+    end = at + length;
+    return { sequence: last - entries.length + 1 + position, segment, frameAt, at, length };
+  });
+}
+
+const endOfChunk = ({ n, records }: Chunk): number => n + records.length;
+
+/** Takes out the oldest chunks that are no longer wanted. */
+async function evict<R extends Kept>(
+  index: HistoryIndex,
+  track: HistoryTrack<R>,
+  standing: Head,
+  fresh: readonly HistoryRow[],
+  writes: IndexWrite[],
+): Promise<{ readonly head: Head; readonly oldestRow: HistoryRow | undefined }> {
+  let head = standing;
+  let oldestRow = track.oldestRow ?? fresh[0];
+  for (let left = EVICTED_AT_ONCE; oldestRow && left > 0 && track.isUnwanted(oldestRow, head); left--) {
+    writes.push(rowDeletion(head.id, oldestRow));
+    head = { ...head, first: endOf(oldestRow), sizeBytes: head.sizeBytes - oldestRow.sizeBytes };
+    const { first } = head;
+    oldestRow =
+      first === head.next ? undefined : (fresh.find(({ n }) => n === first) ?? (await index.rowAt(head.id, first)));
+  }
+  return { head, oldestRow };
+}

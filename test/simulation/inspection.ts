@@ -1,0 +1,100 @@
+/**
+ * One life of the broker looked at from inside, between two events: what it holds is held against the model, and its counters
+ * must add up.
+ */
+import type { Node } from '../../src/actors/resources.js';
+import type { Broker } from '../../src/broker.js';
+import type { Shown } from './alarm-model.js';
+import { isFinal, type Model } from './model.js';
+import { containerOf } from './publisher.js';
+import { shownOf } from './watcher.js';
+
+/** Sums only rise, and what is final stays so or not: after the first event of a life and every sixteenth they are looked at. */
+const THOROUGH_EVERY = 16;
+
+/** The part of the broker's books that is not public: a record of each command. */
+interface CommandBooks {
+  readonly window: { get(key: string): { readonly states: readonly { readonly state: string }[] } | undefined };
+}
+
+export class Inspection {
+  private readonly nodes = new Map<string, Node>();
+  private looks = 0;
+
+  constructor(
+    private readonly broker: Broker,
+    private readonly model: Model,
+  ) {}
+
+  /** @param groupedUntilUs at the first look at a new life: what was answered after it and only grouped may be gone */
+  look(groupedUntilUs?: number): void {
+    const isThorough = this.looks++ % THOROUGH_EVERY === 0;
+    this.commands(isThorough);
+    this.alarms();
+    this.readings(groupedUntilUs);
+    if (isThorough) this.accounts();
+  }
+
+  /** After the calm: alarms stand as they were last reported, and everybody has been told. */
+  settled(): void {
+    this.look();
+    for (const id of this.model.alarms.alarms.keys()) this.model.alarms.settled(id, this.alarm(id));
+    const { trouble } = this.broker.surroundings.store;
+    if (trouble) this.model.broken(`the disk is well, and the store says: ${trouble.detail}`);
+  }
+
+  /** Every command that was accepted is there, in a state that follows from what was said of it. */
+  private commands(isThorough: boolean): void {
+    const { window } = this.broker.commands as unknown as CommandBooks;
+    for (const { name, known } of this.model.commands.values()) {
+      // What is final is looked at less often than what may move.
+      if (!isThorough && isFinal(known)) continue;
+      const record = window.get(name);
+      this.model.known(name, record?.states[record.states.length - 1]?.state);
+    }
+  }
+
+  private alarms(): void {
+    for (const id of this.model.alarms.alarms.keys()) this.model.alarms.held(id, this.alarm(id));
+  }
+
+  private alarm(id: string): Shown | undefined {
+    const [device = '', condition = ''] = id.split('~');
+    const record = this.broker.alarms.find(`/m2m/applications/${device}`, condition);
+    return record && shownOf(record.alarm);
+  }
+
+  private readings(groupedUntilUs: number | undefined): void {
+    for (const durability of ['grouped', 'synced'] as const) {
+      const content = this.contentInstancesOf(durability)?.history?.latest?.value.content;
+      const bytes = content?.kind === 'stored' ? content.bytes : undefined;
+      const newest = bytes ? Number(/\d+/.exec(Buffer.from(bytes).toString())?.[0]) : 0;
+      this.model.holds(durability, newest, durability === 'grouped' ? groupedUntilUs : undefined);
+    }
+  }
+
+  private contentInstancesOf(durability: 'grouped' | 'synced'): Node | undefined {
+    const known = this.nodes.get(durability);
+    if (known) return known;
+    const path = `${containerOf(durability)}/contentInstances`.slice(1).split('/');
+    const target = this.broker.resources.tree.resolve(path, 0);
+    if (target.kind !== 'resource') return undefined;
+    this.nodes.set(durability, target.node);
+    return target.node;
+  }
+
+  /** For every subscription: received = delivered + decimated + dropped + held. */
+  private accounts(): void {
+    const { subscriptions } = this.broker;
+    for (const { received, delivered, decimated, dropped, held } of subscriptions.accounts()) {
+      let left = delivered + decimated + held;
+      for (const count of Object.values(dropped)) left += count;
+      if (received !== left) this.model.broken(`a subscription received ${received} samples and accounts for ${left}`);
+    }
+    const { ended } = subscriptions;
+    let left = ended.delivered + ended.decimated;
+    for (const count of ended.dropped.values()) left += count;
+    if (ended.received !== left)
+      this.model.broken(`ended subscriptions received ${ended.received} samples and account for ${left}`);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * A simulated operator: gives commands in two sessions under one name, asks again when no answer comes, and does what people
+ * and broken scripts do: the same command twice, an old one again, another one under an old id, a change of mind.
+ */
+import type { ResponseFrame } from '../../src/protocols/ws/frames.js';
+import type { BrokerHost } from './broker-host.js';
+import type { Device } from './device.js';
+import { Peer } from './peer.js';
+import { HostClock, Life } from './timeline.js';
+import type { Chance, World } from './world.js';
+
+/** Between two commands of one operator, seconds on the average. */
+const PACE_S = 4;
+const DEADLINES_MS = [300, 1_000, 3_000, 10_000];
+/** Before it asks again where no answer came; some people wait for nothing. */
+const PATIENCE_MS = [5, 1_500] as const;
+/** Between two questions what became of a command that nobody spoke of any more. */
+const TRIES = 40;
+
+/** Mostly a new command. */
+const WHIMS = [...Array<'give'>(17).fill('give'), 'repeat', 'forge', 'cancel'] as const;
+
+interface Given {
+  readonly id: string;
+  readonly name: string;
+  readonly device: Device;
+  readonly point: string;
+  readonly deadlineMs: number;
+  isAnswered: boolean;
+}
+
+export class Operator {
+  private readonly sessions: readonly Peer[];
+  private readonly life: Life;
+  private readonly given: Given[] = [];
+  private next = 0;
+
+  constructor(
+    private readonly world: World,
+    private readonly chance: Chance,
+    broker: BrokerHost,
+    private readonly devices: readonly Device[],
+    readonly originator: string,
+  ) {
+    this.life = new Life(world.timeline, new HostClock(), 0);
+    this.sessions = ['a', 'b'].map((which) => {
+      const name = `${originator}${which}`;
+      return new Peer(world, chance.fork(name), this.life, broker, {
+        name,
+        originator,
+        hear: (kind, body) => {
+          if (kind === 'outcome') this.hear(name, String(body.commandId), String(body.state), body.reason);
+        },
+      });
+    });
+    this.plan();
+  }
+
+  get peers(): readonly Peer[] {
+    return this.sessions;
+  }
+
+  private plan(): void {
+    this.life.after(this.chance.spanUs(PACE_S) / 1000, () => {
+      if (this.world.isCalm) return;
+      this.act();
+      this.plan();
+    });
+  }
+
+  private act(): void {
+    const { chance } = this;
+    const latest = this.given.at(-1);
+    const whim = chance.of(WHIMS);
+    if (!latest || whim === 'give') this.give();
+    else if (whim === 'repeat') this.ask(chance.of(this.given), 1);
+    else if (whim === 'forge') this.forge(chance.of(this.given));
+    else this.cancel(latest);
+  }
+
+  private give(): void {
+    const { chance } = this;
+    const id = `${this.originator}-${++this.next}`;
+    const device = chance.of(this.devices);
+    const given: Given = {
+      id,
+      name: `${this.originator} ${id}`,
+      device,
+      point: chance.of(device.points),
+      deadlineMs: chance.of(DEADLINES_MS),
+      isAnswered: false,
+    };
+    this.given.push(given);
+    this.world.model.sent(given.name, device.name, given.point, this.world.timeline.nowUs);
+    this.ask(given, TRIES);
+    // The same at once by the other session, as two screens of one control room would.
+    if (chance.is(0.1)) this.ask(given, 1);
+  }
+
+  /** Asks until an answer comes: the broker takes the same id once. */
+  private ask(given: Given, tries: number): void {
+    const { world, chance, life } = this;
+    const peer = chance.of(this.sessions);
+    world.note(this.originator, `gives ${given.name}`);
+    const again = (): void => {
+      if (!given.isAnswered && tries > 1) this.ask(given, tries - 1);
+    };
+    let isOver = false;
+    const cancelPatience = life.after(chance.between(...PATIENCE_MS), () => {
+      isOver = true;
+      again();
+    });
+    peer.request('create', this.commandsOf(given), this.bodyOf(given, given.name), (answer) => {
+      if (answer) this.answered(given, answer);
+      if (isOver) return;
+      cancelPatience();
+      if (!given.isAnswered) life.after(chance.between(20, 500), again);
+    });
+  }
+
+  private answered(given: Given, answer: ResponseFrame): void {
+    const { world } = this;
+    world.note(this.originator, `${given.name} is answered ${answer.code}`);
+    if (answer.code >= 400) {
+      world.model.refused(given.name, answer.code);
+      // Anything but "not now" is the last word.
+      if (answer.code !== 503 && answer.code !== 429 && answer.code !== 500) given.isAnswered = true;
+      return;
+    }
+    given.isAnswered = true;
+    const { state, reason } = stateIn(answer);
+    world.model.accepted(given.name, state, reason, world.timeline.nowUs);
+  }
+
+  /** Another command under an old id. */
+  private forge(old: Given): void {
+    this.world.note(this.originator, `forges ${old.name}`);
+    const wasAccepted = old.isAnswered;
+    this.chance.of(this.sessions).request('create', this.commandsOf(old), this.bodyOf(old, 'forged'), (answer) => {
+      if (answer && wasAccepted) this.world.model.forged(old.name, answer.code);
+    });
+  }
+
+  private cancel({ id, name, device }: Given): void {
+    this.world.note(this.originator, `cancels ${name}`);
+    const body = { commandId: id, action: 'cancel' };
+    const to = `${device.path}/containers/commands/contentInstances`;
+    this.chance.of(this.sessions).request('create', to, body, (answer) => {
+      if (answer && answer.code < 300) this.world.model.told(name, stateIn(answer).state, stateIn(answer).reason);
+    });
+  }
+
+  private hear(session: string, id: string, state: string, reason: unknown): void {
+    const name = `${this.originator} ${id}`;
+    this.world.note(session, `is told ${name} ${state}`);
+    this.world.model.told(name, state, typeof reason === 'string' ? reason : '');
+  }
+
+  private commandsOf({ device }: Given): string {
+    return `${device.path}/containers/commands/contentInstances`;
+  }
+
+  private bodyOf({ id, point, deadlineMs }: Given, value: string) {
+    return { commandId: id, point, value, deadlineMs };
+  }
+}
+
+function stateIn({ payload }: ResponseFrame): { readonly state: string; readonly reason: string } {
+  const text = Buffer.from(payload?.bytes ?? '{}').toString();
+  const { state = 'accepted', reason = '' } = JSON.parse(text) as { readonly state?: string; readonly reason?: string };
+  return { state, reason };
+}
