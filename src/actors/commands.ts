@@ -66,8 +66,6 @@ export interface CommandsOptions extends OutcomesOptions {
   readonly lanes: Lanes;
   /** Told of each outcome: the time since the acceptance, seconds. */
   readonly onOver?: (state: CommandState, seconds: number) => void;
-  /** Told when a device has executed a command after its deadline, and the record and the audit trail say so. */
-  readonly onExecutedLate?: (record: CommandRecord) => void;
 }
 
 /** Who waits for a command that is being journalled. */
@@ -76,6 +74,8 @@ type Waiting = (refusal?: Refusal) => void;
 export class Commands {
   readonly population: Population<CommandMessage>;
   readonly outcomes = new Map<CommandState, number>();
+  /** Told when a device has executed a command after its deadline, and the record and the audit trail say so. */
+  onExecutedLate: (record: CommandRecord) => void = () => {};
   private readonly window = new CommandWindow();
   private readonly queues = new CommandQueues();
   private readonly told: CommandOutcomes;
@@ -277,7 +277,7 @@ export class Commands {
 
   private changed(record: CommandRecord, entry: Entry): void {
     const { state, reason } = entry;
-    const { log, schedule, onOver, onExecutedLate } = this.options;
+    const { log, schedule, onOver } = this.options;
     const isNews = isOver(state) && !isOver(stateOf(record));
     record.states.push(entry);
     this.told.publish(record);
@@ -290,7 +290,7 @@ export class Commands {
     const { command, issuer, application } = record;
     log.info({ command: command.commandId, issuer, application, state, reason }, 'command outcome');
     this.leavePoint(record);
-    if (state === 'executedLate') onExecutedLate?.(record);
+    if (state === 'executedLate') this.onExecutedLate(record);
     // Its actor is done; a late word still finds one that is unknown.
     if (isFinal(state)) schedule(0, () => this.population.end(record.key));
   }
