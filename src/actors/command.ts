@@ -240,8 +240,13 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
       return answer(message.type === 'WORD' ? wordOnStanding(record, message.word) : undefined);
     const entry = { state: this.state, atUs: options.wallUs(), ...(reason !== undefined && { reason }) };
     options.write(record, { entry, by, ...(dueMs !== undefined && { dueMs }) }, (refusal) => {
-      if (!refusal) then?.();
-      else if (!('reply' in message)) this.tellAgain(message);
+      // No message is handled when the store answers: what throws here ends this life, and nobody else's.
+      try {
+        if (!refusal) then?.();
+        else if (!('reply' in message)) this.tellAgain(message);
+      } catch (error) {
+        cell.fail(error);
+      }
       answer(refusal);
     });
   }

@@ -92,7 +92,14 @@ export class JournalStore implements Store {
       for (const event of events) this.head = chainEvent(eventOf(event), this.head);
     };
     const entries = [...changes.map(encodeChange), ...events];
-    this.journal.append({ entries, durability, isVital, ...(events.length > 0 && { form }) }, done);
+    this.journal.append({ entries, durability, isVital, ...(events.length > 0 && { form }) }, (refusal) => {
+      // A bug of one owner's must not keep the others from their answers.
+      try {
+        done(refusal);
+      } catch (error) {
+        this.options.log.error({ err: error }, 'store: an owner failed over what was written');
+      }
+    });
   }
 
   async open(): Promise<Readonly<Record<Table, Rows>> | Refusal> {
