@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { cpuUsOf } from './figures.js';
 
-const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
+export const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
 /** Where a broker is. */
 export interface Site {
   readonly http: number;

@@ -5,7 +5,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { CODE, compose, encodeEmpty, HEADER_BYTES, TYPE } from '../src/protocols/coap/message.js';
-import { encodeTail, OPTION, option } from '../src/protocols/coap/options.js';
+import { encodeTail, OPTION, option, type Option } from '../src/protocols/coap/options.js';
 import { FORMATS } from '../src/routing/format.js';
 import { FOLDER, nowUs, stampedBody, stampOf, topicId, TOPICS } from './load.js';
 
@@ -26,8 +26,9 @@ async function openSocket(port: number): Promise<Socket> {
   return socket;
 }
 
-const contentOf = (topic: number) =>
-  [...FOLDER, topicId(topic), 'contentInstances'].map((segment) => option(OPTION.uriPath, segment));
+export const pathOptions = (...path: readonly string[]): readonly Option[] =>
+  path.map((segment) => option(OPTION.uriPath, segment));
+const contentOf = (topic: number): readonly Option[] => pathOptions(...FOLDER, topicId(topic), 'contentInstances');
 
 /** A socket for each topic, as for each PMU: the message ids of one pair would not suffice for all. */
 export async function openCoapPublishers(port: number): Promise<(topic: number) => void> {
@@ -50,20 +51,31 @@ export async function openCoapPublishers(port: number): Promise<(topic: number) 
   };
 }
 
+export interface SubscriberOptions {
+  /** When a message left, microseconds; undefined for what is no notification. Default: as the body tells. */
+  readonly stamp?: (datagram: Buffer) => number | undefined;
+  /** Options that name the contentInstances of a topic. Default: of the publishers above. */
+  readonly placeOf?: (topic: number) => readonly Option[];
+  /** Closes the socket. */
+  readonly signal?: AbortSignal;
+}
+
 /** Observes the topics from one socket; resolves when each has been answered. */
 export async function openCoapSubscriber(
   port: number,
   topics: readonly number[],
   arrived: (stampUs: number) => void,
+  { stamp = stampOf, placeOf = contentOf, signal }: SubscriberOptions = {},
 ): Promise<void> {
   const socket = await openSocket(port);
+  signal?.addEventListener('abort', () => socket.close());
   const unanswered = new Set(topics);
   let allAnswered = (): void => {};
   let id = topics[0] ?? 0;
   socket.on('message', (datagram: Buffer) => {
     const type = ((datagram[0] ?? 0) >>> 4) & 3;
     if (type === TYPE.confirmable) socket.send(encodeEmpty(TYPE.acknowledgement, datagram.readUInt16BE(2)));
-    const stampUs = stampOf(datagram);
+    const stampUs = stamp(datagram);
     if (stampUs === undefined) return;
     arrived(stampUs);
     // The token is the number of the topic, in two bytes.
@@ -79,7 +91,7 @@ export async function openCoapSubscriber(
       const token = Uint8Array.of(topic >>> 8, topic & 0xff);
       const options = [
         option(OPTION.observe, 0),
-        ...contentOf(topic),
+        ...placeOf(topic),
         option(OPTION.uriPath, 'latest'),
         option(OPTION.uriPath, 'content'),
       ];

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [fanout | latency | commands | crash-peers] [--quick]`: each prints its table; without a name all are run. What was measured in full
+ * `npm run bench -- [fanout | latency | commands | crash-peers | history] [--quick]`: each prints its table; without a name all are run. What was measured in full
  * takes its section's place in RESULTS.md, under the machine and the command that made it.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { commands, FULL as COMMANDS_FULL, QUICK as COMMANDS_QUICK } from './comm
 import { crashPeers, FULL as CRASH_PEERS_FULL, QUICK as CRASH_PEERS_QUICK } from './crash-peers.js';
 import { fanout, FULL as FANOUT_FULL, QUICK as FANOUT_QUICK } from './fanout.js';
 import { machine } from './figures.js';
+import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
 
 const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
@@ -17,6 +18,7 @@ const BENCHES = {
   latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
   commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
   'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },
+  history: { run: history, full: HISTORY_FULL, quick: HISTORY_QUICK },
 } as const;
 type Name = keyof typeof BENCHES;
 const isName = (name: string): name is Name => Object.hasOwn(BENCHES, name);

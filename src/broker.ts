@@ -21,6 +21,7 @@ import { AlarmRules } from './actors/alarm-rules.js';
 import { Alarms } from './actors/alarms.js';
 import { Canary } from './actors/canary.js';
 import { Archives } from './actors/archives.js';
+import { audited, AuditFeed } from './actors/audit-feed.js';
 import { Commands } from './actors/commands.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
@@ -108,12 +109,14 @@ export class Broker implements Site {
       (port, delivery, error) =>
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
-    const shared = { clock, random, log, schedule, router: this.router, store: surroundings.store };
+    const store = audited(surroundings.store, (events) => feed.tell(events));
+    const shared = { clock, random, log, schedule, router: this.router, store };
     this.resources = new Resources({
       ...shared,
       encoder: sampleEncoder,
       longPollHoldMs: config.longPollHoldS * 1000,
     });
+    const feed = new AuditFeed({ resources: this.resources, clock });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
@@ -141,7 +144,6 @@ export class Broker implements Site {
     this.commands = new Commands({
       ...shared,
       resources: this.resources,
-      encoder: sampleEncoder,
       lanes: this.sessions,
       onOver: (state, seconds) => observeCommand({ state }, seconds),
     });

@@ -6,9 +6,6 @@
  *                    └── he is away ──> when a session of his begins, over a restart as well
  */
 import type { Clock } from '../clock.js';
-import { FORMATS } from '../routing/format.js';
-import type { Router } from '../routing/router.js';
-import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { ReliableBody, ReliableKind } from '../routing/site.js';
 import type { Store } from '../store/store.js';
 import { instanceIdOf, isOver, outcomeDocument, rowOf, stateOf, type CommandRecord } from './command-record.js';
@@ -32,10 +29,8 @@ export interface Lanes {
 
 export interface OutcomesOptions {
   readonly resources: Resources;
-  readonly router: Router;
   readonly clock: Clock;
   readonly store: Store;
-  readonly encoder: SampleEncoder;
   readonly lanes: Pick<Lanes, 'toIssuer' | 'toSession'>;
 }
 
@@ -91,18 +86,13 @@ export class CommandOutcomes {
 
   /** The newest state takes the place of the one before, in the container and at its observers. */
   publish(record: CommandRecord): void {
-    const { resources, router, clock, encoder } = this.options;
+    const { resources, clock } = this.options;
     const contentInstances = resources.tree.nodeAt(record.path);
     const history = contentInstances?.history;
     if (!history) return;
     const instanceId = instanceIdOf(record);
     const standing = history.find(instanceId);
     if (standing) history.delete(standing, clock.wallUs());
-    const bytes = Buffer.from(JSON.stringify(outcomeDocument(record)));
-    const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
-    const sample = new Sample(content, clock.wallUs(), clock.monotonicUs(), 0, encoder, instanceId);
-    resources.append(contentInstances, sample, bytes.length);
-    const route = resources.routeOf(contentInstances);
-    if (route) router.publish(route, sample);
+    resources.tell(contentInstances, instanceId, outcomeDocument(record));
   }
 }

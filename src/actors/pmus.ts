@@ -10,7 +10,6 @@ import { isRefusal } from '../errors.js';
 import type { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { INTERNAL } from '../resources/node.js';
-import { FORMATS } from '../routing/format.js';
 import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
@@ -229,14 +228,8 @@ export class StreamPmus {
   private write(application: Node, container: string, document: JsonObject): void {
     const contentInstances = application.child('containers')?.child(container)?.child('contentInstances');
     if (!contentInstances) return;
-    const { clock, encoder, resources, router } = this.options;
-    const bytes = Buffer.from(JSON.stringify(document));
-    const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
-    const nowUs = clock.wallUs();
-    const sample = new Sample(content, nowUs, clock.monotonicUs(), 0, encoder, `${container}-${nowUs}`);
-    if (resources.append(contentInstances, sample, bytes.length)) return;
-    const route = resources.routeOf(contentInstances);
-    if (route) router.publish(route, sample);
+    const { clock, resources } = this.options;
+    resources.tell(contentInstances, `${container}-${clock.wallUs()}`, document);
   }
 }
 

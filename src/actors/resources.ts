@@ -16,9 +16,10 @@ import { ResourceTree, type Written } from '../resources/tree.js';
 import { isObject } from '../resources/values.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
+import { FORMATS } from '../routing/format.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
-import type { Sample, SampleEncoder } from '../routing/sample.js';
+import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { restoreTree } from './tree-rows.js';
@@ -181,6 +182,17 @@ export class Resources {
     const refusal = contentInstances.history?.append(record);
     if (!refusal) this.kept.append(contentInstances, record);
     return refusal;
+  }
+
+  /** Stores a document of the broker's own as a contentInstance, and publishes it. */
+  tell(contentInstances: Node, id: string, document: JsonObject): void {
+    const { clock, encoder, router } = this.options;
+    const bytes = Buffer.from(JSON.stringify(document));
+    const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
+    const sample = new Sample(content, clock.wallUs(), clock.monotonicUs(), 0, encoder, id);
+    if (this.append(contentInstances, sample, bytes.length)) return;
+    const route = this.routeOf(contentInstances);
+    if (route) router.publish(route, sample);
   }
 
   /** Ends every lease and channel: the broker stops. */

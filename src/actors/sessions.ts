@@ -149,6 +149,7 @@ export class Sessions implements Lanes {
 
   /** The newest session is its applications' device: what waits for it goes out, and so do outcomes that its originator waits for. */
   private begin({ id, peer, commands }: Connected): void {
+    if (!this.connected.has(id)) return;
     const applications = peer.attach.map(pathText);
     for (const application of applications)
       this.devices.set(application, [...(this.devices.get(application) ?? []), id]);

@@ -7,6 +7,7 @@ import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { randomId, type Random } from '../random.js';
+import { BROKER_APPLICATION } from '../routing/alarm.js';
 import { Cadence } from '../routing/cadence.js';
 import { Delivery, MODE, type Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
@@ -273,8 +274,12 @@ function projectionOf(target: FoundTarget): Projection | Refusal {
 /** The binding's default is one for measurements. What comes into an empty container of any other kind is most likely JSON. */
 function holdsMeasurements({ parent, history }: Node): boolean {
   const content = history?.latest?.value.content;
-  return content ? content.kind === 'measurement' : parent?.attributes.get('durability') === 'latest';
+  if (content) return content.kind === 'measurement';
+  // The broker's own words are JSON, be they kept or not.
+  return parent?.attributes.get('durability') === 'latest' && !isOwn(parent);
 }
+
+const isOwn = ({ parent: containers }: Node): boolean => containers?.parent?.id === BROKER_APPLICATION;
 
 const notObservable = ({ reference }: Node): Refusal =>
   refuse(

@@ -7,6 +7,7 @@ import { addAlarms } from './alarms.js';
 import { addAudit } from './audit.js';
 import { addCommand } from './command.js';
 import { addDemo } from './demo.js';
+import { addExport } from './export.js';
 import { addObserve } from './observe.js';
 import { addRequests } from './request.js';
 import { addServe } from './serve.js';
@@ -29,6 +30,7 @@ const COMMANDS = [
   addAlarms,
   addTree,
   addTop,
+  addExport,
   addStore,
   addAudit,
 ];

@@ -64,16 +64,16 @@ export class JournalLedger implements Ledger {
   }
 
   async open(): Promise<readonly LedgerEntry[]> {
-    let isWhole = false;
+    let beginnings = 0;
     await this.journal.open(0, ({ sequence, bytes }) => {
       const entry = decode(bytes);
       if (entry) this.entries.set(entry.command.commandId, entry);
-      isWhole ||= sequence === 1 || ALL.equals(bytes);
+      if (sequence === 1 || ALL.equals(bytes)) beginnings++;
       this.appended++;
     });
     const { trouble } = this.journal;
     if (trouble) throw new GridcastError('argument', `The ledger can not be opened. ${trouble.detail}`);
-    if (this.appended > 0 && !isWhole)
+    if (this.appended > 0 && beginnings === 0)
       throw new GridcastError('argument', 'The ledger has lost its beginning: what was executed is not known.');
     return [...this.entries.values()];
   }

@@ -61,8 +61,9 @@ function representInstance<T>(
   reading: Reading<T>,
 ): Representation | Refusal {
   if (!record) {
-    const missing = by === 'id' ? JSON.stringify(id.slice(0, 100)) : `${by}: it is empty`;
-    return refuse('STATUS_NOT_FOUND', `${node.reference} has no ${missing}.`);
+    const missing = by === 'id' ? JSON.stringify(id.slice(0, 100)) : by;
+    const why = by === 'id' ? '' : ': it is empty';
+    return refuse('STATUS_NOT_FOUND', `There is no ${missing} in ${node.reference}${why}.`);
   }
   const [part, inner] = rest;
   if (part === undefined) return { kind: 'document', document: instanceDocument(record, reading) };

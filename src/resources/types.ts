@@ -230,7 +230,6 @@ export const TYPES = define({
       attribute('alarmRules', alarmRules, 'O/O/O', { origin: 'gridcast' }),
       // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
       attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', {
-        default: 'memory',
         unset: 'memory',
         origin: 'gridcast',
       }),

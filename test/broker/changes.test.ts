@@ -114,8 +114,9 @@ describe('the reporting rate of a container that a PMU stream fills', () => {
       expect(await ask('update', path, { container })).toMatchObject({ status: 'STATUS_OK' });
       expect(rate()).toBe(30);
     }
-    const [route] = [...running.broker.resources.allRoutes()].filter(({ sourceRate }) => sourceRate === 30);
-    expect(route?.path).toBe(path);
+    const { resources } = running.broker;
+    const contentInstances = resources.tree.nodeAt(['m2m', 'containers', 'measurements', 'contentInstances']);
+    expect(contentInstances && resources.routeOf(contentInstances)?.sourceRate).toBe(30);
   });
 
   test('is not another’s to declare', async () => {

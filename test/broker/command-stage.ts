@@ -17,7 +17,8 @@ export class AuditedStore extends RememberingStore {
 
   override write(writing: Parameters<Store['write']>[0], done: Parameters<Store['write']>[1]): void {
     const { audit = [], durability } = writing;
-    if (durability === 'synced' && audit.length > 0) this.syncs.push(audit.map(({ event }) => event));
+    if (durability === 'synced' && audit.some(({ event }) => event.startsWith('command-')))
+      this.syncs.push(audit.map(({ event }) => event));
     super.write(writing, (refusal) => {
       if (!refusal) this.audited.push(...audit);
       done(refusal);

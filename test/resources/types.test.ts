@@ -33,6 +33,7 @@ const PROPER: Readonly<Record<string, Json>> = {
   highestRate: 30,
   reportingRate: 0.1,
   durability: 'latest',
+  storage: 'disk',
   alarmRules: [{ condition: 'high', kind: 'limit', field: 'power', high: 1 }],
   contentTypes: { contentType: ['text/plain'] },
   content: { contentType: 'application/octet-stream', binaryContent: 'AAE=' },

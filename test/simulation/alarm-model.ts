@@ -22,6 +22,8 @@ interface Alarm {
   kept: number;
   /** Up to which count an operator's acknowledgement was answered as kept. */
   acknowledgedCount: number;
+  /** Rises with each change of the above. */
+  moves: number;
 }
 
 export class AlarmModel {
@@ -33,20 +35,25 @@ export class AlarmModel {
 
   /** A device says what is; the result is told to `kept` when the broker has acknowledged it. */
   reported(id: string, isActive: boolean): number {
-    const alarm = this.alarms.get(id) ?? { reports: [], kept: -1, acknowledgedCount: 0 };
+    const alarm = this.alarms.get(id) ?? { reports: [], kept: -1, acknowledgedCount: 0, moves: 0 };
     this.alarms.set(id, alarm);
+    alarm.moves++;
     return alarm.reports.push({ isActive }) - 1;
   }
 
   kept(id: string, report: number): void {
     const alarm = this.alarms.get(id);
-    if (alarm) alarm.kept = Math.max(alarm.kept, report);
+    if (!alarm) return;
+    alarm.moves++;
+    alarm.kept = Math.max(alarm.kept, report);
   }
 
   /** An operator's acknowledgement of an alarm with this count was answered. */
   acknowledged(id: string, count: number): void {
     const alarm = this.alarms.get(id);
-    if (alarm) alarm.acknowledgedCount = Math.max(alarm.acknowledgedCount, count);
+    if (!alarm) return;
+    alarm.moves++;
+    alarm.acknowledgedCount = Math.max(alarm.acknowledgedCount, count);
   }
 
   /** A subscriber begins anew: he is shown all that stands. */

@@ -11,8 +11,8 @@ import { Peer } from './peer.js';
 import { HostClock, Life } from './timeline.js';
 import type { Chance, World } from './world.js';
 
-/** How long an operation takes: a contact to a breaker with its motor. */
-const OPERATING_MS = [5, 400] as const;
+/** How long an operation takes at most: an output, a contactor, a breaker with its motor. The first outrun their own acknowledgement. */
+const OPERATING_MS = [3, 50, 400];
 const REBOOT_US = [30_000, 4_000_000] as const;
 /** When a broker hears that a device's process is gone; where its power is, the heart-beats have to find out. */
 const KERNEL_CLOSES_US = 5_000;
@@ -25,12 +25,18 @@ const SLACK_US = 2_000;
 
 /** What it watches, and seconds on the average between two changes of one. */
 const CONDITIONS = ['overload', 'door-open'];
-const CHANGE_S = 12;
+const CHANGE_S = 20;
+
+/** The end of a command's time. */
+interface Due {
+  readonly byDeviceUs: number;
+  readonly trueUs: number;
+}
 
 export interface DeviceTraits {
   /** It can tell from its switchgear what it did before it died. */
   readonly canRecall: boolean;
-  /** The flaw that a mutation test puts in: what it did is forgotten with its process. */
+  /** The flaw that a mutation test puts in: what it did is forgotten with its process, which dies often. */
   readonly isForgetful?: boolean;
 }
 
@@ -90,11 +96,11 @@ export class Device {
       ? memoryLedger
       : new JournalLedger({ disk, clock: life, folder: 'ledger' });
     /** By command: when the one that is being executed is too late, by this life's clock. */
-    const dueUs = new Map<string, number>();
+    const due = new Map<string, Due>();
     const desk = new CommandDesk({
       clock: life,
       ledger,
-      handle: (command, signal) => this.operate(command, signal, dueUs.get(command.commandId) ?? 0),
+      handle: (command, signal) => this.operate(command, signal, due.get(command.commandId)),
       say: (word) => {
         world.note(this.name, `says ${word.commandId} ${word.state}`);
         return new Promise((heard) => this.peer.tell('outcome', { ...word }, heard));
@@ -112,7 +118,9 @@ export class Device {
         world.note(this.name, `hears ${kind} ${String(commandId)} ${String(action)}`);
         if (kind !== 'command') return;
         const id = String(commandId);
-        if (action === 'operate' && !dueUs.has(id)) dueUs.set(id, life.monotonicUs() + Number(deadlineMs) * 1000);
+        const leftUs = Number(deadlineMs) * 1000;
+        if (action === 'operate' && !due.has(id))
+          due.set(id, { byDeviceUs: life.monotonicUs() + leftUs, trueUs: world.timeline.nowUs + leftUs });
         desk.take(body);
       },
     });
@@ -148,17 +156,27 @@ export class Device {
     this.peer.tell('alarm', { condition, state, priority: 2 }, () => world.model.alarms.kept(id, report));
   }
 
-  private async operate(command: DeviceCommand, signal: AbortSignal, dueUs: number): Promise<Verdict> {
+  private async operate(command: DeviceCommand, signal: AbortSignal, due: Due | undefined): Promise<Verdict> {
     const { life, chance, world, name } = this;
     if (chance.is(REJECTED)) return { state: 'rejected', reason: 'interlocked' };
-    await new Promise<void>((done) => life.after(chance.between(...OPERATING_MS), done));
+    await new Promise<void>((done) => life.after(chance.between(1, chance.of(OPERATING_MS)), done));
     signal.throwIfAborted();
     const what = String(command.value);
     world.note(name, `effect of ${what} on ${command.point}`);
     this.done.add(what);
-    world.model.effect(what, name, command.point, life.monotonicUs() - dueUs - SLACK_US, world.timeline.nowUs);
-    if (chance.is(this.fragility)) this.dieSoon(chance);
+    world.model.effect(what, name, command.point, due ? this.lateUs(due) : 0, world.timeline.nowUs);
+    if (chance.is(this.traits.isForgetful ? 0.5 : this.fragility)) this.dieSoon(chance);
     return { state: 'executed' };
+  }
+
+  /**
+   * How long after its deadline, by the device's own clock. One that was stopped over the deadline has had no chance to hear of
+   * it: its timers come in their order when it goes on, and the operation's may be before the deadline's.
+   */
+  private lateUs({ byDeviceUs, trueUs }: Due): number {
+    const { pausedFromUs, pausedUntilUs } = this.life;
+    const hasSlept = pausedFromUs <= trueUs + SLACK_US && trueUs - SLACK_US <= pausedUntilUs;
+    return hasSlept ? 0 : this.life.monotonicUs() - byDeviceUs - SLACK_US;
   }
 
   /** Between the effect and the answer, or just after it. */

@@ -95,6 +95,8 @@ const FAULTS: readonly Fault[] = [
   { name: 'actor crashed', everyS: 6, strike: ({ broker }, chance) => broker.crashActor(chance) },
 ];
 
+/** What is drawn is a rate in a bad hour; work and faults keep their proportion. */
+const RARITY = 1.5;
 /** Share of the kinds that a seed has. */
 const PREVALENCE = 0.4;
 
@@ -109,7 +111,7 @@ export class Faults {
       const own = chance.fork(fault.name);
       const temper = own.of([0.5, 1, 1, 2]);
       const plan = (): void => {
-        world.timeline.after(own.spanUs(fault.everyS * temper), () => {
+        world.timeline.after(own.spanUs(fault.everyS * temper * RARITY), () => {
           if (world.isCalm) return;
           world.note('fault', fault.name);
           fault.strike(scene, own, world);

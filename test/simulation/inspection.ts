@@ -2,9 +2,10 @@
  * One life of the broker looked at from inside, between two events: what it holds is held against the model, and its counters
  * must add up.
  */
+import type { AlarmRecord } from '../../src/actors/alarm-record.js';
 import type { Node } from '../../src/actors/resources.js';
 import type { Broker } from '../../src/broker.js';
-import type { Shown } from './alarm-model.js';
+import type { Alarm } from '../../src/routing/alarm.js';
 import { isFinal, type Model } from './model.js';
 import { containerOf } from './publisher.js';
 import { shownOf } from './watcher.js';
@@ -19,6 +20,9 @@ interface CommandBooks {
 
 export class Inspection {
   private readonly nodes = new Map<string, Node>();
+  /** Alarms are few here: none of them ever gives way to another. */
+  private readonly records = new Map<string, AlarmRecord>();
+  private readonly seen = new Map<string, { readonly held: Alarm | undefined; readonly moves: number }>();
   private looks = 0;
 
   constructor(
@@ -38,7 +42,10 @@ export class Inspection {
   /** After the calm: alarms stand as they were last reported, and everybody has been told. */
   settled(): void {
     this.look();
-    for (const id of this.model.alarms.alarms.keys()) this.model.alarms.settled(id, this.alarm(id));
+    for (const id of this.model.alarms.alarms.keys()) {
+      const held = this.alarm(id);
+      this.model.alarms.settled(id, held && shownOf(held));
+    }
     const { trouble } = this.broker.surroundings.store;
     if (trouble) this.model.broken(`the disk is well, and the store says: ${trouble.detail}`);
   }
@@ -55,13 +62,23 @@ export class Inspection {
   }
 
   private alarms(): void {
-    for (const id of this.model.alarms.alarms.keys()) this.model.alarms.held(id, this.alarm(id));
+    for (const [id, { moves }] of this.model.alarms.alarms) {
+      const held = this.alarm(id);
+      // What has not changed on either side was right a moment ago.
+      const seen = this.seen.get(id);
+      if (seen?.held === held && seen?.moves === moves) continue;
+      this.seen.set(id, { held, moves });
+      this.model.alarms.held(id, held && shownOf(held));
+    }
   }
 
-  private alarm(id: string): Shown | undefined {
+  private alarm(id: string): Alarm | undefined {
+    const record = this.records.get(id);
+    if (record) return record.alarm;
     const [device = '', condition = ''] = id.split('~');
-    const record = this.broker.alarms.find(`/m2m/applications/${device}`, condition);
-    return record && shownOf(record.alarm);
+    const found = this.broker.alarms.find(`/m2m/applications/${device}`, condition);
+    if (found) this.records.set(id, found);
+    return found?.alarm;
   }
 
   private readings(groupedUntilUs: number | undefined): void {

@@ -49,8 +49,13 @@ export class JournalStores implements StoreMaker {
     this.disk.fault = ({ kind }) => (kind === 'sync' && chance.is(this.failing) ? 'EIO' : undefined);
   }
 
-  /** Whether it fails or is full: a broker that starts now may say so and end. */
-  get isSick(): boolean {
+  /** Whether it fails or is full, or did so a moment ago: a broker that starts then may say so and end. */
+  get isUnreliable(): boolean {
+    const { nowUs } = this.world.timeline;
+    return this.reliableUntilUs(nowUs) !== nowUs;
+  }
+
+  private get isSick(): boolean {
     return this.failing > 0 || this.disk.capacityBytes !== Infinity;
   }
 

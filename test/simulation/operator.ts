@@ -10,7 +10,7 @@ import { HostClock, Life } from './timeline.js';
 import type { Chance, World } from './world.js';
 
 /** Between two commands of one operator, seconds on the average. */
-const PACE_S = 4;
+const PACE_S = 7;
 const DEADLINES_MS = [300, 1_000, 3_000, 10_000];
 /** Before it asks again where no answer came; some people wait for nothing. */
 const PATIENCE_MS = [5, 1_500] as const;
@@ -27,6 +27,7 @@ interface Given {
   readonly point: string;
   readonly deadlineMs: number;
   isAnswered: boolean;
+  isAccepted: boolean;
 }
 
 export class Operator {
@@ -89,6 +90,7 @@ export class Operator {
       point: chance.of(device.points),
       deadlineMs: chance.of(DEADLINES_MS),
       isAnswered: false,
+      isAccepted: false,
     };
     this.given.push(given);
     this.world.model.sent(given.name, device.name, given.point, this.world.timeline.nowUs);
@@ -127,17 +129,17 @@ export class Operator {
       if (answer.code !== 503 && answer.code !== 429 && answer.code !== 500) given.isAnswered = true;
       return;
     }
-    given.isAnswered = true;
+    given.isAnswered = given.isAccepted = true;
     const { state, reason } = stateIn(answer);
     world.model.accepted(given.name, state, reason, world.timeline.nowUs);
   }
 
-  /** Another command under an old id. */
+  /** Another command under the id of one that was accepted. */
   private forge(old: Given): void {
+    if (!old.isAccepted) return;
     this.world.note(this.originator, `forges ${old.name}`);
-    const wasAccepted = old.isAnswered;
     this.chance.of(this.sessions).request('create', this.commandsOf(old), this.bodyOf(old, 'forged'), (answer) => {
-      if (answer && wasAccepted) this.world.model.forged(old.name, answer.code);
+      if (answer) this.world.model.forged(old.name, answer.code);
     });
   }
 

@@ -14,7 +14,7 @@ const CODEC = FRAME_CODECS['gridcast.v1+json'];
 /** Between a broken connection and the next try. */
 const RECONNECT_MS = [20, 800] as const;
 /** Rarer than the default of a device's session, for the speed of the simulation; three of them lost end the connection. */
-const HEARTBEAT_MS = 2_000;
+const HEARTBEAT_MS = 4_000;
 
 export interface PeerOptions {
   readonly name: string;

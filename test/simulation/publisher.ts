@@ -10,7 +10,7 @@ import type { Chance, World } from './world.js';
 export type Durability = 'grouped' | 'synced';
 
 /** Between two readings, seconds on the average. */
-const PACE_S = 5;
+const PACE_S = 9;
 const RETRY_MS = [50, 500] as const;
 
 export const containerOf = (durability: Durability): string => `/m2m/containers/${durability}`;

@@ -120,7 +120,7 @@ describe('it finds', () => {
   test(
     'a device that forgets with its process what it did',
     async () => {
-      expect(await found({ hasForgetfulDevices: true }, 200)).toMatch(/is executed twice/);
+      expect(await found({ hasForgetfulDevices: true }, 40)).toMatch(/is executed twice/);
     },
     LIMIT_MS,
   );

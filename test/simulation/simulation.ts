@@ -17,7 +17,7 @@ import { World } from './world.js';
 
 const SECOND_US = 1_000_000;
 /** Work and faults; then nothing new. */
-const STORM_US = 60 * SECOND_US;
+const STORM_US = 100 * SECOND_US;
 /** The longest deadline, a reboot, a reconnection: by then everything is over. */
 const CALM_US = 30 * SECOND_US;
 const SETTING_UP_US = 5 * SECOND_US;
@@ -46,7 +46,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const world = new World(seed, options.everyLine);
   const { timeline, chance, model } = world;
   const stores = new JournalStores(world, chance.fork('disk'), options.flawedStore);
-  model.brokerMayEnd = () => stores.isSick;
+  model.brokerMayEnd = () => stores.isUnreliable;
   let inspection: Inspection | undefined;
   const look = (groupedUntilUs?: number): void => {
     try {
