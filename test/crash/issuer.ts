@@ -58,6 +58,8 @@ export interface IssuerOptions {
 export class Issuer {
   /** In the order of issue. */
   readonly log = new Map<string, IssuedCommand>();
+  /** Of these, answered with 201. */
+  accepted = 0;
   private readonly free: Point[];
   private readonly unanswered = new Set<IssuedCommand>();
   private client: WsClient | undefined;
@@ -141,6 +143,7 @@ export class Issuer {
     this.unanswered.delete(command);
     try {
       const { bytes } = await client.request({ ...creationOf(command), timeoutMs: ANSWER_LIMIT_MS });
+      if (command.acceptedMs === undefined) this.accepted++;
       command.acceptedMs ??= performance.now();
       // A command that is issued again is answered with what has become of it.
       this.told(JSON.parse(Buffer.from(bytes).toString()) as CommandNews);

@@ -16,9 +16,12 @@ import { paceCommands, Rig, WIDE } from './rig.js';
 /** Together 1,000 a second. */
 const COMMANDS_PER_S = 800;
 const ALARMS_PER_S = 200;
-/** The moment of a kill after the beginning of the load; long enough for it to flow, short enough for many rounds. */
-const EARLIEST_MS = 100;
-const LATEST_MS = 1_500;
+/** A kill comes when so many commands of the round have been accepted, and a little later: load flows then on any machine. */
+const MOST_ACCEPTED = 1_000;
+const MOST_LATER_MS = 20;
+/** For a machine that does not come to so many. */
+const LATEST_MS = 10_000;
+const LOOK_MS = 2;
 /** The load goes on for so long when all are back. */
 const AFTERMATH_MS = 200;
 /** A device that dies by its own switch does so within so many effects. */
@@ -27,7 +30,6 @@ const MOST_EFFECTS = 100;
 const SETTLE_MS = 30_000;
 
 class Killing {
-  private readonly moment: () => number;
   private readonly readyMs: number[] = [];
   private readonly sum = { issued: 0, accepted: 0, executed: 0, entries: 0, brokers: 0, devices: 0, switched: 0 };
 
@@ -35,9 +37,7 @@ class Killing {
     private readonly rig: Rig,
     private readonly circumstances: Circumstances,
     private readonly below: (limit: number) => number,
-  ) {
-    this.moment = () => EARLIEST_MS + below(LATEST_MS - EARLIEST_MS);
-  }
+  ) {}
 
   /** @param victim of every round; each third kills the broker too */
   async run(victim: 'broker' | 'device'): Promise<string> {
@@ -93,14 +93,23 @@ class Killing {
     return `killed ${killed.join(' and ')}: ${sum.issued} commands issued, ${sum.accepted} accepted, ${sum.executed} executed; ${alarmer.answered} alarm reports and ${sum.entries} entries accepted; 0 lost, 0 executed twice${ready}`;
   }
 
+  /** Waits for it; how many were accepted by then. */
+  private async moment(): Promise<number> {
+    const [wanted, laterMs] = [1 + this.below(MOST_ACCEPTED), this.below(MOST_LATER_MS)];
+    const before = this.rig.accepted;
+    for (const from = performance.now(); this.rig.accepted - before < wanted && performance.now() - from < LATEST_MS;)
+      await wait(LOOK_MS);
+    await wait(laterMs);
+    return this.rig.accepted - before;
+  }
+
   private async killBroker(killed: string[]): Promise<void> {
-    const afterMs = this.moment();
-    await wait(afterMs);
+    const accepted = await this.moment();
     await this.rig.broker.kill();
     const readyMs = await this.rig.broker.start();
     this.readyMs.push(readyMs);
     this.sum.brokers++;
-    killed.push(`broker after ${afterMs} ms, ready in ${seconds(readyMs)}`);
+    killed.push(`broker after ${accepted} commands, ready in ${seconds(readyMs)}`);
   }
 
   /** Resolves, when the device stands that is going to be killed, to what does it. */
@@ -108,21 +117,22 @@ class Killing {
     const device = this.rig.devices[this.below(this.rig.devices.length)];
     if (!device) throw new Error('a rig without devices');
     const isBySwitch = this.below(2) === 0;
-    const [afterMs, effects] = [this.moment(), 1 + this.below(MOST_EFFECTS)];
+    const effects = 1 + this.below(MOST_EFFECTS);
     if (isBySwitch) {
       await device.kill();
       await device.start(effects);
     }
     return async () => {
+      let accepted = 0;
       if (isBySwitch) await device.died();
       else {
-        await wait(afterMs);
+        accepted = await this.moment();
         await device.kill();
       }
       await device.start();
       this.sum.devices++;
       if (isBySwitch) this.sum.switched++;
-      killed.push(isBySwitch ? `device after its effect ${effects}` : `device after ${afterMs} ms`);
+      killed.push(isBySwitch ? `device after its effect ${effects}` : `device after ${accepted} commands`);
     };
   }
 }

@@ -179,6 +179,11 @@ export class Rig {
     return this.issuers.flatMap(({ log }) => [...log.values()]);
   }
 
+  /** How many commands have been answered with 201. */
+  get accepted(): number {
+    return this.issuers.reduce((sum, { accepted }) => sum + accepted, 0);
+  }
+
   effects(): Map<string, number> {
     return new Map(this.devices.flatMap((device) => [...device.effectsOf()]));
   }

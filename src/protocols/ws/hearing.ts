@@ -2,10 +2,13 @@
  * The peer's half of the reliable lane: what it says is heard in its order, each once, and acknowledged when its meaning has
  * been taken, not when its bytes have come.
  *
- *     msg seq ──> after the one before it: session.receive ──> taken, or refused for good ──> ack seq
- *                                                └── not now ──> error with its seq, no ack: it and all after it come again
+ *     msg seq ──> session.receive ──> all before it settled: taken, or refused for good ──> ack seq
+ *                                                  └── not now ──> error with its seq, no ack: it and all after it come again
  *
- * An acknowledgement speaks for all before it; so nothing after one that was refused for now is taken before it.
+ * Words are received as they come, and the store keeps their order: were each to wait for the one before, a device would have one
+ * word per fsync. An alarm does wait for all before it: what is taken in by priority would change places.
+ *
+ * An acknowledgement speaks for all before it; so nothing after one that was refused for now is acknowledged before it.
  */
 import type { Refusal } from '../../errors.js';
 import type { Log } from '../../log.js';
@@ -19,6 +22,9 @@ export class Hearing {
   private arrived = 0;
   /** The one that was refused for now: none after it is taken before it comes again. */
   private awaited = Infinity;
+  /** How often one was refused for now: what was under way then comes again, and its first coming settles nothing. */
+  private era = 0;
+  /** All that has arrived is settled. */
   private last: Promise<void> = Promise.resolve();
 
   constructor(
@@ -36,21 +42,28 @@ export class Hearing {
     if (frame.seq > this.arrived) {
       this.awaited = Infinity;
       this.arrived = frame.seq;
-      this.last = this.last.then(() => this.hear(frame));
+      const { era } = this;
+      const received = this.begin(frame, era);
+      this.last = this.last.then(async () => this.settle(frame.seq, era, await received));
     } else if (frame.seq <= this.heard) {
       // Its acknowledgement was lost.
       this.say({ t: 'ack', seq: this.heard });
     }
   }
 
-  private async hear({ seq, kind, body }: MessageFrame): Promise<void> {
+  private begin({ kind, body }: MessageFrame, era: number): Promise<Refusal | undefined> {
+    if (kind === 'outcome') return this.receive(kind, body);
+    return this.last.then(() => (era === this.era ? this.receive(kind, body) : undefined));
+  }
+
+  private settle(seq: number, era: number, refusal: Refusal | undefined): void {
     // One before it was refused for now: the peer says both again.
-    if (seq > this.arrived) return;
-    const refusal = await this.receive(kind, body);
+    if (era !== this.era) return;
     if (refusal) this.say({ t: 'error', status: refusal.status, reason: refusal.detail, seq });
     if (refusal?.status === 'STATUS_SERVICE_UNAVAILABLE') {
       this.arrived = this.heard;
       this.awaited = seq;
+      this.era++;
       return;
     }
     // Refused or not, it has arrived: sent again it would be refused again.

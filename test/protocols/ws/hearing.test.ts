@@ -1,0 +1,90 @@
+import { refuse, type Refusal } from '../../../src/errors.js';
+import { silentLog } from '../../../src/log.js';
+import type { Frame, MessageFrame } from '../../../src/protocols/ws/frames.js';
+import { Hearing } from '../../../src/protocols/ws/hearing.js';
+
+const LATER = refuse('STATUS_SERVICE_UNAVAILABLE', 'The disk of the store is full.');
+
+/** Settled promises have been followed. */
+const followed = (): Promise<void> => new Promise((done) => setImmediate(done));
+
+/** A hearing whose session decides when it is told to. */
+function hearing() {
+  const said: string[] = [];
+  const received: { readonly name: string; readonly decide: (refusal?: Refusal) => void }[] = [];
+  const session = {
+    receive: (kind: MessageFrame['kind'], body: MessageFrame['body']) =>
+      new Promise<Refusal | undefined>((decide) => received.push({ name: `${kind} ${body.n}`, decide })),
+  };
+  const say = (frame: Frame): void => void said.push('seq' in frame ? `${frame.t} ${frame.seq}` : frame.t);
+  const half = new Hearing(session, say, silentLog);
+  return {
+    said,
+    names: () => received.map(({ name }) => name),
+    take: (seq: number, kind: MessageFrame['kind'] = 'outcome') => half.take({ t: 'msg', seq, kind, body: { n: seq } }),
+    decide: async (at: number, refusal?: Refusal) => {
+      received[at]?.decide(refusal);
+      await followed();
+    },
+  };
+}
+
+describe('what a peer says on the reliable lane', () => {
+  test('words are received without waiting for the one before, and acknowledged in their order', async () => {
+    const { take, decide, names, said } = hearing();
+    for (const seq of [1, 2, 3]) take(seq);
+    expect(names()).toEqual(['outcome 1', 'outcome 2', 'outcome 3']);
+    await decide(2);
+    await decide(1);
+    expect(said).toEqual([]);
+    await decide(0);
+    expect(said).toEqual(['ack 1', 'ack 2', 'ack 3']);
+  });
+
+  test('alarms are received one after the other, and hold up no word', async () => {
+    const { take, decide, names, said } = hearing();
+    take(1, 'alarm');
+    take(2, 'alarm');
+    take(3);
+    await followed();
+    expect(names()).toEqual(['outcome 3', 'alarm 1']);
+    await decide(1);
+    expect(names()).toEqual(['outcome 3', 'alarm 1', 'alarm 2']);
+    await decide(2);
+    await decide(0);
+    expect(said).toEqual(['ack 1', 'ack 2', 'ack 3']);
+  });
+
+  test('after one that is refused for now nothing is acknowledged before it comes again, whatever became of it the first time', async () => {
+    const { take, decide, names, said } = hearing();
+    for (const seq of [1, 2, 3]) take(seq);
+    await decide(0);
+    await decide(1, LATER);
+    expect(said).toEqual(['ack 1', 'error 2']);
+    take(4);
+    for (const seq of [2, 3]) take(seq);
+    expect(names()).toEqual(['outcome 1', 'outcome 2', 'outcome 3', 'outcome 2', 'outcome 3']);
+    // The first coming of 3: it says nothing for 2.
+    await decide(2);
+    await decide(4);
+    expect(said).toEqual(['ack 1', 'error 2']);
+    await decide(3);
+    expect(said).toEqual(['ack 1', 'error 2', 'ack 2', 'ack 3']);
+  });
+
+  test('an alarm that has not been received when one before it is refused for now is received when it comes again', async () => {
+    const { take, decide, names, said } = hearing();
+    take(1, 'alarm');
+    take(2, 'alarm');
+    await followed();
+    await decide(0, LATER);
+    expect(names()).toEqual(['alarm 1']);
+    take(1, 'alarm');
+    take(2, 'alarm');
+    await followed();
+    await decide(1);
+    await decide(2);
+    expect(names()).toEqual(['alarm 1', 'alarm 1', 'alarm 2']);
+    expect(said).toEqual(['error 1', 'ack 1', 'ack 2']);
+  });
+});
