@@ -3,37 +3,38 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { GridcastError } from '../client/error.js';
 import { UsageError } from './arguments.js';
-import { addAlarms } from './alarms.js';
-import { addAudit } from './audit.js';
-import { addCommand } from './command.js';
-import { addDemo } from './demo.js';
-import { addExport } from './export.js';
-import { addObserve } from './observe.js';
-import { addRequests } from './request.js';
-import { addServe } from './serve.js';
 import { Exit, Interruption, type Shell } from './shell.js';
-import { addSim } from './sim.js';
-import { addStore } from './store.js';
-import { addTop } from './top.js';
-import { addTree } from './tree.js';
 
 const FAILED = 1;
 const MISUSED = 2;
 
-const COMMANDS = [
-  addServe,
-  addDemo,
-  addSim,
-  addRequests,
-  addObserve,
-  addCommand,
-  addAlarms,
-  addTree,
-  addTop,
-  addExport,
-  addStore,
-  addAudit,
+/** Adds its commands to the program. */
+type Add = (program: Command, shell: Shell) => void;
+
+/**
+ * The commands, each with its file's loading: a daemon that is started again after a crash does not first read, for 400 ms, what
+ * simulators, clients and exports need.
+ */
+const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () => Promise<Add> }[] = [
+  { names: ['serve'], load: async () => (await import('./serve.js')).addServe },
+  { names: ['demo'], load: async () => (await import('./demo.js')).addDemo },
+  { names: ['sim'], load: async () => (await import('./sim.js')).addSim },
+  { names: ['get', 'post', 'put', 'delete'], load: async () => (await import('./request.js')).addRequests },
+  { names: ['observe'], load: async () => (await import('./observe.js')).addObserve },
+  { names: ['command'], load: async () => (await import('./command.js')).addCommand },
+  { names: ['alarms'], load: async () => (await import('./alarms.js')).addAlarms },
+  { names: ['tree'], load: async () => (await import('./tree.js')).addTree },
+  { names: ['top'], load: async () => (await import('./top.js')).addTop },
+  { names: ['export'], load: async () => (await import('./export.js')).addExport },
+  { names: ['store'], load: async () => (await import('./store.js')).addStore },
+  { names: ['audit'], load: async () => (await import('./audit.js')).addAudit },
 ];
+
+/** The one that is named; all where none is, for the help and for a slip of the finger. */
+function named([word = '']: readonly string[]): typeof COMMANDS {
+  const found = COMMANDS.filter(({ names }) => names.includes(word));
+  return found.length > 0 ? found : COMMANDS;
+}
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -52,7 +53,7 @@ export async function runProgram(words: readonly string[], shell: Shell): Promis
       'after',
       '\nFirst steps:\n  gridcast demo\n  gridcast serve --pmu "c37118+tcp://127.0.0.1:4712?idcode=1"',
     );
-  for (const add of COMMANDS) add(program, shell);
+  for (const { load } of named(words)) (await load())(program, shell);
   try {
     await program.parseAsync(words, { from: 'user' });
     return interruptionOf(shell)?.exitCode ?? 0;
