@@ -128,7 +128,12 @@ function formOf({ encoder, readMeasurement }: ArchivesOptions): HistoryForm<Reco
       const { content, quality } = value;
       const isMeasurement = content.kind === 'measurement';
       return {
-        ...{ measuredUs, createdUs, sizeBytes, quality, name, creator },
+        measuredUs,
+        createdUs,
+        sizeBytes,
+        quality,
+        name,
+        creator,
         attributes: attributes && JSON.stringify(Object.fromEntries(attributes)),
         mediaType: isMeasurement ? FORMATS.c37118.mediaType : content.mediaType,
         configuration: isMeasurement ? content.measurement.configuration() : undefined,

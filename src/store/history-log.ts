@@ -1,7 +1,7 @@
 /**
  * The history on disk: a journal of chunks and an index that finds them.
  *
- *     tracks ── four turns a second, each container in one of them ──> chunks ──> journal, fsync ──> index ──> settled
+ *     tracks ── two turns a second, each container in one of them ──> chunks ──> journal, fsync ──> index ──> settled
  *
  * The journal is the truth, and the index never ahead of it: one that is missing, damaged or behind is made anew by reading the
  * journal. What a crash can lose is what has come in since the container's last turn, a second of it.
@@ -19,11 +19,11 @@ import { HistoryWriter, RECORDS_A_CHUNK } from './history-writer.js';
 import { Journal } from './journal.js';
 import type { OrderedIndex } from './level.js';
 
-const TURN_MS = 250;
-/** Each container has its turn once a second, a quarter of them at a time: no long halt, and no fsync for each. */
-const TURNS = 4;
+const TURN_MS = 500;
+/** Each container has its turn once a second, half of them at a time: no long halt, and no fsync for each. */
+const TURNS = 2;
 /** Segments are looked through for what can go every 10 s. */
-const TURNS_TO_TRUNCATION = 40;
+const TURNS_TO_TRUNCATION = 20;
 /** A second of 100 PMUs is 0.3 MB; the last one is read whole at a start. */
 const SEGMENT_BYTES = 32 * 1024 * 1024;
 const FOREVER: Limits = { count: Infinity, bytes: Infinity, ageS: Infinity };
@@ -169,7 +169,7 @@ export class HistoryLog<R extends Kept> {
     return new HistoryTrack(head, FOREVER, this.options.form, this.source);
   }
 
-  /** Four times a second. */
+  /** Twice a second. */
   private arm(): void {
     this.cancelTurn = this.options.clock.after(TURN_MS, () => {
       this.arm();

@@ -52,6 +52,7 @@ export const NOTHING_YET: Running = { high: -Infinity, back: 0 };
 
 export const endOf = ({ n, count }: Pick<HistoryRow, 'n' | 'count'>): number => n + count;
 
+const NO_NAMES = new Uint16Array(0);
 const NAME_BITS = 0xffff;
 export const nameMark = (name: string): number => crc32(name) & NAME_BITS;
 
@@ -61,25 +62,35 @@ export function rowOf(
   place: Place,
   before: { readonly measured: Running; readonly created: Running },
 ): HistoryRow {
+  const names: number[] = [];
+  let sizeBytes = 0;
+  let [leastMeasured, mostMeasured, leastCreated, mostCreated] = [Infinity, -Infinity, Infinity, -Infinity];
+  // One pass, by plain names: it runs for every sample.
+  for (const record of records) {
+    const { measuredUs, createdUs, name } = record;
+    sizeBytes += record.sizeBytes;
+    if (measuredUs < leastMeasured) leastMeasured = measuredUs;
+    if (measuredUs > mostMeasured) mostMeasured = measuredUs;
+    if (createdUs < leastCreated) leastCreated = createdUs;
+    if (createdUs > mostCreated) mostCreated = createdUs;
+    if (name !== undefined) names.push(nameMark(name));
+  }
   return {
     ...place,
     n,
     count: records.length,
-    sizeBytes: records.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-    measured: timesOf(records, 'measuredUs', before.measured),
-    created: timesOf(records, 'createdUs', before.created),
-    names: Uint16Array.from(records.flatMap(({ name }) => (name === undefined ? [] : [nameMark(name)]))),
+    sizeBytes,
+    measured: timesOf(leastMeasured, mostMeasured, before.measured),
+    created: timesOf(leastCreated, mostCreated, before.created),
+    names: names.length === 0 ? NO_NAMES : Uint16Array.from(names),
   };
 }
 
-function timesOf(records: readonly Stored[], axis: 'measuredUs' | 'createdUs', { high, back }: Running): Times {
-  let [least, most] = [Infinity, -Infinity];
-  for (const { [axis]: us } of records) {
-    if (us < least) least = us;
-    if (us > most) most = us;
-  }
-  return { least, most, high: Math.max(high, most), back: Math.max(back, high - least) };
-}
+const timesOf = (least: number, most: number, { high, back }: Running): Times => ({
+  ...{ least, most },
+  high: Math.max(high, most),
+  back: Math.max(back, high - least),
+});
 
 const NUMBERS = 16;
 const FIXED_BYTES = NUMBERS * 8;

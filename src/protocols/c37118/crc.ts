@@ -21,6 +21,16 @@ const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
 // The index is masked to 8 bits: the table always has it.
 export const crcStep = (crc: number, byte: number): number => ((crc << 8) & 0xffff) ^ TABLE[(crc >> 8) ^ byte]!;
 
+/**
+ * `running[i]` is the running CRC in front of `bytes[i]`; this goes on from `from` up to `to`.
+ *
+ * A function of its own: inside one that does more, V8 may drop the optimised loop and run it 20 times slower (bench history).
+ */
+export function crcRun(bytes: Uint8Array, running: Uint16Array, from: number, to: number): void {
+  // `at` stays inside both arrays.
+  for (let at = from; at < to; at++) running[at + 1] = crcStep(running[at]!, bytes[at]!);
+}
+
 /** CRC of `bytes` from `start` up to `end`; 0 for a whole frame with a good CHK. */
 export function crcCcitt(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = INITIAL;

@@ -57,6 +57,10 @@ export interface Malformed {
 
 export const malformed = (fault: Fault, detail: string): Malformed => ({ kind: 'malformed', fault, detail });
 
+/** Where FRAMESIZE and IDCODE stand. */
+export const SIZE_AT = 2;
+export const STREAM_ID_AT = 4;
+
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** What the second byte says; `undefined` if no frame begins like that. `generation3` is C37.118.2-2024, not read here. */

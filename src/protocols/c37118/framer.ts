@@ -12,7 +12,7 @@
  *
  * The work is linear in the bytes, whatever they are: the CRC of a candidate comes from running CRCs, and few candidates wait.
  */
-import { crcBetween, crcStep } from './crc.js';
+import { crcBetween, crcRun } from './crc.js';
 import { checkFrame, SMALLEST_FRAME, SYNC, typeOfSync } from './frame.js';
 
 /** How long an unfinished candidate is waited for: far above any device's gap inside a frame. */
@@ -94,8 +94,7 @@ export class StreamFramer {
       this.running = running;
     }
     this.window.set(bytes, this.length);
-    // `at` stays inside both arrays.
-    for (let at = this.length; at < total; at++) this.running[at + 1] = crcStep(this.running[at]!, this.window[at]!);
+    crcRun(this.window, this.running, this.length, total);
     this.length = total;
   }
 
