@@ -20,6 +20,7 @@ export const FRAME_HEADER_BYTES = 32;
 const LENGTH_BYTES = 4;
 /** `GCFR`. */
 const MAGIC = 0x52464347;
+const MAGIC_BYTES = Buffer.from('GCFR');
 const HEADER_CRC_AT = 28;
 
 /** Where a frame stands: what it needs to be written and to be read. */
@@ -112,8 +113,9 @@ export function readFrame(file: Buffer, place: Place): Frame | NoFrame {
 
 /** Where, from `from` on, a header of this segment stands that is not of before `sequence`: then more was written than was read. */
 export function findFrame(file: Buffer, from: number, seed: number, sequence: number): number | undefined {
-  for (let at = aligned(from); at + FRAME_HEADER_BYTES <= file.length; at += FRAME_ALIGNMENT) {
-    if (file.readUInt32LE(at) !== MAGIC) continue;
+  // `indexOf` looks at 8 MiB of zeros in 1 ms; a loop over every 32nd byte took up to 130 ms of each start.
+  for (let at = from; (at = file.indexOf(MAGIC_BYTES, at)) >= 0 && at + FRAME_HEADER_BYTES <= file.length; at++) {
+    if (at % FRAME_ALIGNMENT !== 0) continue;
     const header = file.subarray(at, at + FRAME_HEADER_BYTES);
     if (isHeader(header, { at, seed }) && header.readUIntLE(8, 6) >= sequence) return at;
   }
