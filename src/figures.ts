@@ -1,9 +1,10 @@
 /** What /metrics tells of the broker: integers that others count, read when Prometheus asks. */
 import type { Broker } from './broker.js';
-import type { Reading } from './metrics.js';
+import type { Metrics, Reading } from './metrics.js';
+import type { HistoryLog } from './store/history-log.js';
 
 export function exposeFigures(broker: Broker): void {
-  const { metrics, subscriptions, sessions, commands, resources, sources, wheel } = broker;
+  const { metrics, subscriptions, sessions, commands, resources, sources, archives, wheel } = broker;
 
   metrics.counter('gridcast_samples_published_total', 'Samples taken in', [], () => [
     [{}, sum(resources.allRoutes(), ({ published }) => published)],
@@ -77,7 +78,20 @@ export function exposeFigures(broker: Broker): void {
   metrics.counter('gridcast_source_missing_total', 'Slots of each PMU stream that brought no frame', ['source'], () =>
     [...sources.figures()].map(({ name, health }): Reading => [{ source: name }, health?.missingSlots ?? 0]),
   );
+  if (archives.log) exposeHistory(metrics, archives.log);
   metrics.gauge('gridcast_deadlines', 'Leases, deadlines and holds on the timer wheel', [], () => [[{}, wheel.size]]);
+}
+
+function exposeHistory(metrics: Metrics, log: Pick<HistoryLog<never>, 'lost' | 'waiting'>): void {
+  metrics.gauge('gridcast_history_waiting', 'Instances that wait to be written to the disk', [], () => [
+    [{}, log.waiting],
+  ]);
+  metrics.counter(
+    'gridcast_history_lost_total',
+    'Instances not kept, as the disk took nothing for too long',
+    [],
+    () => [[{}, log.lost]],
+  );
 }
 
 function exposeAlarms({ metrics, alarms }: Broker): void {

@@ -52,6 +52,7 @@ export class HistoryLog<R extends Kept> {
   private readonly unclaimed = new Map<string, HistoryTrack<R>>();
   private readonly removed: HistoryTrack<R>[] = [];
   private index: HistoryIndex | undefined;
+  private lostByRemoved = 0;
   private lastId = 0;
   private turn = 0;
   private cancelTurn: Cancel | undefined;
@@ -77,7 +78,7 @@ export class HistoryLog<R extends Kept> {
 
   /** Instances that were not kept, since the disk took nothing for too long. */
   get lost(): number {
-    return [...this.tracks.values()].reduce((sum, { lost }) => sum + lost, 0);
+    return [...this.tracks.values()].reduce((sum, { lost }) => sum + lost, this.lostByRemoved);
   }
 
   /** Instances that wait to be written. */
@@ -113,6 +114,7 @@ export class HistoryLog<R extends Kept> {
   /** The container has been deleted, and its history goes. */
   remove(track: HistoryTrack<R>): void {
     this.tracks.delete(ownerKey(track.head));
+    this.lostByRemoved += track.lost;
     this.removed.push(track);
     this.write();
   }
