@@ -23,7 +23,7 @@ export interface Effort {
   readonly seconds: number;
 }
 export const QUICK: Effort = { rounds: 1, seconds: 4 };
-export const FULL: Effort = { rounds: 7, seconds: 8 };
+export const FULL: Effort = { rounds: 5, seconds: 8 };
 /** Code is compiled, buffers have grown, the first segment is made. */
 const WARM_UP_S = 10;
 /** For what is on its way, to sockets and to the disk: a container has its turn once a second. */
