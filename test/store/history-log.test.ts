@@ -126,7 +126,7 @@ describe('a history on disk', () => {
     await stage.run(stage.track('/m2m/containers/gone'), 20);
     await stage.kill();
     stage.log.settle();
-    stage.clock.advance(250);
+    stage.clock.advance(500);
     await settled(stage.clock);
     await stage.kill();
     expect(stage.track('/m2m/containers/gone').count).toBe(0);
