@@ -20,7 +20,13 @@ export class AuditFeed {
     if (!contentInstances) return; // somebody has deleted it
     const at = formatTime(clock.wallUs());
     for (const { event, originator, target, details } of events)
-      resources.tell(contentInstances, `${at}-${++this.told}`, { at, event, originator, target, ...(details && { details }) });
+      resources.tell(contentInstances, `${at}-${++this.told}`, {
+        at,
+        event,
+        originator,
+        target,
+        ...(details && { details }),
+      });
   }
 }
 
