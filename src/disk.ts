@@ -3,7 +3,7 @@
  * system's error, whose `code` says which (ENOENT, ENOSPC, EIO).
  */
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -48,8 +48,36 @@ const FLAGS = {
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 } as const;
 
+const PIECE_BYTES = 256 * 1024;
+const ZEROS = Buffer.alloc(64 * 1024);
+
+export function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
+  }
+  return true;
+}
+
 export const systemDisk: Disk = {
-  read: (path) => readFile(path),
+  async read(path) {
+    const file = await open(path, FLAGS.read);
+    try {
+      // Of a segment that was prepared and is hardly written, only what is not zero takes memory: the rest was never touched.
+      const whole = Buffer.alloc((await file.stat()).size);
+      const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, whole.length));
+      for (let at = 0; at < whole.length;) {
+        const { bytesRead } = await file.read(piece, 0, piece.length, at);
+        if (bytesRead === 0) return whole.subarray(0, at);
+        const read = piece.subarray(0, Math.min(bytesRead, whole.length - at));
+        if (!isZero(read)) whole.set(read, at);
+        at += read.length;
+      }
+      return whole;
+    } finally {
+      await file.close();
+    }
+  },
   async list(folder) {
     try {
       return await readdir(folder);

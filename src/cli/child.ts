@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../clock.js';
 
-const SCRIPT = fileURLToPath(new URL('./gridcast.js', import.meta.url));
+/** Found from src/cli, and from dist/chunks where the bundle has this file. */
+const SCRIPT = fileURLToPath(new URL('../cli/gridcast.js', import.meta.url));
 /** Two of these, for those who listen and then for those who are listened to, are less than the 5 s that all has to end in. */
 const PATIENCE_MS = 2_000;
 

@@ -14,7 +14,7 @@ export interface MessageCodec<Message extends object> {
   decode(bytes: Uint8Array): Message | Refusal;
 }
 
-/** Resolves from src/protocols and from dist/protocols alike. */
+/** Resolves from src/protocols, dist/protocols and dist/chunks alike. */
 const SCHEMAS = new URL('../../proto/', import.meta.url);
 const PLAIN = { longs: Number, enums: String, defaults: true, arrays: true } as const;
 

@@ -12,6 +12,7 @@
  * therefore not been written: the frame is torn, nothing of it was ever acknowledged. Any other fault is damage.
  */
 import { crc32 } from 'node:zlib';
+import { isZero } from '../disk.js';
 
 /** What a disk writes whole; larger ones are multiples of it. */
 export const SECTOR_BYTES = 512;
@@ -158,14 +159,4 @@ function maskFor(payload: Buffer, at: number): number {
 
 function applyMask(payload: Buffer, mask: number): void {
   for (let at = 0; at < payload.length; at += 4) payload.writeUInt32LE((payload.readUInt32LE(at) ^ mask) >>> 0, at);
-}
-
-const ZEROS = Buffer.alloc(64 * 1024);
-
-export function isZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const part = bytes.subarray(at, at + ZEROS.length);
-    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
-  }
-  return true;
 }

@@ -9,7 +9,8 @@
  * superseded: a write that failed there was taken up again here.
  */
 import { crc32 } from 'node:zlib';
-import { findFrame, isZero, readFrame, SECTOR_BYTES, type Frame } from './frame.js';
+import { isZero } from '../disk.js';
+import { findFrame, readFrame, SECTOR_BYTES, type Frame } from './frame.js';
 
 /** Version of what this program writes; older ones are read through the formats given to the journal. */
 export const FORMAT_VERSION = 1;
