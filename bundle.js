@@ -17,6 +17,8 @@ await build({
   // They load machine code from beside themselves.
   external: ['classic-level', 'uWebSockets.js'],
   // What is CommonJS asks for Node's own modules.
-  banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
   logLevel: 'warning',
 });

@@ -75,10 +75,10 @@ export class Resources {
     const nowUs = this.options.clock.wallUs();
     for (const node of nodes) {
       const untilUs = expiryOf(node);
-      if (untilUs !== undefined && untilUs <= nowUs && this.isThere(node)) this.remove(node, 'LEASE_EXPIRED');
+      if (untilUs !== undefined && untilUs <= nowUs && !node.isRemoved) this.remove(node, 'LEASE_EXPIRED');
     }
     for (const node of nodes) {
-      const refusal = this.isThere(node) ? this.events.created(node) : undefined;
+      const refusal = node.isRemoved ? undefined : this.events.created(node);
       if (!refusal) continue;
       this.options.log.warn({ resource: node.reference, detail: refusal.detail }, 'not restored');
       this.remove(node);
@@ -93,7 +93,7 @@ export class Resources {
   routeOf(contentInstances: Node): Route | undefined {
     const standing = this.routes.get(contentInstances);
     const container = contentInstances.parent;
-    if (standing || !contentInstances.history || !container || !this.isThere(contentInstances)) return standing;
+    if (standing || !contentInstances.history || !container || contentInstances.isRemoved) return standing;
     const route = this.options.router.open(container.reference, numberOf(container, 'reportingRate') ?? 0);
     this.routes.set(contentInstances, route);
     return route;
@@ -110,7 +110,7 @@ export class Resources {
     this.made = this.made.filter((node) => {
       const source = node.creator.kind === 'internal' ? (node.creator.source ?? '') : '';
       if (!source.startsWith(prefix)) return true;
-      if (this.isThere(node)) taken.set(source.slice(prefix.length), node);
+      if (!node.isRemoved) taken.set(source.slice(prefix.length), node);
       return false;
     });
     return taken;
@@ -223,10 +223,6 @@ export class Resources {
     const route = this.routes.get(node);
     if (route) this.options.router.close(route);
     this.routes.delete(node);
-  }
-
-  private isThere(node: Node): boolean {
-    return this.tree.nodeAt(node.path) === node;
   }
 
   private lease(node: Node): void {

@@ -11,7 +11,7 @@ import type { Clock } from '../clock.js';
 import { isObject, type Json, type JsonObject } from '../json.js';
 import type { Log } from '../log.js';
 import { InstanceRecord } from '../resources/history.js';
-import { INTERNAL, type Creator } from '../resources/node.js';
+import { INTERNAL, NO_ATTRIBUTES, type Creator } from '../resources/node.js';
 import type { KeptResource, ResourceTree } from '../resources/tree.js';
 import { TYPES, type TypeName } from '../resources/types.js';
 import { Sample, type SampleContent, type SampleEncoder } from '../routing/sample.js';
@@ -107,28 +107,41 @@ export function restoreTree(
   instances: Rows,
   { clock, encoder, log }: Restoring,
 ): { readonly nodes: readonly Node[]; readonly filled: ReadonlySet<Node> } {
-  tree.resume(Math.max(highest(resources, 'revision'), highest(instances, 'sequence')));
-  const nodes = new Map<string, Node>();
-  /** Rows come in the order of their last writing: what stands above is put first. */
-  const find = (reference: string): Node | undefined => {
-    const standing = nodes.get(reference);
-    if (standing) return standing;
-    const cut = reference.lastIndexOf('/');
-    const parent = cut > 0 ? find(reference.slice(0, cut)) : undefined;
-    const id = decodeURIComponent(reference.slice(cut + 1));
-    if (cut > 0 ? !parent : id !== tree.root.id) return undefined;
-    const row = resources.get(reference);
-    const kept = row && resourceOfRow(row);
-    if (!kept) return parent ? parent.child(id) : tree.root;
-    const node = tree.restore(parent, id, kept);
-    nodes.set(reference, node);
+  const kept = [...resources].map(([reference, row]) => ({ reference, resource: resourceOfRow(row) }));
+  const latest = kept.reduce((most, { resource }) => Math.max(most, resource?.revision ?? 0), 0);
+  tree.resume(Math.max(latest, highest(instances, 'sequence')));
+  const nodes: Node[] = [];
+  const put = (reference: string, resource: KeptResource | undefined): Node | undefined => {
+    const { above, id } = cut(reference);
+    const parent = above === '' ? undefined : standingAt(above);
+    if (!resource || (above === '' ? id !== tree.root.id : !parent)) return undefined;
+    const node = tree.restore(parent, id, resource);
+    nodes.push(node);
     return node;
   };
-  for (const reference of resources.keys())
-    if (!find(reference)) log.error({ resource: reference }, 'a row of the store has no place in the tree');
+  /** What has something below it; of a million resources most have not. */
+  const places = new Map<string, Node>();
+  const early = new Set<string>();
+  /** Rows come in the order of their last writing: what stands above may have to be put first. */
+  const standingAt = (reference: string): Node | undefined => {
+    const place = places.get(reference);
+    if (place) return place;
+    const { above, id } = cut(reference);
+    let node = above !== '' ? standingAt(above)?.child(id) : id === tree.root.id ? tree.root : undefined;
+    const row = node ? undefined : resources.get(reference);
+    if (row) {
+      node = put(reference, resourceOfRow(row));
+      early.add(reference);
+    }
+    if (node) places.set(reference, node);
+    return node;
+  };
+  for (const { reference, resource } of kept)
+    if (!early.has(reference) && !put(reference, resource))
+      log.error({ resource: reference }, 'a row of the store has no place in the tree');
   const records: (readonly [Node, InstanceRecord<Sample>, sequence: number])[] = [];
   for (const [key, row] of instances) {
-    const node = nodes.get(key.slice(0, key.indexOf(' ')))?.child('contentInstances');
+    const node = standingAt(key.slice(0, key.indexOf(' ')))?.child('contentInstances');
     const kept = instanceOfRow(row);
     if (!node || !kept) {
       log.error({ instance: key }, 'a row of the store has no place in the tree');
@@ -145,7 +158,12 @@ export function restoreTree(
     node.history?.restore(record, sequence);
     filled.add(node);
   }
-  return { nodes: [...nodes.values()], filled };
+  return { nodes, filled };
+}
+
+function cut(reference: string): { readonly above: string; readonly id: string } {
+  const slash = reference.lastIndexOf('/');
+  return { above: reference.slice(0, slash), id: decodeURIComponent(reference.slice(slash + 1)) };
 }
 
 function highest(rows: Rows, name: string): number {
@@ -164,5 +182,7 @@ function creatorOf({ creator, source }: JsonObject): Creator {
   return typeof source === 'string' ? { kind: 'internal', source } : INTERNAL;
 }
 
-const mapOf = (object: JsonObject): ReadonlyMap<string, Json> =>
-  new Map(Object.entries(object).filter((entry): entry is [string, Json] => entry[1] !== undefined));
+function mapOf(object: JsonObject): ReadonlyMap<string, Json> {
+  const entries = Object.entries(object).filter((entry): entry is [string, Json] => entry[1] !== undefined);
+  return entries.length > 0 ? new Map(entries) : NO_ATTRIBUTES;
+}

@@ -24,6 +24,8 @@ export class ResourceNode<T> {
   attributes: ReadonlyMap<string, Json> = NO_ATTRIBUTES;
   /** Of a contentInstances alone: its instances. Publishing is `history.append(record)` and nothing else. */
   history: History<T> | undefined;
+  /** It was in the tree and is no longer. Only `ResourceTree` sets it. */
+  isRemoved = false;
   private ownModifiedUs: number;
   // Made with the first child: most nodes of a large tree are leaves or empty collections.
   private below: Map<string, ResourceNode<T>> | undefined;

@@ -157,7 +157,9 @@ export class ResourceTree<T> implements Births<T> {
     if (!node.parent) throw new Error('the sclBase is never removed'); // its row has no DELETE
     node.parent.disown(node);
     node.parent.touch(nowUs, this.revisions.next());
-    return [...withDescendants(node)];
+    const removed = [...withDescendants(node)];
+    for (const each of removed) each.isRemoved = true;
+    return removed;
   }
 
   /**

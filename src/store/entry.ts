@@ -68,12 +68,10 @@ export function decodeEntry(entry: Uint8Array): StoreEntry {
 }
 
 /**
- * A row as a view on what was read: its document is parsed when it is asked for, as most of a million never are at once. It
+ * A row as a view on what was read: its document is parsed each time it is asked for, which is once. It
  * holds places in the file rather than a Buffer of its own: a million of those cost a second of garbage collection.
  */
 class StoredRow implements Row {
-  private parsed: JsonObject | undefined;
-
   constructor(
     protected readonly file: Buffer,
     private readonly documentAt: number,
@@ -82,7 +80,7 @@ class StoredRow implements Row {
   ) {}
 
   get document(): JsonObject {
-    return (this.parsed ??= JSON.parse(this.file.toString('utf8', this.documentAt, this.bytesAt)) as JsonObject);
+    return JSON.parse(this.file.toString('utf8', this.documentAt, this.bytesAt)) as JsonObject;
   }
 }
 

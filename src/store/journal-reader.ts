@@ -102,17 +102,24 @@ export async function* walkJournal(
   if (from > 0 && oldest && oldest.beginning.first > from)
     throw new Damage(oldest.path, 0, `the entries from ${from} to ${oldest.beginning.first - 1} are missing before it`);
   let end: JournalEnd | undefined;
-  for (const [index, segment] of begun.entries()) {
+  const walked = begun.slice(
+    begun.findIndex((_, index) => {
+      const next = begun[index + 1];
+      return !next || next.beginning.first > from;
+    }),
+  );
+  let coming = readAhead(disk, walked[0]);
+  for (const [index, segment] of walked.entries()) {
     const { beginning, path } = segment;
-    const next = begun[index + 1]?.beginning.first;
-    if (next !== undefined && next <= from) continue;
+    const next = walked[index + 1]?.beginning.first;
     if (end && (end.next !== beginning.first || end.chain !== beginning.chain))
       throw new Damage(
         path,
         SECTOR_BYTES,
         `it begins at entry ${beginning.first}, and the one before it ends at ${end.next}`,
       );
-    const bytes = await wholeOf(disk, segment);
+    const bytes = await coming;
+    coming = readAhead(disk, walked[index + 1]);
     const frames = framesOf(path, bytes, segment.number, beginning, next);
     let step = frames.next();
     for (; step.done !== true; step = frames.next())
@@ -133,6 +140,13 @@ function entriesIn({ entries, sequence }: Frame, version: number, formats: Forma
 function today(entry: Uint8Array, version: number, formats: Formats): readonly Uint8Array[] {
   const next = version === FORMAT_VERSION ? undefined : formats[version];
   return next ? next(entry).flatMap((bytes) => today(bytes, version + 1, formats)) : [entry];
+}
+
+/** A walk may end before it wants what is read already. */
+function readAhead(disk: Disk, segment: Segment | undefined): Promise<Buffer> {
+  const reading = segment ? wholeOf(disk, segment) : Promise.resolve(Buffer.alloc(0));
+  reading.catch(() => {});
+  return reading;
 }
 
 async function wholeOf(disk: Disk, { path, size }: Segment): Promise<Buffer> {
