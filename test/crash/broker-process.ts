@@ -85,11 +85,13 @@ export class BrokerProcess {
       ...this.flags,
     );
     this.program = program;
-    while ((await this.ask('GET', served).catch(() => undefined))?.status !== 200) {
+    let last: Answer | undefined;
+    while ((last = await this.ask('GET', served).catch(() => undefined))?.status !== 200) {
       const { exitCode, signalCode } = program.process;
       if ((exitCode ?? signalCode) !== null)
         throw new Error(`the broker ended with ${exitCode ?? signalCode}: ${program.complaint}`);
-      if (performance.now() - from > START_LIMIT_MS) throw new Error(`the broker is not up: ${program.complaint}`);
+      if (performance.now() - from > START_LIMIT_MS)
+        throw new Error(`the broker is not up: ${served} says ${last?.status} ${last?.body}; ${program.complaint}`);
       await wait(PROBE_INTERVAL_MS);
     }
     return performance.now() - from;

@@ -16,8 +16,8 @@ import { insist, seconds, withoutRoot, withoutTool, type Circumstances, type Par
 import { NARROW, paceCommands, Rig } from './rig.js';
 import { median } from '../../bench/figures.js';
 
-/** Several segments and snapshots; sparse, and copied within some 100 ms. */
-const IMAGE_SIZE = '128M';
+/** Room for the history's prepared segments, 64 MB, and for all that fifty cuts write; sparse, and copied within some 100 ms. */
+const IMAGE_SIZE = '1G';
 const COMMANDS_PER_S = 200;
 /** Of the last accepted: a broker remembers 10,000. */
 const MOST_COMMANDS = 4_000;
