@@ -28,6 +28,7 @@ import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
 import { Sessions } from './actors/sessions.js';
 import { Sources } from './sources.js';
+import { SubscriptionResources } from './actors/subscription-resources.js';
 import { Subscriptions } from './actors/subscriptions.js';
 import type { Clock } from './clock.js';
 import type { Config } from './config.js';
@@ -38,7 +39,8 @@ import type { Log } from './log.js';
 import { openMetrics, type Metrics } from './metrics.js';
 import type { Network } from './network.js';
 import type { Random } from './random.js';
-import { sampleEncoder } from './protocols/sample-encoder.js';
+import { couriers } from './couriers.js';
+import { sampleEncoder, stateEncoder } from './protocols/sample-encoder.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
 import { senmlValues } from './protocols/senml-values.js';
@@ -76,6 +78,7 @@ export class Broker implements Site {
   readonly router: Router;
   readonly resources: Resources;
   readonly subscriptions: Subscriptions;
+  private readonly shown: SubscriptionResources;
   readonly sessions: Sessions;
   readonly commands: Commands;
   readonly alarms: Alarms;
@@ -114,11 +117,18 @@ export class Broker implements Site {
     this.resources = new Resources({
       ...shared,
       encoder: sampleEncoder,
+      stateEncoder,
       longPollHoldMs: config.longPollHoldS * 1000,
     });
     const feed = new AuditFeed({ resources: this.resources, clock });
     this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
     this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
+    this.shown = new SubscriptionResources({
+      ...shared,
+      subscriptions: this.subscriptions,
+      resources: this.resources,
+      couriers: couriers(surroundings),
+    });
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
     this.alarms = new Alarms({
       ...shared,
@@ -133,6 +143,7 @@ export class Broker implements Site {
       ended: (endpoint) => this.ownAlarms.endpointEnded(endpoint),
       dispatcher: this.dispatcher,
       subscriptions: this.subscriptions,
+      shown: this.shown,
       resources: this.resources,
     });
     const observeCommand = this.metrics.histogram(
@@ -175,7 +186,7 @@ export class Broker implements Site {
     });
     this.resources.listen({
       created: (node) => {
-        if (node.type === 'subscription') return this.subscriptions.openResource(node);
+        if (node.type === 'subscription') return this.shown.open(node);
         if (node.type === 'application') return this.sources.attach(node);
         if (node.type === 'container') {
           this.alarms.places.adopt(node);
@@ -194,8 +205,8 @@ export class Broker implements Site {
       },
       removed: (node, ending) => {
         const channel = this.resources.channelOf(node);
-        if (channel) this.subscriptions.closeChannel(channel);
-        if (node.type === 'subscription') this.subscriptions.closeResource(node, ending);
+        if (channel) this.shown.closeChannel(channel);
+        if (node.type === 'subscription') this.shown.close(node, ending);
         if (node.type === 'application') {
           this.sources.detach(node);
           this.alarms.applicationGone(node.reference);
@@ -204,10 +215,8 @@ export class Broker implements Site {
           this.rules.drop(node);
           this.alarms.places.leave(node);
         }
-        if (node.type === 'contentInstances') {
-          this.subscriptions.closeRoute(node, ending);
-          this.archives.detach(node);
-        }
+        this.subscriptions.closeRoute(node, ending);
+        if (node.type === 'contentInstances') this.archives.detach(node);
         this.population.end(node.reference);
       },
     });
@@ -262,6 +271,7 @@ export class Broker implements Site {
   async stop(): Promise<void> {
     this.isReady = false;
     this.resources.closeAll();
+    this.shown.stop();
     this.rules.dispose();
     this.ownAlarms.stop();
     await this.supervisor.stop();

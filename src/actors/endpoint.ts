@@ -30,6 +30,7 @@ import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
 import { ReliableLane, type LaneMessage } from './reliable-lane.js';
 import { FAULTS } from './resource.js';
+import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
 export type EndpointMessage =
@@ -72,6 +73,8 @@ export interface EndpointOptions {
   readonly port: Port | ReliablePort;
   readonly dispatcher: Dispatcher;
   readonly subscriptions: Subscriptions;
+  /** Where they are seen as resources. */
+  readonly shown: SubscriptionResources;
   readonly schedule: Schedule;
   /** Its peer is away, or back. */
   readonly onDetached: (isDetached: boolean) => void;
@@ -91,7 +94,6 @@ export function endpointKind(options: EndpointOptions): CellKind<EndpointMessage
 class EndpointBehaviour implements Behaviour<EndpointMessage> {
   /** Those that stand: one that anybody ends leaves by itself. */
   private readonly deliveries = new Set<Delivery>();
-  private readonly forget = (delivery: Delivery): void => void this.deliveries.delete(delivery);
   private readonly lane: ReliableLane;
   private readonly way: ReliableWay = (body, acknowledged) =>
     this.cell.tell({ type: 'SEND', message: { kind: 'alarm', body, acknowledged } });
@@ -173,13 +175,18 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   }
 
   private subscribe(request: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
-    const { dispatcher, subscriptions, port } = this.options;
+    const { dispatcher, subscriptions, shown, port, peer } = this.options;
     const target = dispatcher.find(request);
     if (!('kind' in target)) return reply(target);
     const wanted = { terms, accept: request.accept, preferred: request.defaultFormat };
-    const delivery = subscriptions.subscribe(target, wanted, port, this.forget);
+    let withdraw = (): void => {};
+    const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
+      this.deliveries.delete(ended);
+      withdraw();
+    });
     if (isRefusal(delivery)) return reply(refused(delivery));
     this.deliveries.add(delivery);
+    withdraw = shown.relate(target, delivery, peer);
     if (isReliable(port)) delivery.way = this.way;
     const { generation } = this.cell;
     const accept = [delivery.format.mediaType];

@@ -8,13 +8,14 @@
  * It is a port like any other endpoint's: when the queue is full, a subscription's samples are held and conflated, so that a
  * client that polls slowly gets the newest and is told how many it missed. A foreign producer is told 503 instead.
  */
-import { formatTime, type Cancel } from '../clock.js';
+import type { Cancel } from '../clock.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
 import { Port, type Delivery } from '../routing/delivery.js';
-import { bareMediaType } from '../routing/format.js';
 import { answer, pathText, refused, type Body, type JsonObject, type Response } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
 import { refuse } from '../errors.js';
+import { contentField } from '../resources/instance.js';
+import { notificationOf } from './notification.js';
 
 /** Notifications that may wait for a poll [TS 102 921 10.37, as read by ONG]. */
 const QUEUE_LENGTH = 32;
@@ -88,7 +89,7 @@ export class NotificationChannel extends Port {
       const detail = `${QUEUE_LENGTH} notifications wait on this channel and nobody polls it.`;
       return refused({ status: 'STATUS_SERVICE_UNAVAILABLE', detail }, { retryAfterS: RETRY_AFTER_S });
     }
-    this.give({ notify: { statusCode: 'STATUS_OK', representation: representation(body.mediaType, body.bytes) } });
+    this.give({ notify: { statusCode: 'STATUS_OK', representation: contentField(body) } });
     return answer('STATUS_OK');
   }
 
@@ -112,19 +113,8 @@ export class NotificationChannel extends Port {
 
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     if (this.queue.length >= QUEUE_LENGTH) return false;
-    const mediaType =
-      sample.content.kind === 'stored' && delivery.projection === 'content'
-        ? sample.content.mediaType
-        : delivery.format.mediaType;
-    this.give({
-      notify: {
-        statusCode: 'STATUS_OK',
-        ...this.reference(delivery),
-        time: formatTime(sample.measuredUs),
-        missed: delivery.missed,
-        representation: representation(mediaType, body),
-      },
-    });
+    const path = this.subscriptions.get(delivery);
+    this.give(notificationOf(path ? pathText(path) : '', delivery, sample, body));
     return true;
   }
 
@@ -154,16 +144,3 @@ export class NotificationChannel extends Port {
 
 const NOTHING_NEW = answer('STATUS_ACCEPTED');
 const told = (document: JsonObject): Response => answer('STATUS_OK', { content: { kind: 'document', document } });
-
-/** Content inside a JSON document: text where it is text, base64 otherwise. */
-function representation(mediaType: string, bytes: Uint8Array): JsonObject {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return isText(mediaType)
-    ? { contentType: mediaType, textContent: buffer.toString('utf8') }
-    : { contentType: mediaType, binaryContent: buffer.toString('base64') };
-}
-
-function isText(mediaType: string): boolean {
-  const type = bareMediaType(mediaType);
-  return type.startsWith('text/') || /[/+](json|xml)$/.test(type);
-}

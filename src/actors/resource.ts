@@ -31,6 +31,7 @@ import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
 import { isAlarmsContainer } from './alarm-places.js';
 import { readPage } from './instance-pages.js';
+import { shownContent } from './notification.js';
 import type { Node, Resources } from './resources.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
@@ -192,7 +193,8 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
   }
 
   private sequenceOf({ kind, node }: FoundTarget): Pick<Response, 'sequence'> {
-    const sequence = kind === 'instance' ? this.options.resources.routeOf(node)?.sequence : undefined;
+    const isObservable = kind === 'instance' || (kind === 'resource' && !node.history);
+    const sequence = isObservable ? this.options.resources.sequenceOf(node) : undefined;
     return sequence === undefined ? {} : { sequence };
   }
 
@@ -302,11 +304,3 @@ const isRepresentation = (mediaType: string): boolean =>
 
 const NO_CONTENT = { content: () => undefined };
 const documentOf = (node: Node): Content => ({ kind: 'document', document: resourceDocument(node, NO_CONTENT) });
-
-/** An instance's content inside a document: a measurement is shown as SenML+JSON. */
-function shownContent(sample: Sample) {
-  const { content } = sample;
-  if (content.kind === 'stored') return { mediaType: content.mediaType, bytes: content.bytes };
-  const bytes = sample.body('content', FORMATS.senmlJson);
-  return bytes && { mediaType: FORMATS.senmlJson.mediaType, bytes };
-}

@@ -23,6 +23,7 @@ import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { restoreTree } from './tree-rows.js';
+import { StateFeed } from './state-feed.js';
 import { TreeStore } from './tree-store.js';
 
 export type Node = ResourceNode<Sample>;
@@ -46,13 +47,15 @@ export interface ResourcesOptions {
   readonly schedule: Schedule;
   readonly store: Store;
   readonly encoder: SampleEncoder;
+  /** Of what resources have become. */
+  readonly stateEncoder: SampleEncoder;
   readonly longPollHoldMs: number;
 }
 
 export class Resources {
   readonly tree: ResourceTree<Sample>;
   readonly kept: TreeStore;
-  /** By contentInstances. */
+  /** By contentInstances, and by any other resource that is subscribed to. */
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
   private readonly leases = new Map<Node, Cancel>();
@@ -89,14 +92,31 @@ export class Resources {
     this.events = events;
   }
 
-  /** Of a contentInstances; opened when it is first asked for: of a million containers most are idle. */
-  routeOf(contentInstances: Node): Route | undefined {
-    const standing = this.routes.get(contentInstances);
-    const container = contentInstances.parent;
-    if (standing || !contentInstances.history || !container || contentInstances.isRemoved) return standing;
-    const route = this.options.router.open(container.reference, numberOf(container, 'reportingRate') ?? 0);
-    this.routes.set(contentInstances, route);
+  /**
+   * Of a contentInstances, its samples; of any other subscribable resource, what it becomes. Opened when it is first asked for:
+   * of a million resources most are idle.
+   */
+  routeOf(node: Node): Route | undefined {
+    const standing = this.routes.get(node);
+    if (standing || !node.row.isSubscribable || node.isRemoved) return standing;
+    const { router } = this.options;
+    const container = node.history && node.parent;
+    const route = container
+      ? router.open(container.reference, numberOf(container, 'reportingRate') ?? 0)
+      : router.open(node.reference, 0);
+    if (!container) route.feeder = new StateFeed(node, route, { ...this.options, encoder: this.options.stateEncoder });
+    this.routes.set(node, route);
     return route;
+  }
+
+  /** The Observe value of what is read; undefined for what nobody has subscribed to. */
+  sequenceOf(node: Node): number | undefined {
+    return node.history ? this.routeOf(node)?.sequence : this.routes.get(node)?.sequence;
+  }
+
+  private changed(node: Node | undefined): void {
+    const feeder = node && this.routes.get(node)?.feeder;
+    if (feeder instanceof StateFeed) feeder.changed();
   }
 
   allRoutes(): Iterable<Route> {
@@ -131,7 +151,16 @@ export class Resources {
       return refusal;
     }
     this.kept.put(node);
+    this.changed(collection);
     return written;
+  }
+
+  /** Creates what lasts as long as something else and is never stored; nobody is told. */
+  createPassing(collection: Node, document: JsonObject, creator: Creator): Node | Refusal {
+    const written = this.tree.create(collection, document, { nowUs: this.options.clock.wallUs(), creator });
+    if (isRefusal(written)) return written;
+    this.kept.exempt(written.node);
+    return written.node;
   }
 
   /** Writes a resource or one attribute of it anew; what follows from it, its lease and its rate, with it. */
@@ -155,6 +184,7 @@ export class Resources {
     const route = contentInstances && this.routes.get(contentInstances);
     if (route) this.rate(contentInstances, route, numberOf(node, 'reportingRate') ?? 0);
     this.events.updated(node);
+    this.changed(node);
   }
 
   /** Samples per second of a container's source, 0 for none declared; subscribers are moved to the grid of the new rate. */
@@ -166,6 +196,7 @@ export class Resources {
 
   remove(node: Node, ending: Ending = 'RESOURCE_DELETED'): void {
     for (const each of this.tree.remove(node, this.options.clock.wallUs())) this.close(each, ending);
+    this.changed(node.parent);
   }
 
   /** Stores a sample as its container's latest; told why where it cannot be. */

@@ -18,6 +18,7 @@ import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.
 import type { Schedule } from './notification-channel.js';
 import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
+import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
 /** Endings kept for the operator. */
@@ -28,6 +29,7 @@ const MAX_DETACHED = 1024;
 export interface SessionsOptions {
   readonly dispatcher: Dispatcher;
   readonly subscriptions: Subscriptions;
+  readonly shown: SubscriptionResources;
   readonly resources: Resources;
   readonly clock: Clock;
   readonly random: Random;
@@ -186,13 +188,14 @@ export class Sessions implements Lanes {
   private kindOf(id: string) {
     const connected = this.connected.get(id);
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
-    const { dispatcher, subscriptions, schedule } = this.options;
+    const { dispatcher, subscriptions, shown, schedule } = this.options;
     const { peer, port } = connected;
     return endpointKind({
       peer,
       port,
       dispatcher,
       subscriptions,
+      shown,
       schedule,
       onDetached: (isDetached) => this.setDetached(connected, isDetached),
       onClosed: (ending) => this.close(connected, ending),

@@ -1,6 +1,6 @@
 /**
- * All subscriptions, however they were asked for: over CoAP, over a WebSocket, or as a subscription resource whose contact is
- * a notificationChannel. Checks what is asked, makes the delivery and gives it to its actor.
+ * All subscriptions, however they were asked for: over CoAP, over a WebSocket, or as a resource (subscription-resources.ts).
+ * Checks what is asked, makes the delivery and gives it to its actor.
  */
 import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
@@ -9,15 +9,14 @@ import type { Log } from '../log.js';
 import { randomId, type Random } from '../random.js';
 import { BROKER_APPLICATION } from '../routing/alarm.js';
 import { Cadence } from '../routing/cadence.js';
-import { Delivery, MODE, type Port } from '../routing/delivery.js';
+import { Delivery, type Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import { FORMATS, type ContentFormat, type Projection } from '../routing/format.js';
 import { accountOf, type Account } from '../routing/group.js';
 import { negotiate } from '../routing/negotiation.js';
-import { parsePath } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
-import { checkTerms, LATENCY_CLASSES, type LatencyClass, type Terms } from '../routing/terms.js';
+import type { Terms } from '../routing/terms.js';
 import type { Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import { subscriptionKind, type SubscriptionMessage, type SubscriptionRecord } from './subscription.js';
@@ -46,8 +45,6 @@ export class Subscriptions {
   readonly endings = new Map<Ending, number>();
   private readonly records = new Map<string, SubscriptionRecord>();
   private readonly ids = new Map<Delivery, string>();
-  /** Deliveries of subscription resources. */
-  private readonly ofResources = new Map<Node, Delivery>();
 
   constructor(private readonly options: SubscriptionsOptions) {
     const { clock, random, log } = options;
@@ -79,7 +76,9 @@ export class Subscriptions {
     if (!route) return notObservable(target.node);
     const content = target.node.history?.latest?.value.content;
     const isJsonBetter =
-      projection === 'instance' ? wanted.preferred.mediaType.includes('json') : !holdsMeasurements(target.node);
+      projection === 'instance'
+        ? target.kind === 'resource' || wanted.preferred.mediaType.includes('json')
+        : !holdsMeasurements(target.node);
     const preferred = isJsonBetter ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
@@ -112,38 +111,6 @@ export class Subscriptions {
     this.tell(delivery, { type: 'END', ending });
   }
 
-  /** A subscription resource was created: its contact must be a channel here. */
-  openResource(node: Node): Refusal | undefined {
-    const wanted = this.wantedBy(node);
-    if (isRefusal(wanted)) return wanted;
-    const delivery = this.subscribe(wanted.target, wanted, wanted.channel);
-    if (isRefusal(delivery)) return delivery;
-    wanted.channel.join(delivery, node.path);
-    this.ofResources.set(node, delivery);
-    this.open(delivery);
-    return undefined;
-  }
-
-  /** It was deleted, which its subscriber did himself, or has expired, which he is told. */
-  closeResource(node: Node, ending: Ending): void {
-    const delivery = this.ofResources.get(node);
-    this.ofResources.delete(node);
-    if (!delivery || !this.ids.has(delivery)) return;
-    const hasExpired = ending === 'LEASE_EXPIRED';
-    if (hasExpired) delivery.port.end(delivery, ending);
-    this.end(delivery, hasExpired ? ending : 'UNSUBSCRIBED');
-  }
-
-  /** A channel goes: the subscriptions that notify over it go too. */
-  closeChannel(channel: Port): void {
-    for (const [node, delivery] of [...this.ofResources]) {
-      if (delivery.port !== channel) continue;
-      this.end(delivery, 'CONTACT_DELETED');
-      this.ofResources.delete(node);
-      this.options.resources.remove(node);
-    }
-  }
-
   /** The source reports at another rate: its subscribers are moved to the new grid, or told that theirs is not to be had. */
   rerate(contentInstances: Node): void {
     const route = this.options.resources.routeOf(contentInstances);
@@ -153,7 +120,6 @@ export class Subscriptions {
       if (!isRefusal(cadence)) this.options.router.move(route, delivery, cadence);
       else this.endAndTell(delivery, 'RATE_CHANGED');
     }
-    for (const [node, { mode }] of [...this.ofResources]) if (mode === MODE.ended) this.options.resources.remove(node);
   }
 
   /** A container goes: its subscribers are told. */
@@ -186,7 +152,8 @@ export class Subscriptions {
     });
   }
 
-  private endAndTell(delivery: Delivery, ending: Ending): void {
+  /** Ends one from the broker's side. */
+  endAndTell(delivery: Delivery, ending: Ending): void {
     delivery.port.end(delivery, ending);
     this.end(delivery, ending);
   }
@@ -222,47 +189,12 @@ export class Subscriptions {
     }
     this.options.log.debug({ subscription: id, ending, account }, 'subscription ended');
   }
-
-  /** Reads a subscription resource: what, how often, as what, and to which channel. */
-  private wantedBy(node: Node) {
-    const { resources, clock } = this.options;
-    const subscribed = node.parent?.parent;
-    if (subscribed?.type !== 'contentInstances') {
-      return refuse(
-        'STATUS_NOT_IMPLEMENTED',
-        'Changes of this resource cannot be subscribed to; subscribe to the contentInstances of a container.',
-      );
-    }
-    const contactUri = textOf(node, 'contact');
-    const contact = parsePath(contactUri);
-    const at = isRefusal(contact) ? undefined : resources.tree.resolve(contact, clock.wallUs());
-    const channel = at?.kind === 'resource' ? resources.channelOf(at.node) : undefined;
-    if (!channel) {
-      return refuse(
-        'STATUS_BAD_REQUEST',
-        `subscription.contact is ${contactUri}; it must be the contactURI of a notificationChannel here.`,
-      );
-    }
-    const accessor = accessorOf(node);
-    const target = resources.tree.resolve([...subscribed.path, ...accessor], clock.wallUs());
-    if (target.kind === 'none') return target.refusal;
-    const rate = numberOf(node, 'rate');
-    const spacingMs = numberOf(node, 'minimalTimeBetweenNotifications');
-    const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies
-      LatencyClass | undefined;
-    const terms = checkTerms({
-      ...(rate !== undefined && { rate }),
-      ...(spacingMs !== undefined && spacingMs > 0 && { minSpacingS: spacingMs / 1000 }),
-      ...(latencyClass !== undefined && { latencyClass }),
-    });
-    if (isRefusal(terms)) return terms;
-    const accept = textOf(node, 'accept');
-    return { target, terms, channel, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
-  }
 }
 
-/** `latest` of a contentInstances, whole or its bare content. */
+/** `latest` of a contentInstances, whole or its bare content; any other subscribable resource, whole. */
 function projectionOf(target: FoundTarget): Projection | Refusal {
+  const { kind, node } = target;
+  if (kind === 'resource' && node.row.isSubscribable && !node.history) return 'instance';
   if (target.kind === 'instance' && target.by === 'latest') {
     const part = target.rest.join('/');
     if (part === '') return 'instance';
@@ -284,20 +216,5 @@ const isOwn = ({ parent: containers }: Node): boolean => containers?.parent?.id 
 const notObservable = ({ reference }: Node): Refusal =>
   refuse(
     'STATUS_METHOD_NOT_ALLOWED',
-    `${reference} cannot be observed; .../contentInstances/latest and .../contentInstances/latest/content of a container can.`,
+    `${reference} cannot be observed so; resources can, whole, and of a container .../contentInstances/latest and .../contentInstances/latest/content.`,
   );
-
-/** What of the contentInstances is notified; all of the latest by default. */
-function accessorOf(node: Node): readonly string[] {
-  const filter = node.attributes.get('filterCriteria');
-  const accessor =
-    typeof filter === 'object' && filter !== null && 'attributeAccessor' in filter
-      ? filter.attributeAccessor
-      : undefined;
-  return typeof accessor === 'string' ? accessor.split('/') : ['latest'];
-}
-
-function textOf(node: Node, name: string): string {
-  const value = node.attributes.get(name);
-  return typeof value === 'string' ? value : '';
-}

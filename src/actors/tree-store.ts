@@ -23,6 +23,8 @@ export class TreeStore {
   private changes: Change[] = [];
   /** Whether any of them has been promised to be on disk before it is answered. */
   private isSynced = false;
+  /** In the tree as long as something else lasts, and never in the store. */
+  private readonly passing = new WeakSet<Node>();
   private isArmed = false;
   /** Keys that the store refused to write, with their tables. */
   private readonly unwritten = new Map<string, 'resource' | 'instance'>();
@@ -51,13 +53,17 @@ export class TreeStore {
     return !(DERIVED.includes(container.id) && container.parent?.parent?.type === 'application');
   }
 
+  exempt(node: Node): void {
+    this.passing.add(node);
+  }
+
   put(node: Node): void {
-    if (hasRow(node)) this.note({ table: 'resource', key: node.reference, row: rowOfResource(node) }, true);
+    if (this.isKept(node)) this.note({ table: 'resource', key: node.reference, row: rowOfResource(node) }, true);
   }
 
   /** The resource has been removed from the tree. */
   drop(node: Node): void {
-    if (hasRow(node)) this.note({ table: 'resource', key: node.reference, row: undefined }, true);
+    if (this.isKept(node)) this.note({ table: 'resource', key: node.reference, row: undefined }, true);
     this.forgetInstances(node);
   }
 
@@ -141,8 +147,12 @@ export class TreeStore {
     return record && contentInstances && this.keeps(contentInstances) ? rowOfInstance(record) : undefined;
   }
 
+  private isKept(node: Node): boolean {
+    return !this.passing.has(node) && hasRow(node);
+  }
+
   private *resourceRows(): Generator<[string, Row]> {
-    for (const node of this.tree) if (hasRow(node)) yield [node.reference, rowOfResource(node)];
+    for (const node of this.tree) if (this.isKept(node)) yield [node.reference, rowOfResource(node)];
   }
 
   private *instanceRows(): Generator<[string, Row]> {

@@ -15,6 +15,17 @@ export const sampleEncoder: SampleEncoder = {
   encode: (sample, projection, format) => (projection === 'content' ? contentBody : instanceBody)(sample, format),
 };
 
+/** What a resource has become, which is stored as JSON: as CBOR too. */
+export const stateEncoder: SampleEncoder = {
+  encode({ content }, _, format) {
+    if (content.kind !== 'stored') return undefined;
+    if (format === FORMATS.json) return content.bytes;
+    return format === FORMATS.cbor
+      ? writeCbor(JSON.parse(Buffer.from(content.bytes).toString()) as JsonObject)
+      : undefined;
+  },
+};
+
 function contentBody(sample: Sample, format: ContentFormat): Uint8Array | undefined {
   const { content, measuredUs } = sample;
   if (content.kind === 'stored') return isWrittenAs(content.mediaType, format) ? content.bytes : undefined;

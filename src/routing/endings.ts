@@ -26,6 +26,7 @@ export const ENDINGS = {
     sentence: 'The source reports at another rate now, which the one you asked for does not divide.',
     status: 'STATUS_NOT_ACCEPTABLE',
   },
+  CONTACT_REFUSED: { sentence: 'The contact answered that it does not want to be notified.' },
   CONTACT_DELETED: { sentence: 'The channel that was its contact is gone.' },
   CRASHED: { sentence: 'A fault of the broker; it is logged.', status: 'STATUS_INTERNAL_SERVER_ERROR' },
   SHUTDOWN: { sentence: 'The broker is stopping.', status: 'STATUS_SERVICE_UNAVAILABLE' },

@@ -299,13 +299,13 @@ describe('what is wrong is told by status and sentence', () => {
       'contactURI of a notificationChannel',
     ],
     [
-      'a subscription to what is not observed',
+      'a contact that nothing here speaks to',
       'POST',
       '/m2m/containers/subscriptions',
-      { subscription: { contact: '/m2m' } },
+      { subscription: { contact: 'ftp://127.0.0.1/x' } },
       {},
-      501,
-      'cannot be subscribed',
+      400,
+      'its scheme must be one of http:, https:, coap:',
     ],
   ] as const)('%s', async (_name, method, path, body, headers, status, sentence) => {
     await container(running, { id: 'c' });

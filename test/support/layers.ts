@@ -17,7 +17,7 @@ const root = (...names: string[]): string[] => names.map((name) => `src/${name}.
 const FLOORS: readonly (readonly (readonly string[])[])[] = [
   [['src/cli/']],
   [root('main'), ['src/sim/']],
-  [root('broker', 'listeners', 'sources', 'figures'), ['src/client/']],
+  [root('broker', 'listeners', 'sources', 'figures', 'couriers'), ['src/client/']],
   [['src/protocols/'], ['src/actors/']],
   [['src/routing/']],
   [['src/resources/'], ['src/kernel/'], ['src/store/']],

@@ -1,0 +1,172 @@
+/**
+ * Subscriptions as resources of the tree: those that somebody created, whose notifications go to a contact, and those that stand
+ * for an observer's or a WebSocket's relation and end with it.
+ *
+ *     POST .../subscriptions {contact} ──> notificationChannel here, or a POST to http:, https:, coap:
+ *     Observe, sub ──> a subscription whose contact is the peer: read, given a lease, deleted like any other; never stored
+ */
+import type { Clock } from '../clock.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
+import { isObject, type Json } from '../json.js';
+import type { Couriers } from '../routing/courier.js';
+import type { Delivery, Port } from '../routing/delivery.js';
+import type { FoundTarget } from '../routing/dispatcher.js';
+import type { Ending } from '../routing/endings.js';
+import { FORMATS } from '../routing/format.js';
+import { parsePath } from '../routing/primitive.js';
+import type { Peer } from '../routing/site.js';
+import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
+import { Contact } from './contact.js';
+import { NotificationChannel, type Schedule } from './notification-channel.js';
+import { numberOf, type Node, type Resources } from './resources.js';
+import type { Subscriptions } from './subscriptions.js';
+
+export interface SubscriptionResourcesOptions {
+  readonly subscriptions: Subscriptions;
+  readonly resources: Resources;
+  readonly couriers: Couriers;
+  readonly schedule: Schedule;
+  readonly clock: Clock;
+}
+
+const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
+
+export class SubscriptionResources {
+  private readonly deliveries = new Map<Node, Delivery>();
+  /** Those that end with their subscriber's relation. */
+  private readonly relations = new WeakSet<Node>();
+
+  constructor(private readonly options: SubscriptionResourcesOptions) {}
+
+  /** One was created. */
+  open(node: Node): Refusal | undefined {
+    const { subscriptions } = this.options;
+    const target = this.targetOf(node);
+    if (isRefusal(target)) return target;
+    const port = this.portOf(node);
+    if (isRefusal(port)) return port;
+    const terms = termsOf(node);
+    if (isRefusal(terms)) return terms;
+    const accept = textOf(node, 'accept');
+    const wanted = { terms, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
+    const delivery = subscriptions.subscribe(target, wanted, port, () => this.over(node));
+    if (isRefusal(delivery)) return delivery;
+    if (port instanceof NotificationChannel) port.join(delivery, node.path);
+    this.deliveries.set(node, delivery);
+    subscriptions.open(delivery);
+    return undefined;
+  }
+
+  /** Shows a peer's relation in the tree. @returns what is to be called when the relation is over */
+  relate(target: FoundTarget, delivery: Delivery, { binding, address, originator }: Peer): () => void {
+    const collection = target.node.child('subscriptions');
+    const { rate, minSpacingS, latencyClass } = delivery.terms;
+    const accessor = target.kind === 'instance' ? [target.by, ...target.rest].join('/') : undefined;
+    const subscription: Record<string, Json> = {
+      contact: `${binding}://${address}`,
+      ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
+      ...(rate !== undefined
+        ? { rate }
+        : minSpacingS !== undefined && { minimalTimeBetweenNotifications: Math.round(minSpacingS * 1000) }),
+      ...(latencyClass !== undefined && { latencyClass }),
+      accept: delivery.format.mediaType,
+    };
+    const creator = { kind: 'originator', id: originator } as const;
+    const node = collection && this.options.resources.createPassing(collection, { subscription }, creator);
+    if (!node || isRefusal(node)) return () => {};
+    this.relations.add(node);
+    this.deliveries.set(node, delivery);
+    return () => this.over(node);
+  }
+
+  /** It was deleted, or has expired. Who deleted his own knows; who is connected is told. */
+  close(node: Node, ending: Ending): void {
+    const delivery = this.deliveries.get(node);
+    if (!delivery) return;
+    this.deliveries.delete(node);
+    const { subscriptions } = this.options;
+    if (ending === 'LEASE_EXPIRED' || this.relations.has(node)) subscriptions.endAndTell(delivery, ending);
+    else subscriptions.end(delivery, 'UNSUBSCRIBED');
+  }
+
+  /** A channel goes: the subscriptions that notify over it go too. */
+  closeChannel(channel: Port): void {
+    for (const delivery of [...this.deliveries.values()])
+      if (delivery.port === channel) this.options.subscriptions.end(delivery, 'CONTACT_DELETED');
+  }
+
+  /** Nothing is told any more: the broker stops. */
+  stop(): void {
+    for (const { port } of this.deliveries.values()) if (port instanceof Contact) port.close();
+  }
+
+  /** The subscription has ended, whoever ended it: so has its resource. */
+  private over(node: Node): void {
+    this.deliveries.delete(node);
+    if (!node.isRemoved) this.options.resources.remove(node);
+  }
+
+  private targetOf(node: Node): FoundTarget | Refusal {
+    const { resources, clock } = this.options;
+    const subscribed = node.parent?.parent;
+    if (!subscribed) throw new Error(`${node.reference} is in no collection`);
+    const accessor = accessorOf(node);
+    if (!subscribed.history && accessor)
+      return bad(`filterCriteria.attributeAccessor chooses of contentInstances; this is one of ${subscribed.type}.`);
+    const path = subscribed.history ? [...subscribed.path, ...(accessor ?? ['latest'])] : subscribed.path;
+    const target = resources.tree.resolve(path, clock.wallUs());
+    return target.kind === 'none' ? target.refusal : target;
+  }
+
+  private portOf(node: Node): Port | Refusal {
+    const { resources, couriers, schedule, clock, subscriptions } = this.options;
+    const contact = textOf(node, 'contact');
+    if (contact.startsWith('/')) {
+      const path = parsePath(contact);
+      const at = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
+      return (
+        (at?.kind === 'resource' ? resources.channelOf(at.node) : undefined) ??
+        bad(`subscription.contact is ${contact}; a path must be the contactURI of a notificationChannel here.`)
+      );
+    }
+    const uri = URL.canParse(contact) ? new URL(contact) : undefined;
+    const courier = uri && couriers[uri.protocol];
+    if (!courier) {
+      const schemes = Object.keys(couriers).join(', ');
+      return bad(`subscription.contact is ${contact}; its scheme must be one of ${schemes}, or it is a path here.`);
+    }
+    const subscribed = node.parent?.parent;
+    return new Contact({
+      uri,
+      courier,
+      schedule,
+      reference: node.reference,
+      collection: subscribed?.history && !accessorOf(node) ? subscribed : undefined,
+      refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
+    });
+  }
+}
+
+function termsOf(node: Node) {
+  const rate = numberOf(node, 'rate');
+  const spacingMs = numberOf(node, 'minimalTimeBetweenNotifications');
+  const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies
+    LatencyClass | undefined;
+  return checkTerms({
+    ...(rate !== undefined && { rate }),
+    ...(spacingMs !== undefined && spacingMs > 0 && { minSpacingS: spacingMs / 1000 }),
+    ...(latencyClass !== undefined && { latencyClass }),
+  });
+}
+
+/** What of the contentInstances is notified. */
+function accessorOf(node: Node): readonly string[] | undefined {
+  const filter = node.attributes.get('filterCriteria');
+  const accessor = isObject(filter) ? filter.attributeAccessor : undefined;
+  return typeof accessor === 'string' ? accessor.split('/') : undefined;
+}
+
+function textOf(node: Node, name: string): string {
+  const value = node.attributes.get(name);
+  return typeof value === 'string' ? value : '';
+}
