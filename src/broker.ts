@@ -188,7 +188,7 @@ export class Broker implements Site {
       created: (node) => {
         if (node.type === 'subscription') return this.shown.open(node);
         if (node.type === 'application') return this.sources.attach(node);
-        if (node.type === 'container') {
+        if (node.row.isContainer) {
           this.alarms.places.adopt(node);
           this.rules.apply(node);
           return this.archives.attach(node);
@@ -196,9 +196,9 @@ export class Broker implements Site {
         return undefined;
       },
       updated: (node) => {
-        if (node.type === 'container') this.archives.retain(node);
+        if (node.row.isContainer) this.archives.retain(node);
         if (node.type === 'application') this.sources.reattach(node);
-        if (node.type === 'container') this.rules.apply(node);
+        if (node.row.isContainer) this.rules.apply(node);
       },
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
@@ -211,7 +211,7 @@ export class Broker implements Site {
           this.sources.detach(node);
           this.alarms.applicationGone(node.reference);
         }
-        if (node.type === 'container') {
+        if (node.row.isContainer) {
           this.rules.drop(node);
           this.alarms.places.leave(node);
         }

@@ -182,7 +182,7 @@ export class Alarms {
     const path = parsePath(source);
     const target = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
     if (target?.kind !== 'resource') return false;
-    if (target.node.type !== 'container') return true;
+    if (!target.node.row.isContainer) return true;
     return rulesOf(target.node.attributes.get('alarmRules')).some((rule) => rule.condition === condition);
   }
 

@@ -4,7 +4,7 @@ import { instanceFields } from '../resources/instance.js';
 import { checkCursor, readInstanceQuery, type InstanceQuery } from '../resources/instance-query.js';
 import { Page, type PageForm } from '../resources/page.js';
 import { resourceDocument } from '../resources/representation.js';
-import type { Reading } from '../resources/types.js';
+import type { Reading } from '../resources/attribute.js';
 import { mediaTypesOf } from '../routing/negotiation.js';
 import { answer, refused, type BindingName, type Request, type Response } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';

@@ -203,7 +203,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const { body } = request;
     if (node.type === 'notificationChannel') return this.channel(node).post(body);
     if (!body) return refused(refuse('STATUS_BAD_REQUEST', `A CREATE on ${node.reference} needs a body.`));
-    const contentInstances = node.type === 'container' ? node.child('contentInstances') : node;
+    const contentInstances = node.row.isContainer ? node.child('contentInstances') : node;
     if (contentInstances?.history) return this.createInstance(ask, contentInstances, body);
     const document = body.document();
     if (isRefusal(document)) return refused(document);
@@ -288,12 +288,12 @@ const notNow = (refusal: Refusal): Response => refused(refusal, { retryAfterS: R
 
 /** Whether what a request changes is promised to survive a restart: all but contents of a container that promises memory alone. */
 function isDurable({ op }: Request, node: Node): boolean {
-  const { type, parent, attributes } = node;
+  const { type, row, parent, attributes } = node;
   // An alarm is told whatever ails the disk.
   if (op === 'create' && isAlarmsContainer(type === 'contentInstances' ? parent : node)) return false;
   if (type === 'contentInstances') return parent?.attributes.get('durability') !== 'latest';
   if (op !== 'create' && op !== 'notify') return true;
-  return type === 'container' ? attributes.get('durability') !== 'latest' : type !== 'notificationChannel';
+  return row.isContainer ? attributes.get('durability') !== 'latest' : type !== 'notificationChannel';
 }
 
 const creatorOf = ({ originator }: Request): Creator => ({ kind: 'originator', id: originator });

@@ -163,7 +163,7 @@ export class Resources {
     return written.node;
   }
 
-  /** Writes a resource or one attribute of it anew; what follows from it, its lease and its rate, with it. */
+  /** Writes a resource or one attribute of it anew; what follows from it with it: lease, rate, the end of a group that gives itself up. */
   update(target: FoundTarget, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
     const declared = creator.kind === 'internal' ? document : keepDeclared(target, document);
     if (isRefusal(declared)) return declared;
@@ -173,6 +173,7 @@ export class Resources {
         ? this.tree.updateAttribute(target, declared, act)
         : this.tree.update(target.node, declared, act);
     if (!isRefusal(written)) this.updated(written.node);
+    else if ('isAbandoned' in written) this.remove(target.node);
     return written;
   }
 

@@ -6,7 +6,8 @@
 import { formatTime, parseTime } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Creator, ResourceNode } from './node.js';
-import type { AttributeRow, TypeRow } from './types.js';
+import type { AttributeRow } from './attribute.js';
+import type { TypeRow } from './types.js';
 import { isObject, shown, type Json, type JsonObject } from './values.js';
 
 const US_PER_SECOND = 1_000_000;
@@ -74,15 +75,15 @@ export function readBody<T>(
   for (const standard of row.attributes.values()) {
     const attribute = isOnDisk && standard.onDisk ? withLimits(standard, standard.onDisk) : standard;
     const { name } = attribute;
+    const written = body[name];
+    if (written === undefined && attribute[op] === 'M')
+      return bad(`${row.name}.${name} is missing; it is mandatory here.`);
     if (name === row.idAttribute) continue;
     const kept = writing.current?.get(name);
     if (!isWritable(attribute, op)) {
       if (kept !== undefined) attributes.set(name, kept);
       continue;
     }
-    const written = body[name];
-    if (written === undefined && attribute[op] === 'M')
-      return bad(`${row.name}.${name} is missing; it is mandatory here.`);
     // What is written back unchanged stays, though it be beyond a limit that holds for its writer or has moved with the clock.
     const settled =
       written === undefined
@@ -165,7 +166,7 @@ function absent<T>(
 }
 
 function clamped<T>(
-  { name, clamp, lifetimeS }: AttributeRow,
+  { name, clamp, lifetimeS, spellings }: AttributeRow,
   value: Json,
   { nowUs, creator }: Writing<T>,
 ): Json | Refusal {
@@ -181,5 +182,5 @@ function clamped<T>(
   }
   if (clamp && typeof value === 'number' && creator.kind !== 'internal')
     return Math.min(Math.max(value, clamp[0]), clamp[1]);
-  return value;
+  return spellings?.get(value) ?? value;
 }

@@ -85,8 +85,13 @@ export class ResourceNode<T> {
     return this.below?.values() ?? [];
   }
 
+  /** The child as far as anybody has looked at it. */
+  standing(id: string): ResourceNode<T> | undefined {
+    return this.below?.get(id);
+  }
+
   child(id: string): ResourceNode<T> | undefined {
-    const standing = this.below?.get(id);
+    const standing = this.standing(id);
     if (standing) return standing;
     const collection = this.row.collections.find((name) => name === id);
     return collection && this.births.bear(collection, this);

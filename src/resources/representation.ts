@@ -7,11 +7,12 @@
  *     .../latest/content                 the bytes as they were stored, in their own media type
  */
 import { refuse, type Refusal } from '../errors.js';
+import type { AttributeRow, Reading } from './attribute.js';
 import type { InstanceRecord } from './history.js';
 import { contentField, instanceFields, isText } from './instance.js';
 import type { ResourceNode } from './node.js';
 import type { InstanceTarget, Target, VirtualTarget } from './target.js';
-import type { AttributeRow, Reading } from './types.js';
+
 import { isObject, type Json, type JsonObject } from './values.js';
 
 export type Representation =

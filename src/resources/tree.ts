@@ -100,6 +100,7 @@ export class ResourceTree<T> implements Births<T> {
       return refuse('STATUS_CONFLICT', `${JSON.stringify(id)} is taken in ${collection.reference}; choose another id.`);
     const node = this.plant(row, id, collection, act, draft.attributes);
     collection.touch(act.nowUs, this.revisions.next());
+    this.touchOwner(collection, act.nowUs);
     return { node, isAltered: draft.isAltered || draft.id === undefined };
   }
 
@@ -121,7 +122,8 @@ export class ResourceTree<T> implements Births<T> {
       this.plant(TYPES[kept.type], id, parent, { nowUs: createdUs, creator }, kept.attributes);
     node.attributes = kept.attributes;
     node.createdUs = createdUs;
-    node.touch(kept.modifiedUs, kept.revision);
+    // Of what it shows of others, what went meanwhile is not known any more.
+    node.touch(kept.modifiedUs, node.row.shows ? this.revisions.next() : kept.revision);
     if (parent?.row.creates.includes(kept.type))
       parent.touch(Math.max(parent.modifiedUs, createdUs), this.revisions.next());
     return node;
@@ -157,6 +159,7 @@ export class ResourceTree<T> implements Births<T> {
     if (!node.parent) throw new Error('the sclBase is never removed'); // its row has no DELETE
     node.parent.disown(node);
     node.parent.touch(nowUs, this.revisions.next());
+    this.touchOwner(node.parent, nowUs);
     const removed = [...withDescendants(node)];
     for (const each of removed) each.isRemoved = true;
     return removed;
@@ -197,19 +200,21 @@ export class ResourceTree<T> implements Births<T> {
     if (isRefusal(root)) return root;
     const draft = readBody(root.row, root.body, 'create', { ...act, collection });
     if (isRefusal(draft)) return draft;
-    const refusal = draft.id === undefined ? undefined : checkId(draft.id, collection);
-    return refusal ?? { row: root.row, draft };
+    const refusal =
+      checkPlace(root.row, collection) ?? (draft.id === undefined ? undefined : checkId(draft.id, collection));
+    if (refusal) return refusal;
+    const settled = settle(root.row, draft, collection);
+    return isRefusal(settled) ? settled : { row: root.row, draft: settled };
   }
 
   private rewrite(node: ResourceNode<T>, body: JsonObject, act: Act): Written<T> | Refusal {
-    const draft = readBody(node.row, body, 'update', {
-      ...act,
-      collection: node.parent ?? node,
-      current: node.attributes,
-    });
+    const collection = node.parent ?? node;
+    const read = readBody(node.row, body, 'update', { ...act, collection, current: node.attributes });
+    const draft = isRefusal(read) ? read : settle(node.row, read, collection);
     if (isRefusal(draft)) return draft;
     node.attributes = draft.attributes;
     node.touch(act.nowUs, this.revisions.next());
+    this.touchOwner(collection, act.nowUs);
     node.child('contentInstances')?.history?.retain(ringOf(node.attributes), act.nowUs);
     return { node, isAltered: draft.isAltered };
   }
@@ -217,6 +222,12 @@ export class ResourceTree<T> implements Births<T> {
   bear(collection: TypeName, parent: ResourceNode<T>): ResourceNode<T> {
     const act = { nowUs: parent.createdUs, creator: parent.creator };
     return this.plant(TYPES[collection], collection, parent, act, NO_ATTRIBUTES);
+  }
+
+  /** What shows its collection's members has changed with them. */
+  private touchOwner(collection: ResourceNode<T>, nowUs: number): void {
+    const owner = collection.parent;
+    if (owner?.row.shows === collection.type) owner.touch(nowUs, this.revisions.next());
   }
 
   private newId(collection: ResourceNode<T>): string {
@@ -244,6 +255,22 @@ export class ResourceTree<T> implements Births<T> {
 function* withDescendants<T>(node: ResourceNode<T>): Generator<ResourceNode<T>> {
   yield node;
   for (const child of node.known) yield* withDescendants(child);
+}
+
+/** Why a resource of this type cannot stand in this collection, which belongs to a resource of another kind than it needs. */
+function checkPlace<T>({ name, below }: TypeRow, collection: ResourceNode<T>): Refusal | undefined {
+  const owner = collection.parent;
+  if (!below || !owner || below.includes(owner.type)) return undefined;
+  return refuse(
+    'STATUS_FORBIDDEN',
+    `${name} cannot be created in ${collection.reference}, below ${owner.type}; it stands below ${below.join(' or ')}.`,
+  );
+}
+
+function settle<T>(row: TypeRow, draft: Draft, collection: ResourceNode<T>): Draft | Refusal {
+  const attributes = row.settle?.(draft.attributes, collection) ?? draft.attributes;
+  if (isRefusal(attributes)) return attributes;
+  return { ...draft, attributes, isAltered: draft.isAltered || attributes !== draft.attributes };
 }
 
 /** The bytes that a checked `content` attribute stands for. */

@@ -2,58 +2,18 @@
  * The type table: what every resource type is. Tree, validation, representation, discovery and the lists of allowed verbs read
  * it; a new type is one row here, and code nowhere else. In schema order [TS 102 921 XSD], the XML attribute @id first.
  *
- * Rules are create / update / response: M mandatory, O optional, NP not to be present, NA operation not available, M* in every
- * response and possibly changed by the SCL, - not applicable.
+ *     a resource ──collections──> a collection ──creates──> resources, those of them that may stand `below` the first
  */
-import { formatTime } from '../clock.js';
-import { alarmRules } from './alarm-rules.js';
-import { instanceFields, type InstanceContent } from './instance.js';
-import type { InstanceRecord } from './history.js';
+import type { Refusal } from '../errors.js';
+import { A, attribute, I, members, N, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
+import { containerAttributes, contentInstancesAttributes } from './container-attributes.js';
+import { MEMBER_TYPE_WORDS, membersOf, settleMembers, STRATEGIES } from './group.js';
 import type { ResourceNode } from './node.js';
+import { ONLINE_STATUSES, onlineStatusOf, takesRequests } from './online-status.js';
 import * as v from './values.js';
-import type { Json, JsonObject, ValueType } from './values.js';
+import type { Json } from './values.js';
 
 export type Verb = 'create' | 'retrieve' | 'update' | 'delete';
-export type Presence = 'M' | 'O' | 'NP' | 'NA' | 'M*' | '-';
-
-/** How a node is being read. */
-export interface Reading<T> {
-  /** The content to show of an instance; a record without one is shown as metadata. */
-  content(record: InstanceRecord<T>): InstanceContent | undefined;
-  /** Which instances a query is answered with, in place of the newest. */
-  readonly page?: { readonly instances: readonly JsonObject[]; readonly next: string | undefined };
-}
-
-interface AttributeOptions {
-  /** The value when none is written. */
-  readonly default?: Json;
-  /** What a reader sees while none is written. */
-  readonly unset?: Json;
-  /** Smallest and largest value; what lies outside is moved to the limit, not refused. */
-  readonly clamp?: readonly [number, number];
-  /** In their place for a container that keeps its instances on disk. */
-  readonly onDisk?: { readonly default: Json | undefined; readonly clamp: readonly [number, number] };
-  /** The same for a dateTime, in seconds from now; the past is refused. */
-  readonly lifetimeS?: readonly [number, number];
-  /** Peers: when one of them is given, the default of the others is their largest value. */
-  readonly together?: readonly string[];
-  /** May not be written together with this one. */
-  readonly excludes?: string;
-  /** A rule that depends on where the resource is: what is wrong, a whole sentence. */
-  readonly rule?: (value: Json, collection: ResourceNode<unknown>) => string | undefined;
-  /** The SCL's own value, made when read. */
-  readonly derived?: (node: ResourceNode<unknown>, reading: Reading<unknown>) => Json | undefined;
-  /** Not in the standard. */
-  readonly origin?: 'gridcast';
-}
-
-export interface AttributeRow extends AttributeOptions {
-  readonly name: string;
-  readonly value: ValueType;
-  readonly create: Presence;
-  readonly update: Presence;
-  readonly response: Presence;
-}
 
 interface TypeDefinition<Name extends string> {
   readonly verbs: readonly Verb[];
@@ -61,10 +21,19 @@ interface TypeDefinition<Name extends string> {
   readonly collections?: readonly Name[];
   /** Of a collection: what a CREATE on it makes. */
   readonly creates?: readonly Name[];
+  /** Whose collections it can be created in; absent: any that creates it. */
+  readonly below?: readonly Name[];
   /** Children that are not stored, and their verbs. */
   readonly virtual?: Readonly<Record<string, readonly Verb[]>>;
   /** The attribute that is its last path segment. */
   readonly idAttribute?: 'id' | 'appId' | 'sclId';
+  /** A collection of its own that its attributes are derived from: a change there is a change of it. */
+  readonly shows?: Name;
+  /** What of it depends on the rest of the tree, once its document has been read: the attributes as they are to be, or why not. */
+  readonly settle?: (
+    attributes: ReadonlyMap<string, Json>,
+    collection: ResourceNode<unknown>,
+  ) => ReadonlyMap<string, Json> | Refusal;
   readonly attributes: readonly AttributeRow[];
 }
 
@@ -73,80 +42,27 @@ export interface TypeRow {
   readonly verbs: readonly Verb[];
   readonly collections: readonly TypeName[];
   readonly creates: readonly TypeName[];
+  readonly below: readonly TypeName[] | undefined;
   readonly virtual: ReadonlyMap<string, readonly Verb[]>;
   readonly idAttribute: string;
+  readonly shows: TypeName | undefined;
+  readonly settle: TypeDefinition<TypeName>['settle'];
   /** In schema order. */
   readonly attributes: ReadonlyMap<string, AttributeRow>;
   /** Its changes can be observed. */
   readonly isSubscribable: boolean;
+  /** It has contentInstances. */
+  readonly isContainer: boolean;
 }
 
-const MINUTE_S = 60;
-const DAY_S = 86_400;
-
-/** Bounds of what originators may ask [resources reference 2.2, after ONG]. The broker's own containers may exceed them. */
-const LIFETIME_S = [MINUTE_S, 30 * DAY_S] as const;
-const INSTANCES = { default: 20, clamp: [1, 200] } as const;
-const BYTES = { default: 20_480, clamp: [10, 1_024_000] } as const;
-const AGE_S = { clamp: [DAY_S, 365 * DAY_S] } as const;
-/** On disk: as much as a year of a fast PMU. What says nothing has a GiB, so that no disk is filled for lack of a word. */
-const ON_DISK = {
-  instances: { default: 10_000_000_000, clamp: [1, 10_000_000_000] },
-  bytes: { default: 2 ** 30, clamp: [10, 2 ** 40] },
-  ageS: { default: undefined, clamp: [MINUTE_S, 3_650 * DAY_S] },
-} as const;
-/** Instances shown in one contentInstanceCollection, the newest: as many as an originator's container can hold. */
-const SHOWN_INSTANCES = INSTANCES.clamp[1];
-
-type Rules = `${Presence}/${Presence}/${Presence}`;
-
-function attribute(name: string, value: ValueType, rules: Rules, options: AttributeOptions = {}): AttributeRow {
-  const [create, update, response] = rules.split('/') as [Presence, Presence, Presence];
-  return { name, value, create, update, response, ...options };
-}
-
-// The common attributes, by the reference's letters.
-const X = attribute('expirationTime', v.dateTime, 'O/O/M*', { lifetimeS: LIFETIME_S });
-const A = (rules: Rules = 'O/O/O'): AttributeRow => attribute('accessRightID', v.uri, rules);
-const S = (rules: Rules = 'O/O/M'): AttributeRow =>
-  attribute('searchStrings', v.searchStrings, rules, { unset: { searchString: [] } });
-const N = attribute('announceTo', v.announceTo, 'O/O/M*', { unset: { activated: false } });
-const I = (rules: Rules = 'O/NP/M*', name = 'id'): AttributeRow =>
-  attribute(name, v.string, rules, { derived: ({ id }) => id });
-const times = (rules: Rules): readonly AttributeRow[] => [
-  attribute('creationTime', v.dateTime, rules, { derived: ({ createdUs }) => formatTime(createdUs) }),
-  attribute('lastModifiedTime', v.dateTime, rules, { derived: ({ modifiedUs }) => formatTime(modifiedUs) }),
-];
-const T = times('NP/NP/M');
-const TC = times('NA/NA/M');
-
-const references = (...collections: readonly string[]): readonly AttributeRow[] =>
-  collections.map((name) =>
-    attribute(`${name}Reference`, v.uri, 'NP/NP/M', { derived: (node) => `${node.reference}/${name}` }),
-  );
-
-/** What a collection holds, as names and references. */
-const members = (type: string, rules: Rules): AttributeRow =>
-  attribute(`${type}Collection`, v.record({}), rules, {
-    derived: (node) => ({
-      namedReference: [...node.children]
-        .filter((child) => child.type === type)
-        .map(({ id, reference }) => ({ id, reference })),
-    }),
-  });
-
-const instanceReference = (which: 'latest' | 'oldest'): AttributeRow =>
-  attribute(which, v.record({}), 'NA/NA/O', {
-    derived: (node) => {
-      const record = node.history?.[which];
-      return record && { id: record.id, reference: `${node.reference}/${encodeURIComponent(record.id)}` };
-    },
-  });
-
-const RETENTION = ['maxNrOfInstances', 'maxByteSize', 'maxInstanceAge'];
-const STORAGES = ['memory', 'disk'];
-const DURABILITIES = ['latest', 'grouped', 'synced'];
 const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'];
+/** Members that a group has at most, and one that does not say: each of them is asked when the group is. */
+const MEMBERS = { default: 1_000, clamp: [1, 10_000] } as const;
+/** What ONG sends for one of the schema's own words [resources reference 1.5]. */
+const TR_069 = new Map<Json, Json>([
+  ['TR 069', 'BBF TR 069'],
+  ['BBF', 'BBF TR 069'],
+]);
 
 /** Content filters make sense on contentInstances only [TS 102 921 10.25]. */
 function contentFilterRule(value: Json, subscriptions: ResourceNode<unknown>): string | undefined {
@@ -158,36 +74,116 @@ function contentFilterRule(value: Json, subscriptions: ResourceNode<unknown>): s
   );
 }
 
+/** What the application has below itself, nothing else answers for [TS 102 921 10.8]. */
+function aPoCPathsRule(value: Json): string | undefined {
+  const { attributes, collections } = TYPES.application;
+  const taken = v.pathsOf(value).find((path) => {
+    const [first = ''] = path.split('/').filter((segment) => segment !== '');
+    return attributes.has(first) || collections.some((name) => name === first);
+  });
+  return taken === undefined
+    ? undefined
+    : `application.aPoCPaths names ${v.shown(taken)}, which an application has itself.`;
+}
+
 /** A collection whose accessRightID can be set. */
-const collection = <const Type extends string>(
-  type: Type,
-  rest: { readonly collections?: readonly 'subscriptions'[] } = {},
-) => ({
+const collection = <const Type extends string>(...creates: readonly Type[]) => ({
   verbs: ['create', 'retrieve', 'update'] as const,
-  creates: [type],
-  ...rest,
-  attributes: [A('NA/O/O'), ...TC, members(type, 'NA/NP/M'), ...references(...(rest.collections ?? []))],
+  creates,
+  collections: ['subscriptions'] as const,
+  attributes: [A('NA/O/O'), ...TC, ...creates.map((type) => members(type, 'NA/NP/M')), ...references('subscriptions')],
 });
 
 const READ_WRITE_DELETE = ['retrieve', 'update', 'delete'] as const;
+
+/** What an SCL tells of a resource of its own at another one: where it is, and how it is found [resources reference 3.7]. */
+const announced = <const Owner extends string, const Collection extends string = never>(
+  below: readonly Owner[],
+  collections: readonly Collection[] = [],
+) => ({
+  verbs: READ_WRITE_DELETE,
+  below,
+  collections,
+  attributes: [
+    I(),
+    attribute('link', v.uri, 'M/NP/M'),
+    A(),
+    attribute('searchStrings', v.searchStrings, 'M/M/M'),
+    X,
+    ...references(...collections),
+  ],
+});
 
 export const TYPES = define({
   sclBase: {
     verbs: ['retrieve', 'update'],
     // The standard has notificationChannels below scl and application; one who only wants to listen is neither.
-    collections: ['applications', 'containers', 'subscriptions', 'notificationChannels'],
+    collections: ['scls', 'applications', 'containers', 'groups', 'subscriptions', 'notificationChannels'],
     attributes: [
       A('NA/O/O'),
       S('NA/O/M'),
       ...T,
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NA/O/O'),
-      ...references('applications', 'containers', 'subscriptions', 'notificationChannels'),
+      ...references('scls', 'applications', 'containers', 'groups', 'subscriptions', 'notificationChannels'),
     ],
   },
-  applications: collection('application', { collections: ['subscriptions'] }),
+  scls: collection('scl'),
+  scl: {
+    verbs: READ_WRITE_DELETE,
+    collections: [
+      ...(['containers', 'groups', 'applications', 'subscriptions', 'notificationChannels', 'm2mPocs'] as const),
+      'attachedDevices',
+    ],
+    idAttribute: 'sclId',
+    shows: 'm2mPocs',
+    attributes: [
+      I('M/NP/M', 'sclId'),
+      attribute('pocs', v.uriList, 'O/O/M', { unset: { reference: [] } }),
+      attribute('remTriggerAddr', v.uri, 'O/O/O'),
+      attribute('onlineStatus', v.oneOf(...ONLINE_STATUSES), 'NP/NP/M', { derived: onlineStatusOf }),
+      attribute('serverCapability', v.boolean, 'NP/NP/M', { derived: takesRequests }),
+      attribute('link', v.absoluteUri, 'M/NP/M'),
+      attribute('schedule', v.schedule, 'O/O/O'),
+      X,
+      A(),
+      S(),
+      ...T,
+      attribute('locTargetDevice', v.string, 'O/O/O'),
+      attribute('mgmtProtocolType', v.oneOf('OMA DM', 'BBF TR 069', 'TR 069', 'BBF'), 'M/M/M', { spellings: TR_069 }),
+      attribute('integrityValResults', v.integrityValResults, 'O/O/O'),
+      attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NP/NP/O'),
+      // V2.1.1, mandatory there; an SCL of V1 does not know the word.
+      attribute('sclType', v.oneOf('NSCL', 'GSCL', 'DSCL'), 'O/NP/O'),
+      ...references('containers', 'groups', 'applications', 'subscriptions', 'notificationChannels', 'm2mPocs'),
+      ...references('attachedDevices'),
+    ],
+  },
+  m2mPocs: {
+    verbs: ['create', 'retrieve'],
+    creates: ['m2mPoc'],
+    attributes: [...TC, members('m2mPoc', 'NA/NA/M')],
+  },
+  m2mPoc: {
+    verbs: READ_WRITE_DELETE,
+    attributes: [
+      I(),
+      attribute('contactInfo', v.contactInfo, 'M/M/M'),
+      X,
+      attribute('onlineStatus', v.oneOf(...ONLINE_STATUSES), 'O/O/M*', { default: 'ONLINE' }),
+      ...T,
+    ],
+  },
+  attachedDevices: collection('attachedDevice'),
+  attachedDevice: {
+    verbs: READ_WRITE_DELETE,
+    collections: ['subscriptions'],
+    attributes: [I(), A(), ...T, ...references('subscriptions')],
+  },
+  applications: collection('application', 'applicationAnnc'),
   application: {
     verbs: READ_WRITE_DELETE,
-    collections: ['containers', 'subscriptions', 'notificationChannels'],
+    below: ['sclBase'],
+    collections: ['containers', 'groups', 'subscriptions', 'notificationChannels'],
     idAttribute: 'appId',
     attributes: [
       I('O/NP/M', 'appId'),
@@ -197,67 +193,34 @@ export const TYPES = define({
       ...T,
       N,
       attribute('aPoC', v.uri, 'O/O/O'),
-      attribute('aPoCPaths', v.aPoCPaths, 'O/O/O'),
+      attribute('aPoCPaths', v.aPoCPaths, 'O/O/O', { rule: aPoCPathsRule }),
       attribute('locRequestor', v.string, 'O/O/O'),
-      ...references('containers', 'subscriptions', 'notificationChannels'),
+      ...references('containers', 'groups', 'subscriptions', 'notificationChannels'),
     ],
   },
-  containers: collection('container', { collections: ['subscriptions'] }),
+  applicationAnnc: announced(['scl'], ['containers', 'groups']),
+  containers: collection('container', 'containerAnnc', 'locationContainer', 'locationContainerAnnc'),
   container: {
     verbs: READ_WRITE_DELETE,
+    below: ['sclBase', 'application'],
     collections: ['contentInstances', 'subscriptions'],
-    attributes: [
-      I(),
-      X,
-      A(),
-      S(),
-      ...T,
-      N,
-      attribute('maxNrOfInstances', v.long, 'O/O/M*', {
-        ...INSTANCES,
-        onDisk: ON_DISK.instances,
-        together: RETENTION,
-      }),
-      attribute('maxByteSize', v.long, 'O/O/M*', { ...BYTES, onDisk: ON_DISK.bytes, together: RETENTION }),
-      attribute('maxInstanceAge', v.long, 'O/O/M*', { ...AGE_S, onDisk: ON_DISK.ageS }),
-      // Samples per second: what a subscriber gets who asks for none, the most he may ask for, what the publisher declares.
-      attribute('defaultRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
-      attribute('highestRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
-      attribute('reportingRate', v.rate, 'O/O/O', { origin: 'gridcast' }),
-      // What a 201 promises: in memory, on disk within 100 ms, on disk.
-      attribute('durability', v.oneOf(...DURABILITIES), 'O/O/M*', { default: 'synced', origin: 'gridcast' }),
-      // What of its samples is an alarm.
-      attribute('alarmRules', alarmRules, 'O/O/O', { origin: 'gridcast' }),
-      // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
-      attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', {
-        unset: 'memory',
-        origin: 'gridcast',
-      }),
-      ...references('contentInstances', 'subscriptions'),
-    ],
+    attributes: containerAttributes(),
   },
+  containerAnnc: announced(['scl', 'applicationAnnc']),
+  locationContainer: {
+    verbs: READ_WRITE_DELETE,
+    below: ['application'],
+    collections: ['contentInstances', 'subscriptions'],
+    attributes: containerAttributes(
+      attribute('locationContainerType', v.oneOf('LOCATION_SERVER_BASED', 'APPLICATION_GENERATED'), 'M/NP/M'),
+    ),
+  },
+  locationContainerAnnc: announced(['scl', 'applicationAnnc']),
   contentInstances: {
     verbs: ['create', 'retrieve'],
     creates: ['contentInstance'],
     collections: ['subscriptions'],
-    attributes: [
-      ...TC,
-      attribute('currentNrOfInstances', v.long, 'NA/NA/M', { derived: ({ history }) => history?.count }),
-      attribute('currentByteSize', v.long, 'NA/NA/M', { derived: ({ history }) => history?.byteSize }),
-      attribute('contentInstanceCollection', v.record({}), 'NA/NA/M', {
-        derived: ({ history }, reading) => ({
-          contentInstance:
-            reading.page?.instances ??
-            history?.newest(SHOWN_INSTANCES).map((record) => instanceFields(record, reading.content(record))) ??
-            [],
-        }),
-      }),
-      // Path and query of the page that follows.
-      attribute('next', v.uri, 'NA/NA/O', { origin: 'gridcast', derived: (_, reading) => reading.page?.next }),
-      instanceReference('latest'),
-      instanceReference('oldest'),
-      ...references('subscriptions'),
-    ],
+    attributes: contentInstancesAttributes,
   },
   /** A record of its container's history, never a node; see instance.ts. */
   contentInstance: {
@@ -272,6 +235,31 @@ export const TYPES = define({
       attribute('content', v.instanceContent, 'M/NA/M'),
     ],
   },
+  groups: collection('group', 'groupAnnc'),
+  group: {
+    verbs: READ_WRITE_DELETE,
+    below: ['sclBase', 'application'],
+    collections: ['subscriptions'],
+    settle: settleMembers,
+    attributes: [
+      I(),
+      X,
+      A(),
+      S(),
+      ...T,
+      N,
+      attribute('memberType', v.oneOf(...MEMBER_TYPE_WORDS), 'M/NP/M'),
+      attribute('currentNrOfMembers', v.long, 'NP/NP/M', { derived: (node) => membersOf(node).length }),
+      attribute('maxNrOfMembers', v.long, 'O/O/M', MEMBERS),
+      attribute('members', v.memberList, 'O/O/M', { unset: { reference: [] } }),
+      // V2.1.1. Every member is asked for its type when it is written.
+      attribute('memberTypeValidated', v.boolean, 'NP/NP/M', { derived: () => true }),
+      attribute('consistencyStrategy', v.oneOf(...STRATEGIES), 'O/O/M', { default: 'ABANDON_MEMBER' }),
+      attribute('membersContentAccessRightID', v.uri, 'O/O/O'),
+      ...references('subscriptions'),
+    ],
+  },
+  groupAnnc: announced(['scl', 'applicationAnnc']),
   subscriptions: {
     verbs: ['create', 'retrieve'],
     creates: ['subscription'],
@@ -327,10 +315,14 @@ function define<const Name extends string>(definitions: Readonly<Record<Name, Ty
     verbs: row.verbs,
     collections: row.collections ?? [],
     creates: row.creates ?? [],
+    below: row.below,
     virtual: new Map(Object.entries(row.virtual ?? {})),
     idAttribute: row.idAttribute ?? 'id',
+    shows: row.shows,
+    settle: row.settle,
     attributes: new Map(row.attributes.map((each) => [each.name, each])),
     isSubscribable: row.collections?.some((collection) => collection === 'subscriptions') ?? false,
+    isContainer: row.collections?.some((collection) => collection === 'contentInstances') ?? false,
   });
   const rows = Object.entries<TypeDefinition<Name>>(definitions).map(([name, row]) => [
     name,

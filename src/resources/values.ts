@@ -41,6 +41,15 @@ export const dateTime = simple(
   (value) => typeof value === 'string' && parseTime(value) !== undefined,
 );
 export const uri = simple('a URI', (value) => typeof value === 'string' && /^\S+$/.test(value));
+export const absoluteUri = simple(
+  'an absolute URI, such as coap://gateway-7.example/m2m',
+  (value) => typeof value === 'string' && /^[a-z][a-z0-9+.-]*:\S+$/i.test(value),
+);
+/** A path of this SCL. */
+const localPath = simple(
+  'a path here that starts with "/"',
+  (value) => typeof value === 'string' && /^\/[^\s/?#]\S*$/.test(value),
+);
 /** Where notifications go: elsewhere, or to a resource of this SCL. */
 export const contact = simple(
   'an absolute URI, or a path here that starts with "/"',
@@ -88,7 +97,11 @@ export const record = (members: Readonly<Record<string, ValueType>>, mandatory: 
 
 const searchString = listOf(string);
 export const searchStrings = record({ searchString }, ['searchString']);
-const uriList = record({ reference: listOf(uri) });
+export const uriList = record({ reference: listOf(uri) }, ['reference']);
+/** Members of a group are resources of this SCL: others are not reached from here. */
+export const memberList = record({ reference: listOf(localPath) }, ['reference']);
+export const schedule = record({ scheduleString: listOf(string, 1) }, ['scheduleString']);
+export const integrityValResults = record({ ivalResults: long, signedIvalResult: long, secureTimeStamp: dateTime });
 export const announceTo = record({ activated: boolean, sclList: uriList, global: boolean });
 export const contentTypes = record({ contentType: listOf(string, 1) }, ['contentType']);
 
@@ -100,9 +113,27 @@ export const aPoCPaths: ValueType = {
   check(value, at) {
     const complaint = pathList.check(value, at);
     if (complaint) return complaint;
-    const paths = (value as { aPoCPath: readonly { path: string }[] }).aPoCPath.map(({ path }) => path);
+    const paths = pathsOf(value);
     const twice = paths.find((path, index) => paths.indexOf(path) !== index);
     return twice === undefined ? undefined : `${at} has the path ${shown(twice)} twice; each may be there once.`;
+  },
+};
+
+/** The paths of an aPoCPaths. */
+export const pathsOf = (value: Json): readonly string[] =>
+  (value as { aPoCPath: readonly { path: string }[] }).aPoCPath.map(({ path }) => path);
+
+const contactMembers = record({ contactURI: uri, other: string });
+/** Either way to say where somebody is. */
+export const contactInfo: ValueType = {
+  expected: 'an object of contactURI or other',
+  check(value, at) {
+    const complaint = contactMembers.check(value, at);
+    if (complaint) return complaint;
+    const { contactURI, other } = value as JsonObject;
+    return (contactURI === undefined) === (other === undefined)
+      ? `${at} must have one of contactURI and other.`
+      : undefined;
   },
 };
 

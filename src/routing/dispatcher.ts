@@ -78,7 +78,7 @@ export class Dispatcher {
 const isShorthand = (target: FoundTarget, verb: Verb): boolean =>
   verb === 'create' &&
   target.kind === 'resource' &&
-  (target.node.type === 'container' || target.node.type === 'notificationChannel');
+  (target.node.row.isContainer || target.node.type === 'notificationChannel');
 
 /** The entity tag of what a path points at: an instance's own, else its resource's. */
 export function etagOfTarget(target: FoundTarget): string | undefined {

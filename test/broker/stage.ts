@@ -1,6 +1,7 @@
 /** What the tests of a whole broker share: requests over a real socket, simulated PMUs, subscribers that remember, balanced books. */
 import { StreamPmus } from '../../src/actors/pmus.js';
 import type { Node } from '../../src/actors/resources.js';
+import { GridcastError, open as openClient, type Client, type ClientRequest } from '../../src/client/index.js';
 import { systemClock } from '../../src/clock.js';
 import { isRefusal } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
@@ -86,6 +87,39 @@ export async function http(
     location: response.headers.get('location') ?? '',
     sentence: json.errorInfo?.additionalInfo ?? '',
   };
+}
+
+/** A client of a broker, by any binding; closed with the stage. */
+export async function clientOf(running: RunningBroker, binding: 'http' | 'coap' | 'ws'): Promise<Client> {
+  const client = await openClient(running[binding]);
+  whenStageCloses(() => client.close());
+  return client;
+}
+
+/** What a client of any binding was answered; a refusal is its status and sentence. */
+export interface Said {
+  readonly status: string;
+  readonly json: JsonObject;
+  readonly location: string;
+  readonly sentence: string;
+}
+
+/** One exchange by a client of any binding. */
+export async function ask(
+  client: Client,
+  op: ClientRequest['op'],
+  to: string,
+  body?: ClientRequest['body'],
+): Promise<Said> {
+  try {
+    const asked = { op, to, accept: 'application/json', ...(body && { body }) };
+    const { status, bytes, location = '' } = await client.request(asked);
+    const text = Buffer.from(bytes).toString();
+    return { status, json: text === '' ? {} : (JSON.parse(text) as JsonObject), location, sentence: '' };
+  } catch (error) {
+    if (!(error instanceof GridcastError)) throw error;
+    return { status: error.status ?? '', json: {}, location: '', sentence: error.message };
+  }
 }
 
 /** A container of its own below the sclBase; its path. */

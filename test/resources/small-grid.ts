@@ -5,7 +5,8 @@ import { InstanceRecord, type History } from '../../src/resources/history.js';
 import { INTERNAL, type Creator, type ResourceNode } from '../../src/resources/node.js';
 import { represent, type Representation } from '../../src/resources/representation.js';
 import { ResourceTree, type Written } from '../../src/resources/tree.js';
-import type { Reading, TypeName } from '../../src/resources/types.js';
+import type { Reading } from '../../src/resources/attribute.js';
+import type { TypeName } from '../../src/resources/types.js';
 import type { JsonObject } from '../../src/resources/values.js';
 
 export const NOW_US = Date.UTC(2026, 10, 23, 8, 15) * 1000;
@@ -26,7 +27,7 @@ export class SmallGrid {
   nowUs = NOW_US;
   readonly tree = new ResourceTree<Stored>({ random: seededRandom(7), nowUs: NOW_US });
 
-  /** `/m2m/applications/pmu-1/containers/measurements`, empty, and a subscription and a channel beside it. */
+  /** `/m2m/applications/pmu-1/containers/measurements`, empty, with a subscription and a channel beside it, and the registered SCL `gscl-1`. */
   constructor() {
     this.made('/m2m/applications', { application: { appId: 'pmu-1', searchStrings: { searchString: ['Visby'] } } });
     this.made('/m2m/applications/pmu-1/containers', { container: { id: 'measurements', maxNrOfInstances: 3 } });
@@ -36,6 +37,14 @@ export class SmallGrid {
     this.made('/m2m/applications/pmu-1/notificationChannels', {
       notificationChannel: { id: 'c', channelType: 'LONG_POLLING' },
     });
+    this.made('/m2m/scls', { scl: { ...MINIMAL.scl?.body, sclId: 'gscl-1' } });
+  }
+
+  /** One more of each type. */
+  withAll(): this {
+    for (const [type, { collection, body }] of Object.entries(MINIMAL))
+      if (type !== 'contentInstance') this.made(collection, { [type]: body });
+    return this;
   }
 
   at = (path: string) => this.tree.resolve(segments(path), this.nowUs);
@@ -86,24 +95,55 @@ export class SmallGrid {
   }
 }
 
+interface Least {
+  readonly collection: string;
+  readonly body: JsonObject;
+  /** Of an UPDATE. */
+  readonly update?: JsonObject;
+}
+const announced = (collection: string): Least => ({
+  collection,
+  body: { link: '/gscl/x', searchStrings: { searchString: [] } },
+  update: { searchStrings: { searchString: [] } },
+});
+
 /** Where one of each type can be created, with no more than what is mandatory. */
-export const MINIMAL: Readonly<Partial<Record<TypeName, { readonly collection: string; readonly body: JsonObject }>>> =
-  {
-    application: { collection: '/m2m/applications', body: {} },
-    container: { collection: '/m2m/containers', body: {} },
-    contentInstance: {
-      collection: '/m2m/applications/pmu-1/containers/measurements/contentInstances',
-      body: { content: { contentType: 'text/plain', textContent: '1' } },
-    },
-    subscription: {
-      collection: '/m2m/applications/pmu-1/containers/measurements/contentInstances/subscriptions',
-      body: { contact: 'coap://[::1]/inbox' },
-    },
-    notificationChannel: {
-      collection: '/m2m/applications/pmu-1/notificationChannels',
-      body: { channelType: 'LONG_POLLING' },
-    },
-  };
+export const MINIMAL: Readonly<Partial<Record<TypeName, Least>>> = {
+  scl: {
+    collection: '/m2m/scls',
+    body: { sclId: 'gscl-2', link: 'coap://gscl-2.example/m2m', mgmtProtocolType: 'OMA DM' },
+    update: { mgmtProtocolType: 'OMA DM' },
+  },
+  m2mPoc: {
+    collection: '/m2m/scls/gscl-1/m2mPocs',
+    body: { contactInfo: { contactURI: 'coap://[::1]' } },
+    update: { contactInfo: { contactURI: 'coap://[::1]' } },
+  },
+  attachedDevice: { collection: '/m2m/scls/gscl-1/attachedDevices', body: {} },
+  application: { collection: '/m2m/applications', body: {} },
+  applicationAnnc: announced('/m2m/scls/gscl-1/applications'),
+  container: { collection: '/m2m/containers', body: {} },
+  containerAnnc: announced('/m2m/scls/gscl-1/containers'),
+  locationContainer: {
+    collection: '/m2m/applications/pmu-1/containers',
+    body: { locationContainerType: 'APPLICATION_GENERATED' },
+  },
+  locationContainerAnnc: announced('/m2m/scls/gscl-1/containers'),
+  contentInstance: {
+    collection: '/m2m/applications/pmu-1/containers/measurements/contentInstances',
+    body: { content: { contentType: 'text/plain', textContent: '1' } },
+  },
+  group: { collection: '/m2m/groups', body: { memberType: 'APPLICATION' } },
+  groupAnnc: announced('/m2m/scls/gscl-1/groups'),
+  subscription: {
+    collection: '/m2m/applications/pmu-1/containers/measurements/contentInstances/subscriptions',
+    body: { contact: 'coap://[::1]/inbox' },
+  },
+  notificationChannel: {
+    collection: '/m2m/applications/pmu-1/notificationChannels',
+    body: { channelType: 'LONG_POLLING' },
+  },
+};
 
 export function accepted<R>(result: R | Refusal): R {
   if (isRefusal(result)) throw new Error(`refused: ${result.detail}`);
