@@ -1,10 +1,13 @@
 /** The listeners: what a binding needs to stand on a port, as children of the supervision tree. */
 import type { Broker, ListenerOf } from './broker.js';
 import { addressKey, type Address, type UdpSocket } from './network.js';
+import { asyncApi } from './protocols/descriptions/asyncapi.js';
+import { openApi } from './protocols/descriptions/openapi.js';
 import { CoapBinding } from './protocols/coap/binding.js';
 import { Endpoint } from './protocols/coap/endpoint.js';
 import { PlugtestSite } from './protocols/coap/plugtest.js';
 import { HttpBinding } from './protocols/http/binding.js';
+import { version } from './protocols/version.js';
 import { openTransport } from './protocols/transport/open.js';
 import type { Listener } from './protocols/transport/transport.js';
 import { WsBinding } from './protocols/ws/binding.js';
@@ -19,7 +22,12 @@ export const httpListener =
   (broker) => {
     const { config, surroundings } = broker;
     const { clock, log, random } = surroundings;
-    const operations = { expose: broker.metrics.expose, unready: () => broker.unready, tree: () => broker.tree() };
+    const operations = {
+      expose: broker.metrics.expose,
+      unready: () => broker.unready,
+      tree: () => broker.tree(),
+      descriptions: DESCRIPTIONS,
+    };
     const transport = openTransport({
       clock,
       log,
@@ -43,6 +51,8 @@ export const httpListener =
       },
     };
   };
+
+const DESCRIPTIONS = { '/openapi.json': () => openApi(version), '/asyncapi.json': () => asyncApi(version) };
 
 /** What a request under way gets to be answered in when the broker stops. */
 const GRACE_MS = 1_000;

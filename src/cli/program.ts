@@ -1,7 +1,7 @@
 /** The program without its process: what a command line does in a given shell, and with which exit code it ends. */
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { GridcastError } from '../client/error.js';
+import { version } from '../protocols/version.js';
 import { UsageError } from './arguments.js';
 import { Exit, Interruption, type Shell } from './shell.js';
 
@@ -35,8 +35,6 @@ function named([word = '']: readonly string[]): typeof COMMANDS {
   const found = COMMANDS.filter(({ names }) => names.includes(word));
   return found.length > 0 ? found : COMMANDS;
 }
-
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 /** @param words of the command line, after the program's name. Never rejects. */
 export async function runProgram(words: readonly string[], shell: Shell): Promise<number> {

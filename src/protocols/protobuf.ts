@@ -32,3 +32,35 @@ export function messageCodec<Message extends object>(schema: string, type: strin
     },
   };
 }
+
+/** A field of a message as a description shows it. */
+export interface FieldShape {
+  /** In JSON's spelling. */
+  readonly name: string;
+  /** As the schema has it: `string`, `uint32`, or another message's name. */
+  readonly type: string;
+  readonly isRepeated: boolean;
+  readonly comment: string;
+}
+
+export interface MessageShape {
+  /** The member of the union that it is. */
+  readonly name: string;
+  readonly fields: readonly FieldShape[];
+  readonly comment: string;
+}
+
+/** The messages that a union has as members, with the comments of the schema. */
+export function messagesOf(schema: string, union: string): readonly MessageShape[] {
+  const root = new protobuf.Root().loadSync(fileURLToPath(new URL(schema, SCHEMAS)), { alternateCommentMode: true });
+  return root.lookupType(union).fieldsArray.map(({ name, type }) => {
+    const message = root.lookupType(`${union.slice(0, union.lastIndexOf('.'))}.${type}`);
+    const fields = message.fieldsArray.map((field) => ({
+      name: field.name,
+      type: field.type,
+      isRepeated: field.repeated,
+      comment: field.comment ?? '',
+    }));
+    return { name, fields, comment: message.comment ?? '' };
+  });
+}

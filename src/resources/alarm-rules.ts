@@ -41,15 +41,22 @@ export interface AlarmRule {
 const MOST_RULES = 16;
 const CONDITION = /^[A-Za-z0-9._:-]{1,64}$/;
 
-const number = simple('a number', (value) => typeof value === 'number');
-const notNegative = simple('a number of 0 or more', (value) => typeof value === 'number' && value >= 0);
-const positive = simple('a number above 0', (value) => typeof value === 'number' && value > 0);
+const number = simple('a number', (value) => typeof value === 'number', { type: 'number' });
+const notNegative = simple('a number of 0 or more', (value) => typeof value === 'number' && value >= 0, {
+  type: 'number',
+  minimum: 0,
+});
+const positive = simple('a number above 0', (value) => typeof value === 'number' && value > 0, {
+  type: 'number',
+  exclusiveMinimum: 0,
+});
 const rules = listOf(
   record(
     {
       condition: simple(
         '1 to 64 letters, digits, ".", "_", ":" or "-"',
         (value) => typeof value === 'string' && CONDITION.test(value),
+        { type: 'string', pattern: CONDITION.source },
       ),
       kind: oneOf(...RULE_KINDS),
       field: string,
@@ -59,7 +66,11 @@ const rules = listOf(
       perSecond: positive,
       staleAfterS: positive,
       delayS: notNegative,
-      priority: simple('1, the most urgent, to 4', (value) => [1, 2, 3, 4].includes(value as number)),
+      priority: simple('1, the most urgent, to 4', (value) => [1, 2, 3, 4].includes(value as number), {
+        type: 'integer',
+        minimum: 1,
+        maximum: 4,
+      }),
       text: string,
     },
     ['condition', 'kind'],
@@ -78,6 +89,7 @@ const OF_ALL = ['condition', 'kind', 'priority', 'text'];
 
 export const alarmRules: ValueType = {
   expected: rules.expected,
+  schema: { ...rules.schema, maxItems: MOST_RULES },
   check(value, at) {
     const complaint = rules.check(value, at);
     if (complaint !== undefined) return complaint;

@@ -10,6 +10,8 @@ export { isObject, type Json, type JsonObject };
 export interface ValueType {
   /** What is taken, to follow "it must be". */
   readonly expected: string;
+  /** The same as a JSON Schema, for descriptions of the interface; what a schema cannot say, `check` does. */
+  readonly schema: JsonObject;
   /** What is wrong with `value`, a whole sentence that names the place `at`; `undefined` when nothing is. */
   check(value: Json, at: string): string | undefined;
 }
@@ -22,47 +24,67 @@ export function shown(value: Json | undefined): string {
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}...`;
 }
 
-export const simple = (expected: string, holds: (value: Json) => boolean): ValueType => ({
+export const simple = (expected: string, holds: (value: Json) => boolean, schema: JsonObject): ValueType => ({
   expected,
+  schema,
   check: (value, at) => (holds(value) ? undefined : `${at} is ${shown(value)}; it must be ${expected}.`),
 });
 
-export const string = simple('a string', (value) => typeof value === 'string');
-export const boolean = simple('true or false', (value) => typeof value === 'boolean');
+export const string = simple('a string', (value) => typeof value === 'string', { type: 'string' });
+export const boolean = simple('true or false', (value) => typeof value === 'boolean', { type: 'boolean' });
 /** xs:long without sign: counts, bytes, seconds, milliseconds. */
-export const long = simple('a whole number of 0 or more', (value) => Number.isSafeInteger(value) && Number(value) >= 0);
+export const long = simple(
+  'a whole number of 0 or more',
+  (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+  {
+    type: 'integer',
+    minimum: 0,
+  },
+);
 /** Samples per second; 0.1 is one in ten seconds. */
 export const rate = simple(
   'a number above 0, samples per second',
   (value) => typeof value === 'number' && Number.isFinite(value) && value > 0,
+  { type: 'number', exclusiveMinimum: 0 },
 );
 export const dateTime = simple(
   'a date and time with zone, such as 2026-11-23T08:15:00Z',
   (value) => typeof value === 'string' && parseTime(value) !== undefined,
+  { type: 'string', format: 'date-time' },
 );
-export const uri = simple('a URI', (value) => typeof value === 'string' && /^\S+$/.test(value));
+export const uri = simple('a URI', (value) => typeof value === 'string' && /^\S+$/.test(value), {
+  type: 'string',
+  format: 'uri-reference',
+});
 export const absoluteUri = simple(
   'an absolute URI, such as coap://gateway-7.example/m2m',
   (value) => typeof value === 'string' && /^[a-z][a-z0-9+.-]*:\S+$/i.test(value),
+  { type: 'string', format: 'uri' },
 );
 /** A path of this SCL. */
 const localPath = simple(
   'a path here that starts with "/"',
   (value) => typeof value === 'string' && /^\/[^\s/?#]\S*$/.test(value),
+  { type: 'string', format: 'uri-reference' },
 );
 /** Where notifications go: elsewhere, or to a resource of this SCL. */
 export const contact = simple(
   'an absolute URI, or a path here that starts with "/"',
   (value) => typeof value === 'string' && /^([a-z][a-z0-9+.-]*:\S+|\/\S*)$/i.test(value),
+  { type: 'string', format: 'uri-reference' },
 );
 
 export const oneOf = (...words: readonly string[]): ValueType =>
-  simple(`one of ${words.join(', ')}`, (value) => typeof value === 'string' && words.includes(value));
+  simple(`one of ${words.join(', ')}`, (value) => typeof value === 'string' && words.includes(value), {
+    type: 'string',
+    enum: words,
+  });
 
 export const listOf = (item: ValueType, fewest = 0): ValueType => {
   const expected = `a list of ${fewest > 0 ? `at least ${fewest}: ` : ''}${item.expected}`;
   return {
     expected,
+    schema: { type: 'array', items: item.schema, ...(fewest > 0 && { minItems: fewest }) },
     check(value, at) {
       if (!Array.isArray(value) || value.length < fewest) return `${at} is ${shown(value)}; it must be ${expected}.`;
       for (const [index, member] of (value as readonly Json[]).entries()) {
@@ -81,6 +103,12 @@ export const record = (members: Readonly<Record<string, ValueType>>, mandatory: 
   const expected = `an object of ${[...types.keys()].join(', ')}`;
   return {
     expected,
+    schema: {
+      type: 'object',
+      properties: Object.fromEntries([...types].map(([name, { schema }]) => [name, schema])),
+      additionalProperties: false,
+      ...(mandatory.length > 0 && { required: mandatory }),
+    },
     check(value, at) {
       if (!isObject(value)) return `${at} is ${shown(value)}; it must be ${expected}.`;
       for (const [name, member] of Object.entries(value)) {
@@ -110,6 +138,7 @@ const pathList = record({ aPoCPath: listOf(record({ path: string, accessRightID:
 ]);
 export const aPoCPaths: ValueType = {
   expected: pathList.expected,
+  schema: pathList.schema,
   check(value, at) {
     const complaint = pathList.check(value, at);
     if (complaint) return complaint;
@@ -127,6 +156,7 @@ const contactMembers = record({ contactURI: uri, other: string });
 /** Either way to say where somebody is. */
 export const contactInfo: ValueType = {
   expected: 'an object of contactURI or other',
+  schema: { ...contactMembers.schema, minProperties: 1, maxProperties: 1 },
   check(value, at) {
     const complaint = contactMembers.check(value, at);
     if (complaint) return complaint;
@@ -141,6 +171,7 @@ const content = record({ contentType: string, textContent: string, binaryContent
 /** JSON's form of a contentInstance's content: its media type, and text or base64. */
 export const instanceContent: ValueType = {
   expected: content.expected,
+  schema: content.schema,
   check(value, at) {
     const complaint = content.check(value, at);
     if (complaint) return complaint;

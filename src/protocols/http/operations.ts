@@ -1,4 +1,4 @@
-/** The pages for those who run the broker: is it alive, is it ready, its figures, its supervision tree. */
+/** The pages for those who run the broker: is it alive, is it ready, its figures, its supervision tree, its interface. */
 import type { HttpAnswer } from '../transport/transport.js';
 
 export interface Operations {
@@ -8,6 +8,8 @@ export interface Operations {
   readonly unready: () => string | undefined;
   /** The supervision tree. */
   readonly tree: () => unknown;
+  /** The interface described: made when it is first asked for. */
+  readonly descriptions: Readonly<Record<string, () => unknown>>;
 }
 
 const text = (status: number, body: string): HttpAnswer => ({
@@ -31,8 +33,16 @@ export function operationsPage(path: string, operations: Operations): HttpAnswer
         .expose()
         .then(({ mediaType, text: body }) => ({ status: 200, headers: { 'content-type': mediaType }, body }));
     case '/supervision':
-      return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(operations.tree()) };
-    default:
-      return undefined;
+      return json(operations.tree());
+    default: {
+      const describe = operations.descriptions[path];
+      return describe && json(describe());
+    }
   }
 }
+
+const json = (value: unknown): HttpAnswer => ({
+  status: 200,
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(value),
+});

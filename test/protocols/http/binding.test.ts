@@ -30,6 +30,7 @@ interface Asking {
 const QUIET: Operations = {
   expose: async () => ({ mediaType: 'text/plain', text: '' }),
   unready: () => undefined,
+  descriptions: {},
   tree: () => ({}),
 };
 
@@ -337,6 +338,7 @@ describe('pages for operators', () => {
       operations: {
         expose: async () => ({ mediaType: 'text/plain; version=0.0.4', text: 'up 1\n' }),
         unready: () => why,
+        descriptions: { '/openapi.json': () => ({ openapi: '3.1.0' }) },
         tree: () => ({ name: 'broker' }),
       },
     });
