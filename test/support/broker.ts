@@ -3,7 +3,7 @@ import { Broker, type Surroundings } from '../../src/broker.js';
 import { systemClock } from '../../src/clock.js';
 import { loadConfig, type Config } from '../../src/config.js';
 import { isRefusal } from '../../src/errors.js';
-import { coapListener, httpListener } from '../../src/listeners.js';
+import { listenersOf } from '../../src/listeners.js';
 import { silentLog } from '../../src/log.js';
 import { systemNetwork, type Address } from '../../src/network.js';
 import { systemRandom } from '../../src/random.js';
@@ -40,7 +40,7 @@ export async function startBroker(
     store: volatileStore(),
     ...other,
   };
-  const broker = new Broker(loaded.config, surroundings, [httpListener(note), coapListener(note)]);
+  const broker = new Broker(loaded.config, surroundings, listenersOf(loaded.config, note));
   const fatal: unknown[] = [];
   const refusal = await broker.start((error) => fatal.push(error));
   if (refusal) throw new Error(refusal.detail);

@@ -447,7 +447,7 @@ describe('a session', () => {
 
   test('needs no hello: the first frame opens it, as who the upgrade said', async () => {
     const identify: Identify = ({ token, originator }) =>
-      token === 'good' ? (originator ?? 'app-1') : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
+      token === 'good' ? { originator: originator ?? 'app-1' } : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
     const { site, connect } = await serve({ identify });
     const peer = await connect('gridcast.v1+json', { headers: { authorization: 'Bearer good' } });
     peer.send({ t: 'ping' });
@@ -457,7 +457,7 @@ describe('a session', () => {
 
   test('is refused with an error and 1008 where the token is not known, the application not there, or hello comes twice', async () => {
     const identify: Identify = ({ token }) =>
-      token === 'good' ? 'app-1' : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
+      token === 'good' ? { originator: 'app-1' } : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
     const { connect } = await serve({ identify });
     const scripts: [Frame[], string][] = [
       [[hello({ token: 'bad' })], 'Who are you?'],
