@@ -4,9 +4,19 @@
  *     flag --http 8081  >  environment GRIDCAST_HTTP=8081  >  file http: 8081  >  default
  *
  * with the spellings derived from the key: `lagS`, `--lag-s`, `GRIDCAST_LAG_S`. All mistakes are told at once, each with its
- * key, value, place and what is allowed. The one import site of zod.
+ * key, value, place and what is allowed. Keys with parts are written as JSON in a flag or variable.
  */
 import { z } from 'zod';
+import {
+  channelFaults,
+  identitySchema,
+  listenersSchema,
+  loopbackHost,
+  tlsSchema,
+  type IdentityConfig,
+  type ListenerConfig,
+  type TlsConfig,
+} from './config-channels.js';
 import { readConfigFile } from './config-file.js';
 import { isRefusal, refuse, type Refusal } from './errors.js';
 
@@ -43,7 +53,6 @@ const LONGEST_HISTORY_S = 10 * 365 * 24 * HOUR_S;
 const MIB = 1024 * 1024;
 /** An id is one segment of a path. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const LOOPBACK = /^(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|::1)$/;
 /** Only what no binding could ever take is refused here; the protocol's own reader tells the rest. */
 const PMU_URI = /^c37118\+(tcp|udp):\/\//;
 
@@ -56,17 +65,31 @@ const KEYS = {
     'up to 64 letters, digits, ".", "_" and "-", the first a letter or digit',
   ),
   host: key(
-    // Addresses are numeric below this floor.
-    z
-      .string()
-      .regex(LOOPBACK)
-      .transform((host) => (host === 'localhost' ? '127.0.0.1' : host)),
+    loopbackHost,
     '127.0.0.1',
     'address to listen on',
-    'a loopback address (127.0.0.1, ::1, localhost): no security is configured, so whoever reaches the broker is its administrator',
+    'a loopback address (127.0.0.1, ::1, localhost); others stand in listeners, with their network',
   ),
   http: port(8080, 'port of HTTP and WebSocket'),
   coap: port(5683, 'port of CoAP'),
+  listeners: key<readonly ListenerConfig[]>(
+    listenersSchema,
+    [],
+    'all places to listen at, instead of host, http and coap',
+    'a list of {protocol: http|https|coap, host: 192.0.2.1, port: 8443, network: loopback|private|public}',
+  ),
+  tls: key<TlsConfig>(
+    tlsSchema,
+    null,
+    'certificate of https and wss, and whether clients show theirs',
+    '{certificate: FILE, key: FILE, clientCa: FILE, clientCertificates: none|optional|required}',
+  ),
+  identity: key<IdentityConfig>(
+    identitySchema,
+    null,
+    'who is let in, by which tokens',
+    '{apiKeys: [{originator, sha256}], jwt: {issuer, audience, keys: FILE, algorithms: [EdDSA, ES256, RS256]}, anonymous: true|false}',
+  ),
   data: key(z.string().min(1), './gridcast-data', 'folder of the store', 'a path'),
   pmu: key<readonly string[]>(
     z.array(z.string().regex(PMU_URI)),
@@ -133,6 +156,8 @@ export const CONFIG_KEYS: readonly ConfigKeyRow[] = NAMES.map((name) => {
 
 /** Names the file; being where the file is looked up, it can not stand in it. */
 const FILE_VARIABLE = 'GRIDCAST_CONFIG';
+/** That, and those of the commands that talk to a broker: no keys. */
+const OTHER_VARIABLES: readonly string[] = [FILE_VARIABLE, 'GRIDCAST_TOKEN'];
 
 export interface ConfigSources {
   /** By key, as the command line gave them: text, lists of text, `true`; what was not given is undefined or missing. */
@@ -167,7 +192,7 @@ export function loadConfig({ flags, environment, file }: ConfigSources): LoadedC
   }
   const variables = CONFIG_KEYS.map(({ variable }) => variable);
   for (const name of Object.keys(environment)) {
-    if (!name.startsWith('GRIDCAST_') || name === FILE_VARIABLE || variables.includes(name)) continue;
+    if (!name.startsWith('GRIDCAST_') || OTHER_VARIABLES.includes(name) || variables.includes(name)) continue;
     faults.push(unknownName('variable', name, 'environment', variables));
   }
 
@@ -183,11 +208,29 @@ export function loadConfig({ flags, environment, file }: ConfigSources): LoadedC
       config[name] = parsed.data;
       origins[name] = given.origin;
     } else {
-      faults.push(`${name}: ${JSON.stringify(given.value)} (${given.origin}) is refused; it must be ${allowed}.`);
+      faults.push(
+        `${name}: ${faultIn(given.value, parsed.error)} (${given.origin}) is refused; it must be ${allowed}.`,
+      );
     }
+  }
+  if (faults.length === 0) {
+    // Every key is there: no fault.
+    const whole = config as Config;
+    const isTwice = whole.listeners.length > 0 && SHORT_FORM.some((name) => origins[name] !== 'default');
+    if (isTwice) faults.push('listeners: it stands instead of host, http and coap; give one or the others.');
+    faults.push(...channelFaults(whole));
   }
   if (faults.length > 0) return refuse('STATUS_BAD_REQUEST', faults.join('\n'));
   return { config: config as Config, origins: origins as LoadedConfig['origins'] }; // every key is there: no fault
+}
+
+const SHORT_FORM = ['host', 'http', 'coap'] as const;
+
+/** The value; of one with parts, which part: the whole might hold what was meant to be secret. */
+function faultIn(value: unknown, { issues }: z.ZodError): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const [issue] = issues;
+  return issue ? `${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}` : 'its value';
 }
 
 /** The configuration as a file that gives the same one, with the origin of each value beside it. */
@@ -200,13 +243,25 @@ export function printConfig({ config, origins }: LoadedConfig): string {
 /** Text of a flag or variable as the kind of value that the key has; what is not of that kind stays text and is refused as such. */
 function typed(value: unknown, origin: string, fallback: Config[ConfigKey]): Given | undefined {
   if (value === undefined) return undefined;
+  if (Array.isArray(value)) return { value: value.map(fromJson), origin };
   if (typeof value !== 'string') return { value, origin };
+  if (typeof fallback === 'object' && typeof fromJson(value) === 'object') return { value: fromJson(value), origin };
   if (Array.isArray(fallback))
     return { value: value === '' ? [] : value.split(',').map((item) => item.trim()), origin };
   if (typeof fallback === 'number' && /^-?\d+(\.\d+)?$/.test(value)) return { value: Number(value), origin };
   if (typeof fallback === 'boolean' && (value === 'true' || value === 'false'))
     return { value: value === 'true', origin };
   return { value, origin };
+}
+
+/** Of a key with parts; what is no JSON object or list stays text. */
+function fromJson(text: unknown): unknown {
+  if (typeof text !== 'string' || !/^\s*(\[|\{|null$)/.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function unknownName(kind: string, name: string, origin: string, known: readonly string[]): string {

@@ -1,24 +1,53 @@
 /** The listeners: what a binding needs to stand on a port, as children of the supervision tree. */
 import type { Broker, ListenerOf } from './broker.js';
-import { addressKey, type Address, type UdpSocket } from './network.js';
+import type { Config } from './config.js';
+import { placesOf, type Place } from './config-channels.js';
+import type { Address, UdpSocket } from './network.js';
 import { asyncApi } from './protocols/descriptions/asyncapi.js';
 import { openApi } from './protocols/descriptions/openapi.js';
 import { CoapBinding } from './protocols/coap/binding.js';
 import { Endpoint } from './protocols/coap/endpoint.js';
+import type { ObserverFigures } from './protocols/coap/observers.js';
 import { PlugtestSite } from './protocols/coap/plugtest.js';
 import { HttpBinding } from './protocols/http/binding.js';
 import { version } from './protocols/version.js';
-import { openTransport } from './protocols/transport/open.js';
+import { openSecureTransport, openTransport } from './protocols/transport/open.js';
 import type { Listener } from './protocols/transport/transport.js';
 import { WsBinding } from './protocols/ws/binding.js';
 import type { Reading } from './metrics.js';
+import { OPEN, type ChannelSecurity } from './security.js';
 
 /** Where a listener turned out to be, told at each start: a restart on port 0 would move it, so the first port is kept. */
-export type Bound = (name: 'http' | 'coap', at: Address) => void;
+export type Bound = (protocol: Place['protocol'], at: Address) => void;
+
+/** A listener for each place of the configuration. */
+export function listenersOf(config: Config, bound: Bound, security: ChannelSecurity = OPEN): readonly ListenerOf[] {
+  const places = placesOf(config);
+  const coaps: CoapBinding[] = [];
+  const listeners = places.map((place, index): ListenerOf => {
+    // One alone of its protocol is called by it.
+    const isAlone = places.every(({ protocol }, other) => other === index || protocol !== place.protocol);
+    const name = isAlone ? place.protocol : `${place.protocol} ${index + 1}`;
+    const given = { place, name, security, bound: (at: Address) => bound(place.protocol, at) };
+    return place.protocol === 'coap' ? coapListener(given, coaps) : httpListener(given);
+  });
+  return listeners.map((make, index) => (broker) => {
+    if (index === 0) exposeCoap(broker, coaps);
+    return make(broker);
+  });
+}
+
+interface Given {
+  readonly place: Place;
+  /** In the supervision tree. */
+  readonly name: string;
+  readonly security: ChannelSecurity;
+  readonly bound: (at: Address) => void;
+}
 
 /** HTTP and WebSocket, on one port. */
-export const httpListener =
-  (bound: Bound): ListenerOf =>
+const httpListener =
+  ({ place, name, security, bound }: Given): ListenerOf =>
   (broker) => {
     const { config, surroundings } = broker;
     const { clock, log, random } = surroundings;
@@ -28,22 +57,22 @@ export const httpListener =
       tree: () => broker.tree(),
       descriptions: DESCRIPTIONS,
     };
-    const transport = openTransport({
-      clock,
-      log,
-      ...(config.transport !== 'auto' && { prefer: config.transport }),
-      limits: { maxBodyBytes: config.maxBodyBytes },
-    });
-    const http = new HttpBinding(broker, operations, random, log);
-    const ws = new WsBinding(broker, surroundings);
+    const options = { clock, log, limits: { maxBodyBytes: config.maxBodyBytes } };
+    const prefer = config.transport === 'auto' ? {} : { prefer: config.transport };
+    const transport =
+      place.protocol === 'https' ? openSecureTransport(options) : openTransport({ ...options, ...prefer });
+    const http = new HttpBinding(broker, operations, random, log, security.identify);
+    const ws = new WsBinding(broker, surroundings, security.identify);
     let listener: Listener | undefined;
-    let port = config.http;
+    let { port } = place;
     return {
-      name: 'http',
+      name,
       async start() {
-        listener = await transport.listen({ host: config.host, port }, { request: http.handle, upgrade: ws.upgrade });
+        const handlers = { request: http.handle, upgrade: ws.upgrade };
+        const credentials = place.protocol === 'https' ? security.credentials : undefined;
+        listener = await transport.listen({ host: place.host, port }, handlers, credentials);
         port = listener.address.port;
-        bound('http', listener.address);
+        bound(listener.address);
       },
       async stop() {
         ws.close('SHUTDOWN');
@@ -57,18 +86,18 @@ const DESCRIPTIONS = { '/openapi.json': () => openApi(version), '/asyncapi.json'
 /** What a request under way gets to be answered in when the broker stops. */
 const GRACE_MS = 1_000;
 
-export const coapListener =
-  (bound: Bound): ListenerOf =>
+/** CoAP over UDP. DTLS would be another protocol of a place: its plaintext enters an `Endpoint` as datagrams do, the session being the peer. */
+const coapListener =
+  ({ place, name, security, bound }: Given, bindings: CoapBinding[]): ListenerOf =>
   (broker) => {
     const { config, surroundings, wheel } = broker;
     const { clock, log, random, network } = surroundings;
     let binding: CoapBinding | undefined;
-    let port = config.coap;
-    exposeCoap(broker, () => binding);
+    let { port } = place;
     return {
-      name: 'coap',
+      name,
       async start(fail) {
-        const socket = guarded(await network.bindUdp({ host: config.host, port }), fail);
+        const socket = guarded(await network.bindUdp({ host: place.host, port }), fail);
         port = socket.local.port;
         const endpoint = new Endpoint({
           socket,
@@ -78,10 +107,17 @@ export const coapListener =
           log,
           congestion: config.congestion,
         });
-        binding = new CoapBinding(endpoint, config.plugtest ? new PlugtestSite(broker, clock) : broker, log);
-        bound('coap', socket.local);
+        const site = config.plugtest ? new PlugtestSite(broker, clock) : broker;
+        binding = new CoapBinding(endpoint, site, log, security.identify);
+        bindings.push(binding);
+        bound(socket.local);
       },
-      stop: () => binding?.close(),
+      stop() {
+        if (!binding) return;
+        bindings.splice(bindings.indexOf(binding), 1);
+        binding.close();
+        binding = undefined;
+      },
     };
   };
 
@@ -99,28 +135,31 @@ function guarded(socket: UdpSocket, fail: (error: unknown) => void): UdpSocket {
   return { ...socket, onDatagram: (receive) => socket.onDatagram(guard(receive)) };
 }
 
-function exposeCoap({ metrics }: Broker, binding: () => CoapBinding | undefined): void {
+function exposeCoap({ metrics }: Broker, bindings: readonly CoapBinding[]): void {
+  const peers = (): ObserverFigures[] => bindings.flatMap((binding) => [...binding.figures()]);
   metrics.gauge(
     'gridcast_coap_peer_message_ids',
     'Message ids of each observing peer, used and allowed',
     ['peer', 'figure'],
     () =>
-      [...(binding()?.figures() ?? [])].flatMap(({ address, idsUsed, idsAllowed }): Reading[] => [
+      peers().flatMap(({ address, idsUsed, idsAllowed }): Reading[] => [
         [{ peer: address, figure: 'used' }, idsUsed],
         [{ peer: address, figure: 'allowed' }, idsAllowed],
       ]),
   );
   metrics.gauge('gridcast_coap_peer_rtt_seconds', 'Round-trip time of each observing peer', ['peer'], () =>
-    [...(binding()?.figures() ?? [])].flatMap(({ address, rttUs }): Reading[] =>
-      rttUs === undefined ? [] : [[{ peer: address }, rttUs / 1e6]],
-    ),
+    peers().flatMap(({ address, rttUs }): Reading[] => (rttUs === undefined ? [] : [[{ peer: address }, rttUs / 1e6]])),
   );
-  metrics.counter('gridcast_coap_events_total', 'CoAP message layer', ['event'], () =>
-    Object.entries(binding()?.endpoint.figures ?? {}).map(([event, count]): Reading => [{ event }, count as number]),
-  );
+  metrics.counter('gridcast_coap_events_total', 'CoAP message layer', ['event'], () => {
+    const sums = new Map<string, number>();
+    for (const { endpoint } of bindings) {
+      for (const [event, count] of Object.entries(endpoint.figures)) {
+        sums.set(event, (sums.get(event) ?? 0) + (count as number));
+      }
+    }
+    return Array.from(sums, ([event, count]): Reading => [{ event }, count]);
+  });
   metrics.counter('gridcast_coap_refused_for_ids_total', 'Observations refused for want of message ids', [], () => [
-    [{}, binding()?.observers.refusedForIds ?? 0],
+    [{}, bindings.reduce((sum, { observers }) => sum + observers.refusedForIds, 0)],
   ]);
 }
-
-export const shown = (at: Address | undefined): string => (at ? addressKey(at) : '');

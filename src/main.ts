@@ -3,11 +3,12 @@ import { Broker } from './broker.js';
 import { systemClock } from './clock.js';
 import type { Config } from './config.js';
 import { systemDisk } from './disk.js';
-import { reasonOf, refuse, type Refusal } from './errors.js';
-import { coapListener, httpListener, shown } from './listeners.js';
-import { openLog } from './log.js';
-import { systemNetwork, type Address } from './network.js';
+import { isRefusal, reasonOf, refuse, type Refusal } from './errors.js';
+import { listenersOf, type Bound } from './listeners.js';
+import { openLog, type Log } from './log.js';
+import { addressKey, systemNetwork } from './network.js';
 import { systemRandom } from './random.js';
+import { Security } from './security.js';
 import { lockFolder } from './store/folder-lock.js';
 import { JournalStore } from './store/journal-store.js';
 import { openLevel } from './store/level.js';
@@ -18,14 +19,17 @@ const EXIT_BROKEN = 70;
 const DRAIN_LIMIT_MS = 5_000;
 const EXIT_INTERRUPTED = 130;
 
-export interface DaemonAddresses {
-  /** `127.0.0.1:8080`; WebSocket is there too. */
-  readonly http: string;
-  readonly coap: string;
+/** One listener that stands. */
+export interface Listening {
+  /** WebSocket is where HTTP is. */
+  readonly protocol: Parameters<Bound>[0];
+  /** `127.0.0.1:8080` */
+  readonly authority: string;
 }
 
 export interface Daemon {
-  readonly addresses: DaemonAddresses;
+  /** In the order of the configuration. */
+  readonly listening: readonly Listening[];
   readonly broker: Broker;
   /** Resolves when the daemon has stopped, with what the process should exit with. */
   readonly closed: Promise<number>;
@@ -33,16 +37,25 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Starts a broker that stops on SIGTERM and SIGINT; a second signal ends it at once. Refused: it cannot listen or attach. */
+/**
+ * Starts a broker that stops on SIGTERM and SIGINT; a second signal ends it at once. On SIGHUP certificates and keys are read
+ * again. Refused: it cannot listen or attach.
+ */
 export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
-  const bound: { http?: Address; coap?: Address } = {};
-  const note = (name: 'http' | 'coap', at: Address): void => void (bound[name] = at);
+  const security = await Security.open(config, systemDisk, systemClock);
+  if (isRefusal(security)) return security;
+  // A listener that is restarted has its port again.
+  const listening = new Map<string, Listening>();
+  const note: Bound = (protocol, at) => {
+    const authority = addressKey(at);
+    listening.set(`${protocol} ${authority}`, { protocol, authority });
+  };
   const machine = { clock: systemClock, random: systemRandom, network: systemNetwork, disk: systemDisk, log };
   const store = new JournalStore({ ...machine, folder: config.data, lock: lockFolder });
   const history = { disk: systemDisk, folder: `${config.data}/history`, openIndex: openLevel };
   const surroundings = { ...machine, store, history };
-  const broker = new Broker(config, surroundings, [httpListener(note), coapListener(note)]);
+  const broker = new Broker(config, surroundings, listenersOf(config, note, security));
   broker.metrics.exposeProcess();
 
   let close: (exitCode: number) => void = () => {};
@@ -74,9 +87,19 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   } catch (error) {
     return refuse('STATUS_SERVICE_UNAVAILABLE', `The broker could not start: ${reasonOf(error)}.`);
   }
+  const onHangUp = (): void => void reload(security, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+  // Else a terminal that hangs up ends the broker, as it ends everything.
+  if (security.hasFiles) process.on('SIGHUP', onHangUp);
   void closed.then(() => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, onSignal);
+    process.off('SIGHUP', onHangUp);
   });
-  return { addresses: { http: shown(bound.http), coap: shown(bound.coap) }, broker, closed, stop: () => stop(0) };
+  return { listening: [...listening.values()], broker, closed, stop: () => stop(0) };
+}
+
+async function reload(security: Security, log: Log): Promise<void> {
+  const refusal = await security.reload();
+  if (refusal) log.error({ reason: refusal.detail }, 'certificates and keys are not read again; the former ones stay');
+  else log.info('certificates and keys have been read again');
 }

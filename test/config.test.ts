@@ -158,10 +158,10 @@ describe('a mistake in the configuration', () => {
   });
 
   test.each(['0.0.0.0', '::', '192.168.0.1', 'example.org', ''])(
-    'of listening on %j is refused while there is no security',
+    'of listening on %j in the short form is refused',
     (host) => {
       expect(faults(sources({ host }))[0]).toMatch(
-        /^host: .* \(--host\) is refused; it must be a loopback address .* no security is configured/,
+        /^host: .* \(--host\) is refused; it must be a loopback address .* others stand in listeners/,
       );
     },
   );

@@ -5,9 +5,10 @@ import { GridcastError } from '../client/error.js';
 import { open } from '../client/open.js';
 import type { Json } from '../routing/primitive.js';
 import { anyUri, count, jsonOption, UsageError } from './arguments.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
-interface CommandFlags {
+interface CommandFlags extends ChannelFlags {
   readonly point?: string;
   readonly value?: Json;
   readonly deadline?: number;
@@ -27,8 +28,7 @@ function value(text: string): Json {
 }
 
 export function addCommand(program: Command, shell: Shell): void {
-  program
-    .command('command')
+  withChannel(program.command('command'))
     .description('send a command to an application’s device and wait for its outcome')
     .argument('<URI>', 'of the application, over ws://, http:// or coap://', anyUri)
     .option('--point <NAME>', 'what is operated; not needed with the --id of what is selected, or to cancel')
@@ -50,7 +50,7 @@ export function addCommand(program: Command, shell: Shell): void {
 async function run(
   shell: Shell,
   uri: string,
-  { point, value: to, deadline, id, action, lease, json = false }: CommandFlags,
+  { point, value: to, deadline, id, action, lease, json = false, ...channel }: CommandFlags,
 ): Promise<void> {
   if (point === undefined && id === undefined)
     throw new UsageError('A command needs --point, or the --id of one that was given before.');
@@ -63,7 +63,7 @@ async function run(
     ...(action !== undefined && { action }),
     ...(lease !== undefined && { leaseMs: lease }),
   };
-  const client = await open(uri);
+  const client = await open(uri, await channelOf(channel));
   const startUs = shell.clock.monotonicUs();
   let last: CommandNews | undefined;
   try {

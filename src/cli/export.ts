@@ -12,12 +12,13 @@ import type { Json } from '../json.js';
 import { anyUri } from './arguments.js';
 import { EXPORT_FORMATS, writerOf, type ExportFormat, type Sink } from './export-formats.js';
 import { Table, type Exported } from './export-table.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
 /** Instances of each container whose records become the columns. */
 const LOOKED_AT = 100;
 
-interface ExportFlags {
+interface ExportFlags extends ChannelFlags {
   readonly from?: number;
   readonly to?: number;
   readonly format: ExportFormat;
@@ -32,8 +33,7 @@ interface Source {
 }
 
 export function addExport(program: Command, shell: Shell): void {
-  program
-    .command('export')
+  withChannel(program.command('export'))
     .description('write what a container, an application or all applications measured as a table')
     .argument(
       '<URI>',
@@ -58,8 +58,12 @@ function instant(text: string): number {
   throw new InvalidArgumentError('Expected a date and time with zone, such as 2026-11-23T08:15:00Z.');
 }
 
-async function exportTable(shell: Shell, uri: string, { from, to, format, out }: ExportFlags): Promise<void> {
-  const client = await open(uri);
+async function exportTable(
+  shell: Shell,
+  uri: string,
+  { from, to, format, out, ...channel }: ExportFlags,
+): Promise<void> {
+  const client = await open(uri, await channelOf(channel));
   const wanted = { fromUs: from, toUs: to, signal: shell.interrupted };
   try {
     const { sources, isMany } = await sourcesOf(client, parseTarget(uri).path);

@@ -6,9 +6,10 @@ import { open } from '../client/open.js';
 import type { LatencyClass } from '../routing/terms.js';
 import { acceptOption, anyUri, classOption, count, jsonOption, rateOption, timeoutOption } from './arguments.js';
 import { sampleJson, sampleLine } from './lines.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
-interface ObserveFlags {
+interface ObserveFlags extends ChannelFlags {
   readonly rate?: number;
   readonly count?: number;
   readonly timeout?: number;
@@ -24,8 +25,7 @@ Examples:
   gridcast observe http://127.0.0.1:8080/m2m/applications/pmu-1/containers/measurements/contentInstances/latest/content --json`;
 
 export function addObserve(program: Command, shell: Shell): void {
-  program
-    .command('observe')
+  withChannel(program.command('observe'))
     .description('subscribe and print each sample as it comes: coap://, ws://, or http:// by long polling')
     .argument('<URI>', 'what to observe', anyUri)
     .addOption(rateOption())
@@ -41,7 +41,7 @@ export function addObserve(program: Command, shell: Shell): void {
 async function observe(
   shell: Shell,
   uri: string,
-  { count: wanted = Infinity, timeout, json = false, rate, accept, class: latencyClass }: ObserveFlags,
+  { count: wanted = Infinity, timeout, json = false, rate, accept, class: latencyClass, ...channel }: ObserveFlags,
 ): Promise<void> {
   const late = new AbortController();
   const cancel = timeout === undefined ? undefined : shell.clock.after(timeout * 1000, () => late.abort());
@@ -51,7 +51,7 @@ async function observe(
     ...(accept !== undefined && { accept }),
     ...(latencyClass !== undefined && { class: latencyClass }),
   };
-  const client = await open(uri);
+  const client = await open(uri, await channelOf(channel));
   let seen = 0;
   try {
     for await (const notification of client.observe(uri, terms)) {

@@ -28,6 +28,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['export'], load: async () => (await import('./export.js')).addExport },
   { names: ['store'], load: async () => (await import('./store.js')).addStore },
   { names: ['audit'], load: async () => (await import('./audit.js')).addAudit },
+  { names: ['token'], load: async () => (await import('./token.js')).addToken },
 ];
 
 /** The one that is named; all where none is, for the help and for a slip of the finger. */

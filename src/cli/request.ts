@@ -1,16 +1,17 @@
 /** `gridcast get`, `post`, `put`, `delete`: one request over the binding that the URI's scheme names. */
 import type { Command } from 'commander';
 import type { ClientRequest, ClientResponse, RequestBody } from '../client/client.js';
-import { open } from '../client/open.js';
+import { open, type OpenOptions } from '../client/open.js';
 import { parseTarget } from '../client/target.js';
 import { systemDisk } from '../disk.js';
 import { STATUSES } from '../errors.js';
 import { acceptOption, anyUri, jsonOption, mediaType, timeoutOption, UsageError } from './arguments.js';
 import { coapRequest } from './coap-request.js';
 import { bodyText, contentJson } from './lines.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
-interface RequestFlags {
+interface RequestFlags extends ChannelFlags {
   readonly accept?: string;
   readonly json?: boolean;
   readonly timeout: number;
@@ -56,8 +57,7 @@ const VERBS = [
 
 export function addRequests(program: Command, shell: Shell): void {
   for (const { name, op, description, examples } of VERBS) {
-    const command = program
-      .command(name)
+    const command = withChannel(program.command(name))
       .description(`${description}, over coap://, ws:// or http://`)
       .argument('<URI>', 'of the resource', anyUri);
     const takesBody = op === 'create' || op === 'update';
@@ -96,12 +96,14 @@ async function request(
     ...(accept !== undefined && { accept }),
     ...(body && { body }),
   };
-  const response = parseTarget(to).scheme === 'coap' ? await coapRequest(asked, shell.clock) : await ask(asked);
+  // A token is bound to the port that it came from, and node-coap has another for each request.
+  const isForeign = parseTarget(to).scheme === 'coap' && flags.token === undefined;
+  const response = isForeign ? await coapRequest(asked, shell.clock) : await ask(asked, await channelOf(flags));
   show(shell, response, flags.json ?? false);
 }
 
-async function ask(request: ClientRequest): Promise<ClientResponse> {
-  const client = await open(request.to);
+async function ask(request: ClientRequest, channel: OpenOptions): Promise<ClientResponse> {
+  const client = await open(request.to, channel);
   try {
     return await client.request(request);
   } finally {
@@ -116,7 +118,7 @@ async function bodyOf(text: string | undefined, { file, type }: RequestFlags): P
   return { mediaType: type, bytes: file === '-' ? await standardInput() : await systemDisk.read(file) };
 }
 
-async function standardInput(): Promise<Uint8Array> {
+export async function standardInput(): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for await (const part of process.stdin) parts.push(part as Uint8Array);
   return Buffer.concat(parts);

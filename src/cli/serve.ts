@@ -4,7 +4,7 @@ import { reasonOf } from '../client/error.js';
 import { CONFIG_KEYS, configPath, loadConfig, printConfig, type ConfigKeyRow } from '../config.js';
 import { systemDisk } from '../disk.js';
 import { isRefusal } from '../errors.js';
-import { serve, type DaemonAddresses } from '../main.js';
+import { serve, type Listening } from '../main.js';
 import { gather, UsageError } from './arguments.js';
 import { Exit, Interruption, type Shell } from './shell.js';
 
@@ -43,7 +43,7 @@ async function run(shell: Shell, flags: ServeFlags, version: string): Promise<vo
   }
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
-  for (const line of banner(version, daemon.addresses, loaded.config.pmu.length > 0, shell)) shell.print(line);
+  for (const line of banner(version, daemon.listening, loaded.config.pmu.length > 0, shell)) shell.print(line);
   const exitCode = await daemon.closed;
   const { reason } = shell.interrupted as { readonly reason: unknown };
   // SIGTERM is how a service is stopped, and no failure; Ctrl-C is an interruption here as everywhere.
@@ -62,18 +62,33 @@ async function read(path: string): Promise<string> {
 const CONTENT = 'containers/measurements/contentInstances/latest/content';
 
 /** What listens where, and the next three commands to try. */
-function banner(version: string, { http, coap }: DaemonAddresses, hasPmu: boolean, shell: Shell): readonly string[] {
-  const attach = `gridcast post http://${http}/m2m/applications '{"application":{"aPoC":"c37118+tcp://127.0.0.1:4712?idcode=1"}}'`;
-  const observe = `gridcast observe coap://${coap}/m2m/applications/pmu-1/${CONTENT} --rate 5`;
+function banner(version: string, listening: readonly Listening[], hasPmu: boolean, shell: Shell): readonly string[] {
+  const roots = listening.flatMap(rootsOf);
+  // There is a listener: it has started.
+  const web = roots.find(({ name }) => name === 'HTTP')?.uri ?? roots[0]!.uri;
+  const stream = roots.find(({ name }) => name === 'CoAP')?.uri ?? web;
+  const attach = `gridcast post ${web}/m2m/applications '{"application":{"aPoC":"c37118+tcp://127.0.0.1:4712?idcode=1"}}'`;
+  const observe = `gridcast observe ${stream}/m2m/applications/pmu-1/${CONTENT} --rate 5`;
   const next = hasPmu
-    ? [`gridcast tree http://${http}/m2m`, observe, `gridcast top http://${http}`]
+    ? [`gridcast tree ${web}/m2m`, observe, `gridcast top ${web}`]
     : ['gridcast sim pmu --listen tcp://127.0.0.1:4712 --pmus 3', attach, observe];
   return [
     `${shell.paint('bold', `Gridcast ${version}`)} listens at`,
-    `  HTTP       http://${http}/m2m`,
-    `  WebSocket  ws://${http}/m2m`,
-    `  CoAP       coap://${coap}/m2m`,
+    ...roots.map(({ name, uri }) => `  ${name.padEnd(9)}  ${uri}/m2m`),
     'Try next, in another terminal:',
     ...next.map((line) => `  ${shell.paint('cyan', line)}`),
+  ];
+}
+
+interface Root {
+  readonly name: 'HTTP' | 'WebSocket' | 'CoAP';
+  readonly uri: string;
+}
+
+function rootsOf({ protocol, authority }: Listening): readonly Root[] {
+  if (protocol === 'coap') return [{ name: 'CoAP', uri: `coap://${authority}` }];
+  return [
+    { name: 'HTTP', uri: `${protocol}://${authority}` },
+    { name: 'WebSocket', uri: `${protocol === 'https' ? 'wss' : 'ws'}://${authority}` },
   ];
 }

@@ -12,6 +12,7 @@ import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../sim/pmu-
 import { parseReplay, startReplay, type ReplayFlags } from '../sim/replay.js';
 import type { Simulator } from '../sim/simulator.js';
 import { gather, positive, uriOf, UsageError } from './arguments.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
 export function addSim(program: Command, shell: Shell): void {
@@ -63,8 +64,7 @@ export function addSim(program: Command, shell: Shell): void {
       await run(shell, replay, replay.finished);
     });
 
-  sim
-    .command('device')
+  withChannel(sim.command('device'))
     .description('a device that takes commands for an application, and executes or rejects them')
     .argument('<URI>', 'of the application: ws://HOST:PORT/m2m/applications/ID', uriOf('ws', 'wss'))
     .option('--delay <S>', 'seconds from a command to its execution', positive)
@@ -103,7 +103,7 @@ async function run(shell: Shell, simulator: Simulator<unknown>, finished = new P
 const interruption = ({ interrupted }: Shell): Promise<void> =>
   new Promise((resolve) => interrupted.addEventListener('abort', () => resolve(), { once: true }));
 
-interface DeviceFlags {
+interface DeviceFlags extends ChannelFlags {
   readonly delay?: number;
   readonly linger?: number;
   readonly reject?: string;
@@ -114,7 +114,7 @@ interface DeviceFlags {
 
 async function playDevice(shell: Shell, uri: string, flags: DeviceFlags): Promise<void> {
   const { delay = 0, linger = 0, ...rest } = flags;
-  const options = { uri, delayMs: delay * 1000, lingerMs: linger * 1000, ...rest };
+  const options = { uri, delayMs: delay * 1000, lingerMs: linger * 1000, channel: await channelOf(flags), ...rest };
   const device = await startDevice(options, {
     clock: shell.clock,
     disk: systemDisk,

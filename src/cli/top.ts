@@ -9,6 +9,7 @@ import { GridcastError } from '../client/error.js';
 import { open } from '../client/open.js';
 import type { Clock } from '../clock.js';
 import { jsonOption, positive, uriOf } from './arguments.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
 const DEFAULT_URI = 'http://127.0.0.1:8080';
@@ -21,6 +22,11 @@ const PROCESS_FIGURES = [
   'gridcast_process_cpu_seconds_total',
   'gridcast_nodejs_eventloop_lag_p99_seconds',
 ];
+
+interface TopFlags extends ChannelFlags {
+  readonly interval: number;
+  readonly json?: boolean;
+}
 
 export interface Series {
   readonly name: string;
@@ -39,8 +45,7 @@ export interface Row {
 }
 
 export function addTop(program: Command, shell: Shell): void {
-  program
-    .command('top')
+  withChannel(program.command('top'))
     .description('show the broker’s rates and levels, refreshed; once when piped')
     .argument('[URI]', 'of the broker', uriOf('http', 'https'), DEFAULT_URI)
     .option('--interval <S>', 'seconds that rates are taken over', positive, DEFAULT_INTERVAL_S)
@@ -49,8 +54,8 @@ export function addTop(program: Command, shell: Shell): void {
       'after',
       '\nExamples:\n  gridcast top\n  gridcast top http://127.0.0.1:8080 --interval 5\n  gridcast top --json | jq .',
     )
-    .action(async (uri: string, { interval, json = false }: { interval: number; json?: boolean }) => {
-      const client = await open(uri);
+    .action(async (uri: string, { interval, json = false, ...channel }: TopFlags) => {
+      const client = await open(uri, await channelOf(channel));
       try {
         await show(shell, client, interval, json);
       } finally {

@@ -11,6 +11,7 @@ import { open } from '../client/open.js';
 import { parseTarget } from '../client/target.js';
 import type { Json, JsonObject } from '../routing/primitive.js';
 import { anyUri, count, jsonOption } from './arguments.js';
+import { channelOf, withChannel, type ChannelFlags } from './channel.js';
 import type { Shell } from './shell.js';
 
 const DEFAULT_URI = 'http://127.0.0.1:8080/m2m';
@@ -26,9 +27,13 @@ export interface Branch {
   readonly isEmpty: boolean;
 }
 
+interface TreeFlags extends ChannelFlags {
+  readonly depth?: number;
+  readonly json?: boolean;
+}
+
 export function addTree(program: Command, shell: Shell): void {
-  program
-    .command('tree')
+  withChannel(program.command('tree'))
     .description('walk the resource tree and draw it, empty collections left out')
     .argument('[URI]', 'where to begin', anyUri, DEFAULT_URI)
     .option('--depth <N>', 'levels below the beginning', count)
@@ -37,8 +42,8 @@ export function addTree(program: Command, shell: Shell): void {
       'after',
       '\nExamples:\n  gridcast tree\n  gridcast tree http://127.0.0.1:8080/m2m/applications/pmu-1 --depth 2',
     )
-    .action(async (uri: string, { depth = Infinity, json = false }: { depth?: number; json?: boolean }) => {
-      const client = await open(uri);
+    .action(async (uri: string, { depth = Infinity, json = false, ...channel }: TreeFlags) => {
+      const client = await open(uri, await channelOf(channel));
       try {
         const root = await walk(client, parseTarget(uri).path, depth, shell.interrupted);
         for (const line of json ? jsonLines(root) : treeLines(root, shell)) shell.print(line);

@@ -72,11 +72,21 @@ export interface Client {
   close(): Promise<void>;
 }
 
+/** PEM texts: whose signature the broker's certificate must bear (default: the platform's), and a certificate of one's own. */
+export interface TlsFiles {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 /** How to open a client, beyond where. */
 export interface ClientOptions {
   /** Who asks; default `anonymous`. */
   readonly originator?: string;
+  /** An API key or a JWT. Over CoAP it is posted when the client is opened, and travels in clear. */
   readonly token?: string;
+  /** For https:// and wss://. */
+  readonly tls?: TlsFiles;
   readonly clock?: Clock;
   /** For opening a connection. Default 10 s. */
   readonly timeoutMs?: number;

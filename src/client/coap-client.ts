@@ -62,7 +62,10 @@ export class CoapClient implements Client {
     private readonly asking: Asking,
   ) {}
 
-  /** Binds a UDP port; the broker hears of it with the first request. Throws `unreachable` for a name without an address. */
+  /**
+   * Binds a UDP port; the broker hears of it with the first request, or with the token. Throws `unreachable` for a name without an
+   * address, `refused` for a token that is not taken.
+   */
   static async open(base: Target, options: CoapClientOptions = {}): Promise<CoapClient> {
     const { clock = systemClock, network = systemNetwork, random = systemRandom, congestion = 'standard' } = options;
     const { address, family } = await lookup(base.host).catch((error: unknown) => {
@@ -70,7 +73,19 @@ export class CoapClient implements Client {
     });
     const socket = await network.bindUdp({ host: family === 6 ? '::' : '0.0.0.0', port: 0 });
     const endpoint = new Endpoint({ socket, clock: clock satisfies Clock, random, congestion, log: silentLog });
-    return new CoapClient(base, { host: address, port: base.port }, new Asking(endpoint));
+    const client = new CoapClient(base, { host: address, port: base.port }, new Asking(endpoint));
+    if (options.token !== undefined) await client.show(options.token);
+    return client;
+  }
+
+  /** Binds this endpoint to the token [RFC9200-5.10.1]. The broker forgets it when the token expires, or after minutes of silence. */
+  private async show(token: string): Promise<void> {
+    try {
+      await this.request({ op: 'create', to: '/authz-info', body: { mediaType: OCTETS, bytes: Buffer.from(token) } });
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   async request({

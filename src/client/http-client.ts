@@ -1,4 +1,4 @@
-/** The HTTP client, on the platform's `fetch`. */
+/** The HTTP client. */
 import { systemClock, type Clock } from '../clock.js';
 import {
   bytesOf,
@@ -13,6 +13,7 @@ import {
 } from './client.js';
 import { deadline } from './deadline.js';
 import { GridcastError, reasonOf } from './error.js';
+import { HttpConnections, type HttpAnswered } from './http-exchange.js';
 import { pollNotifications, type Poller } from './long-poll.js';
 import { refusalOf, statusOf } from './refusal.js';
 import { authority, pathAndQuery, resolve, type Target } from './target.js';
@@ -22,6 +23,7 @@ const METHODS = { create: 'POST', retrieve: 'GET', update: 'PUT', delete: 'DELET
 export class HttpClient implements Client, Poller {
   readonly binding = 'http';
   private readonly clock: Clock;
+  private readonly connections: HttpConnections;
   private readonly headers: Readonly<Record<string, string>>;
   private readonly closing = new AbortController();
   /** What observations have made at the broker and not yet deleted, the newest last. */
@@ -29,8 +31,9 @@ export class HttpClient implements Client, Poller {
 
   constructor(
     private readonly base: Target,
-    { clock = systemClock, token }: ClientOptions = {},
+    { clock = systemClock, token, tls }: ClientOptions = {},
   ) {
+    this.connections = new HttpConnections(base.scheme === 'https', tls);
     this.clock = clock;
     this.headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
@@ -59,6 +62,7 @@ export class HttpClient implements Client, Poller {
   async close(): Promise<void> {
     this.closing.abort(new GridcastError('closed', 'This client has been closed.'));
     await this.discard([...this.made]);
+    this.connections.close();
   }
 
   /** @param closing ends it before its time; none for a farewell, which is said after closing too */
@@ -70,7 +74,7 @@ export class HttpClient implements Client, Poller {
     const limit = deadline(this.clock, timeoutMs, `${where} did not answer`, signal);
     const signals = closing ? [closing, limit.signal] : [limit.signal];
     try {
-      const response = await fetch(`${target.scheme}://${where}${pathAndQuery(target)}`, {
+      const response = await this.connections.ask(`${target.scheme}://${where}${pathAndQuery(target)}`, {
         method: METHODS[op],
         headers: {
           ...this.headers,
@@ -78,10 +82,9 @@ export class HttpClient implements Client, Poller {
           ...(sent && { 'content-type': sent.mediaType }),
         },
         signal: AbortSignal.any(signals),
-        redirect: 'error',
-        ...(sent && { body: sent.bytes }),
+        body: sent?.bytes,
       });
-      return await read(response);
+      return read(response);
     } catch (error) {
       if (error instanceof GridcastError) throw error;
       for (const { aborted, reason } of signals) if (aborted) throw reason;
@@ -92,12 +95,11 @@ export class HttpClient implements Client, Poller {
   }
 }
 
-async function read(response: Response): Promise<ClientResponse> {
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  const mediaType = response.headers.get('content-type') ?? undefined;
+function read({ status: code, header, bytes }: HttpAnswered): ClientResponse {
+  const mediaType = header('content-type');
   // 204 is a 200 without a body, and in no row of the table.
-  const status = response.status === 204 ? 'STATUS_OK' : statusOf('http', response.status);
-  if (status === undefined || response.status >= 400) throw refusalOf(status, mediaType, bytes);
-  const location = response.headers.get('location') ?? undefined;
+  const status = code === 204 ? 'STATUS_OK' : statusOf('http', code);
+  if (status === undefined || code >= 400) throw refusalOf(status, mediaType, bytes);
+  const location = header('location');
   return { status, bytes, ...(mediaType !== undefined && { mediaType }), ...(location !== undefined && { location }) };
 }

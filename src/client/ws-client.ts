@@ -37,7 +37,7 @@ import { iterate, type Inbox } from './inbox.js';
 import { refusalOf } from './refusal.js';
 import { authority, pathAndQuery, resolve, type Target } from './target.js';
 import { WsLane } from './ws-lane.js';
-import { Link } from './ws-link.js';
+import { Link, type LinkOwner } from './ws-link.js';
 import type {
   ConnectionListener,
   ConnectionState,
@@ -266,7 +266,7 @@ export class WsClient implements Client {
   }
 
   private dial(): void {
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, originator, token, attach = [], heartbeatMs } = this.options;
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, originator, token, tls, attach = [], heartbeatMs } = this.options;
     const hello = {
       attach,
       ...(originator !== undefined && { originator }),
@@ -274,11 +274,12 @@ export class WsClient implements Client {
       ...(heartbeatMs !== undefined && { heartbeatMs }),
     };
     const { base, where, session } = this;
-    const link = new Link(`${base.scheme}://${where}${WS_PATH}`, where, this.codec, this.clock, {
+    const owner: LinkOwner = {
       opened: () => link.send({ t: 'hello', ...hello, ...(session !== undefined && { resume: session }) }),
       received: (frame) => this.receive(frame, link),
       over: (reason, isFinal) => this.broken(reason, isFinal),
-    });
+    };
+    const link = new Link(`${base.scheme}://${where}${WS_PATH}`, where, this.codec, this.clock, owner, tls);
     this.link = link;
     this.cancelAttempt = this.clock.after(timeoutMs, () =>
       link.fail('timed-out', `${where} did not open a WebSocket within ${timeoutMs} ms.`),

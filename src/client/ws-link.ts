@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js';
 import { isRefusal } from '../errors.js';
 import type { Frame, FrameCodec } from '../protocols/ws/frames.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
+import type { TlsFiles } from './client.js';
 import { GridcastError, reasonOf } from './error.js';
 import { Silence } from './silence.js';
 
@@ -37,12 +38,13 @@ export class Link {
     private readonly codec: FrameCodec,
     private readonly clock: Clock,
     private readonly owner: LinkOwner,
+    tls: TlsFiles = {},
   ) {
     this.silence = new Silence(clock, (limitMs) =>
       this.fail('unreachable', `Nothing was heard from ${where} for ${limitMs} ms.`),
     );
     this.silence.watch(SILENCE_MS);
-    this.socket = new WebSocket(uri, codec.subprotocol, { perMessageDeflate: false });
+    this.socket = new WebSocket(uri, codec.subprotocol, { perMessageDeflate: false, ...tls });
     this.socket.on('open', () => owner.opened(this));
     this.socket.on('message', (message: Buffer) => this.receive(message));
     this.socket.on('ping', () => this.silence.heard());

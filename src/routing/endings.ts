@@ -20,6 +20,8 @@ export const ENDINGS = {
   SLOW_CONSUMER: { sentence: 'The peer did not take what it must not lose.', status: 'STATUS_SERVICE_UNAVAILABLE' },
   PROTOCOL_ERROR: { sentence: 'The peer broke the protocol.', status: 'STATUS_BAD_REQUEST' },
   LEASE_EXPIRED: { sentence: 'The expirationTime has passed.', status: 'STATUS_EXPIRED' },
+  TOKEN_EXPIRED: { sentence: 'The token has expired; come again with another.', status: 'STATUS_PERMISSION_DENIED' },
+  IDENTITY_CHANGED: { sentence: 'The endpoint is another originator’s now.', status: 'STATUS_PERMISSION_DENIED' },
   RESOURCE_DELETED: { sentence: 'The resource was deleted.', status: 'STATUS_DELETED' },
   FORMAT_CHANGED: { sentence: 'The content has another format now.', status: 'STATUS_NOT_ACCEPTABLE' },
   RATE_CHANGED: {

@@ -3,7 +3,14 @@
  *
  *     command ──> delay ──> "c-1 breaker-1 \"open\"\n" in the effects ──> linger ──> "executed"
  */
-import { attachDevice, JournalLedger, type Device, type DeviceCommand, type Verdict } from '../client/index.js';
+import {
+  attachDevice,
+  type DeviceOptions,
+  JournalLedger,
+  type Device,
+  type DeviceCommand,
+  type Verdict,
+} from '../client/index.js';
 import type { Clock } from '../clock.js';
 import { codeOf, type Disk, type DiskFile } from '../disk.js';
 
@@ -20,6 +27,8 @@ export interface SimulatedDeviceOptions {
   readonly reject?: string;
   /** Folder of its ledger; absent: it forgets when it dies. */
   readonly ledger?: string;
+  /** How it shows who it is, and knows the broker. */
+  readonly channel?: Pick<DeviceOptions, 'token' | 'tls'>;
   /** File of its effects; absent: they are told alone. */
   readonly effects?: string;
 }
@@ -53,6 +62,7 @@ export async function startDevice(
   const device = await attachDevice(uri, handle, {
     clock,
     recall,
+    ...options.channel,
     ...(ledger && { ledger }),
   });
   return {

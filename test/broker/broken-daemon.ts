@@ -16,5 +16,5 @@ const loaded = loadConfig({ flags: { http: '0', coap: '0', logLevel: 'fatal' }, 
 if (isRefusal(loaded)) throw new Error(loaded.detail);
 const daemon = await serve(loaded.config);
 if (isRefusal(daemon)) throw new Error(daemon.detail);
-process.stdout.write(`${daemon.addresses.coap}\n`);
+process.stdout.write(`${daemon.listening.find(({ protocol }) => protocol === 'coap')?.authority}\n`);
 process.exit(await daemon.closed);

@@ -3,17 +3,22 @@ import { Broker, type Surroundings } from '../../src/broker.js';
 import { systemClock } from '../../src/clock.js';
 import { loadConfig, type Config } from '../../src/config.js';
 import { isRefusal } from '../../src/errors.js';
-import { coapListener, httpListener } from '../../src/listeners.js';
+import { systemDisk } from '../../src/disk.js';
+import { listenersOf } from '../../src/listeners.js';
 import { silentLog } from '../../src/log.js';
 import { systemNetwork, type Address } from '../../src/network.js';
 import { systemRandom } from '../../src/random.js';
+import { Security } from '../../src/security.js';
 import { volatileStore } from '../../src/store/volatile-store.js';
 
 export interface RunningBroker {
   readonly broker: Broker;
   /** `http://127.0.0.1:PORT`. */
   readonly http: string;
+  /** `https://127.0.0.1:PORT`, where the configuration has it. */
+  readonly https: string;
   readonly ws: string;
+  readonly security: Security;
   readonly coap: string;
   readonly coapAddress: Address;
   /** What the supervision tree escalated to the process, if anything. */
@@ -28,7 +33,8 @@ export async function startBroker(
   flags: Partial<Config> = {},
   other: Partial<Surroundings> = {},
 ): Promise<RunningBroker> {
-  const loaded = loadConfig({ flags: { http: 0, coap: 0, transport: 'node', ...flags }, environment: {} });
+  const ports = flags.listeners ? {} : { http: 0, coap: 0 };
+  const loaded = loadConfig({ flags: { ...ports, transport: 'node', ...flags }, environment: {} });
   if (isRefusal(loaded)) throw new Error(loaded.detail);
   const at = new Map<string, Address>();
   const note = (name: string, address: Address): void => void at.set(name, address);
@@ -40,15 +46,20 @@ export async function startBroker(
     store: volatileStore(),
     ...other,
   };
-  const broker = new Broker(loaded.config, surroundings, [httpListener(note), coapListener(note)]);
+  const security = await Security.open(loaded.config, systemDisk, surroundings.clock);
+  if (isRefusal(security)) throw new Error(security.detail);
+  const broker = new Broker(loaded.config, surroundings, listenersOf(loaded.config, note, security));
   const fatal: unknown[] = [];
   const refusal = await broker.start((error) => fatal.push(error));
   if (refusal) throw new Error(refusal.detail);
-  const [http, coap] = [at.get('http'), at.get('coap')];
-  if (!http || !coap) throw new Error('a listener did not say where it is');
+  // What is not listened to has port 0, which nothing answers at.
+  const nowhere: Address = { host: '127.0.0.1', port: 0 };
+  const [http = nowhere, https = nowhere, coap = nowhere] = ['http', 'https', 'coap'].map((name) => at.get(name));
   const running: RunningBroker = {
     broker,
+    security,
     http: `http://127.0.0.1:${http.port}`,
+    https: `https://127.0.0.1:${https.port}`,
     ws: `ws://127.0.0.1:${http.port}/m2m`,
     coap: `coap://127.0.0.1:${coap.port}`,
     coapAddress: coap,

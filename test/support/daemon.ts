@@ -19,6 +19,8 @@ export async function startDaemon(flags: Readonly<Record<string, unknown>> = {})
   if (isRefusal(loaded)) throw new Error(loaded.detail);
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
-  const { http, coap } = daemon.addresses;
+  const of = (wanted: string): string =>
+    daemon.listening.find(({ protocol }) => protocol === wanted)?.authority ?? `no ${wanted}`;
+  const [http, coap] = [of('http'), of('coap')];
   return { roots: { http: `http://${http}`, coap: `coap://${coap}`, ws: `ws://${http}` }, stop: () => daemon.stop() };
 }

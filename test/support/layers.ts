@@ -17,11 +17,25 @@ const root = (...names: string[]): string[] => names.map((name) => `src/${name}.
 const FLOORS: readonly (readonly (readonly string[])[])[] = [
   [['src/cli/']],
   [root('main'), ['src/sim/']],
-  [root('broker', 'listeners', 'sources', 'figures', 'couriers'), ['src/client/']],
+  [root('broker', 'listeners', 'security', 'sources', 'figures', 'couriers'), ['src/client/']],
   [['src/protocols/'], ['src/actors/']],
   [['src/routing/']],
   [['src/resources/'], ['src/kernel/'], ['src/store/']],
-  [root('clock', 'errors', 'json', 'log', 'metrics', 'config', 'config-file', 'network', 'random', 'disk')],
+  [
+    root(
+      'clock',
+      'errors',
+      'json',
+      'log',
+      'metrics',
+      'config',
+      'config-channels',
+      'config-file',
+      'network',
+      'random',
+      'disk',
+    ),
+  ],
 ];
 
 const BINDINGS = ['http', 'coap', 'ws', 'c37118'].map((name) => `src/protocols/${name}/`);
@@ -30,13 +44,14 @@ const BELOW_BINDINGS = /^src\/protocols\/([^/]+\.ts$|transport\/)/;
 
 /** What only the broker's side knows. Clients and simulators meet it over the wire; a device keeps a journal of its own. */
 const BROKER_SIDE =
-  /^src\/((broker|listeners|sources|figures|main)\.ts|actors\/|kernel\/|resources\/|store\/(?!(journal|journal-reader|segments?|frame)\.ts)|routing\/(site|delivery|router|group|dispatcher)\.ts)/;
+  /^src\/((broker|listeners|security|sources|figures|main)\.ts|actors\/|kernel\/|resources\/|store\/(?!(journal|journal-reader|segments?|frame)\.ts)|routing\/(site|delivery|router|group|dispatcher)\.ts)/;
 const OVER_THE_WIRE = ['src/client/', 'src/sim/'];
 
 /** A third-party package has one import site, or stands here. */
 const SEVERAL_SITES: Readonly<Record<string, { readonly sites: readonly string[]; readonly why: string }>> = {
   'classic-level': { sites: ['src/store/'], why: 'the index of the history, and the lock of the data folder' },
   commander: { sites: ['src/cli/'], why: 'each command declares its own arguments' },
+  zod: { sites: ['src/config.ts', 'src/config-channels.ts'], why: 'one configuration in two files' },
   ws: { sites: ['src/protocols/transport/node.ts', 'src/client/'], why: 'one package is server and client' },
 };
 
@@ -45,6 +60,8 @@ const SEAMS: Readonly<Record<string, readonly string[]>> = {
   'node:dgram': ['src/network.ts'],
   'node:net': ['src/network.ts', 'src/protocols/transport/'],
   'node:http': ['src/protocols/transport/', 'src/client/'],
+  'node:https': ['src/protocols/transport/', 'src/client/'],
+  'node:tls': ['src/protocols/transport/', 'src/client/'],
   'node:fs': ['src/disk.ts'],
   'node:fs/promises': ['src/disk.ts'],
   'node:timers': [],

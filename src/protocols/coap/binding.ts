@@ -3,15 +3,18 @@
  *
  *     Exchange ──> Blockwise ──> requestOf ──> Site.request ──────────> replyOf ──> respond
  *                                    ├───────> /.well-known/core ──> links
+ *                                    ├───────> /authz-info ──> who the peer is from now on
  *                                    └─ GET Observe 0 ──> Observers ──> relation ──> notifications
  */
-import { isRefusal, refuse } from '../../errors.js';
+import { isRefusal, refuse, type Refusal } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { randomId } from '../../random.js';
 import { FORMATS } from '../../routing/format.js';
 import { answer, isSuccess, refused, type Request, type Response } from '../../routing/primitive.js';
 import type { Site } from '../../routing/site.js';
 import { termsOfQuery } from '../../routing/terms.js';
+import { believe, type Identify } from '../identity.js';
+import { AuthzInfo, isAuthzInfo } from './authz-info.js';
 import { blockOf, Blockwise, LARGEST_EXPONENT } from './blocks.js';
 import type { Endpoint } from './endpoint.js';
 import { isUnwanted, type Reply } from './exchange.js';
@@ -25,14 +28,13 @@ import { codeOf, PROXYING_NOT_SUPPORTED, replyOf, requestOf } from './translate.
 
 const REGISTER = 0;
 const DEREGISTER = 1;
-/** Without security configured everybody is. */
-const ANONYMOUS = 'anonymous';
 
 type Respond = (reply: Reply) => void;
 
 export class CoapBinding {
   readonly blockwise: Blockwise;
   readonly observers: Observers;
+  private readonly authzInfo: AuthzInfo;
   private readonly idPrefix: string;
   private requests = 0;
 
@@ -40,9 +42,11 @@ export class CoapBinding {
     readonly endpoint: Endpoint,
     private readonly site: Site,
     private readonly log: Log,
+    identify: Identify = believe,
   ) {
     this.blockwise = new Blockwise(endpoint.clock, endpoint.timers);
     this.observers = new Observers(endpoint, site, log);
+    this.authzInfo = new AuthzInfo(endpoint, this.observers, identify);
     this.idPrefix = randomId(endpoint.random);
     endpoint.onRequest((exchange) =>
       this.blockwise.serve(exchange, (message, respond) => this.receive(exchange.peer, message, respond)),
@@ -56,6 +60,7 @@ export class CoapBinding {
 
   /** Ends all relations and exchanges, and the socket. */
   close(): void {
+    this.authzInfo.close();
     this.observers.closeAll('SHUTDOWN');
     this.blockwise.close();
     this.endpoint.close();
@@ -66,12 +71,23 @@ export class CoapBinding {
     if (firstOf(options, OPTION.proxyUri) ?? firstOf(options, OPTION.proxyScheme)) {
       return respond({ code: PROXYING_NOT_SUPPORTED, payload: Buffer.from('This server forwards for nobody.') });
     }
-    const request = requestOf(message, ANONYMOUS, `${this.idPrefix}-${++this.requests}`);
-    if (isRefusal(request)) return respond(replyOf(refused(request), { op: 'retrieve', accept: [] }));
-    this.handle(peer, message, request, respond).catch((error: unknown) => {
-      this.log.error({ err: error, to: request.to }, 'coap: a request failed by a fault of the broker');
-      respond(replyOf(answer('STATUS_INTERNAL_SERVER_ERROR'), request));
-    });
+    const refuseWith = (refusal: Refusal): void => respond(replyOf(refused(refusal), { op: 'retrieve', accept: [] }));
+    const failed = (to: readonly string[], error: unknown): void => {
+      this.log.error({ err: error, to }, 'coap: a request failed by a fault of the broker');
+      respond(replyOf(answer('STATUS_INTERNAL_SERVER_ERROR'), { op: 'retrieve', accept: [] }));
+    };
+    if (isAuthzInfo(message)) {
+      this.authzInfo.receive(peer, message).then(
+        (response) => respond(replyOf(response, { op: 'create', accept: [] })),
+        (error: unknown) => failed(['authz-info'], error),
+      );
+      return;
+    }
+    const identity = this.authzInfo.whoIs(peer);
+    if (isRefusal(identity)) return refuseWith(identity);
+    const request = requestOf(message, identity.originator, `${this.idPrefix}-${++this.requests}`);
+    if (isRefusal(request)) return refuseWith(request);
+    this.handle(peer, message, request, respond).catch((error: unknown) => failed(request.to, error));
   }
 
   private async handle(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {

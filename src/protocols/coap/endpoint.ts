@@ -72,6 +72,7 @@ export class Endpoint implements Carrier, Answering {
   private isClosed = false;
   private handle: (exchange: Exchange) => void = (exchange) => exchange.respond({ code: coapCode(4, 4) });
   private wasReset: (peer: Peer, id: number) => void = () => {};
+  private wasForgotten: (peer: Peer) => void = () => {};
 
   constructor({ socket, clock, timers, random, log, congestion }: EndpointOptions) {
     this.socket = socket;
@@ -95,6 +96,11 @@ export class Endpoint implements Carrier, Answering {
   /** Called for a reset that answers none of our confirmables: perhaps a non-confirmable notification. */
   onReset(wasReset: (peer: Peer, id: number) => void): void {
     this.wasReset = wasReset;
+  }
+
+  /** Called for a peer whose state goes. */
+  onForgotten(wasForgotten: (peer: Peer) => void): void {
+    this.wasForgotten = wasForgotten;
   }
 
   /** The state towards an address, made at the first call. */
@@ -293,5 +299,6 @@ export class Endpoint implements Carrier, Answering {
     this.lifetimes.get(peer)?.();
     this.lifetimes.delete(peer);
     peer.close();
+    this.wasForgotten(peer);
   }
 }

@@ -109,6 +109,12 @@ export class Observers {
     port.close(ending);
   }
 
+  /** Ends what a peer observes, if anything. */
+  endPeer(peer: Peer, ending: Ending): void {
+    const port = this.ports.get(peer);
+    if (port) this.close(port, ending);
+  }
+
   closeAll(ending: Ending): void {
     for (const port of [...this.ports.values()]) this.close(port, ending);
   }

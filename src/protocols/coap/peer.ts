@@ -4,6 +4,7 @@
  */
 import { addressKey, type Address } from '../../network.js';
 import type { Random } from '../../random.js';
+import type { Identity } from '../identity.js';
 import { Arrivals } from './arrivals.js';
 import type { Confirmable } from './confirmable.js';
 import { Recent, type DedupBudget } from './dedup.js';
@@ -43,6 +44,8 @@ export class Peer {
   readonly outstanding = new Map<number, Confirmable>();
   /** Our requests by token. */
   readonly awaited = new Map<string, Awaited>();
+  /** Whose token was last posted from there; see authz-info.ts. */
+  identity: Identity | undefined;
   /** When something last came from it, monotonic microseconds. */
   heardUs = 0;
   /** Owners beyond the message layer: observe relations. */

@@ -2,7 +2,7 @@
  * The HTTP binding: the resource tree, and beside it what an operator's tools read.
  *
  *     HttpRequest ──> own origin? ──> who? ──> requestOf ──> Site.request ──> answerOf
- *          ├─ /metrics, /livez, /readyz, /supervision
+ *          ├─ /livez, /readyz           └─ /metrics, /supervision
  *          └─ a long poll is a request that the site answers late; its signal tells that the asker has gone
  */
 import { isRefusal, refuse, type Refusal } from '../../errors.js';
@@ -11,9 +11,9 @@ import { randomId, type Random } from '../../random.js';
 import { answer, refused } from '../../routing/primitive.js';
 import type { Site } from '../../routing/site.js';
 import { readAccept } from '../codec.js';
-import { bearerToken, believe, isOwnOrigin, type Identify } from '../identity.js';
+import { believe, claimOf, isOwnOrigin, type Identify } from '../identity.js';
 import type { HttpAnswer, HttpRequest } from '../transport/transport.js';
-import { operationsPage, type Operations } from './operations.js';
+import { HEALTH_PAGES, operationsPage, type Operations } from './operations.js';
 import { ALL_OPERATIONS, answerOf, requestOf } from './translate.js';
 
 export class HttpBinding {
@@ -32,7 +32,11 @@ export class HttpBinding {
 
   /** The transport's handler. */
   readonly handle = (http: HttpRequest): HttpAnswer | Promise<HttpAnswer> =>
-    (http.method === 'GET' ? operationsPage(http.path, this.operations) : undefined) ?? this.serve(http);
+    (HEALTH_PAGES.includes(http.path) ? this.page(http) : undefined) ?? this.serve(http);
+
+  private page({ method, path }: HttpRequest): HttpAnswer | Promise<HttpAnswer> | undefined {
+    return method === 'GET' ? operationsPage(path, this.operations) : undefined;
+  }
 
   private async serve(http: HttpRequest): Promise<HttpAnswer> {
     const accept = readAccept(http.header('accept'));
@@ -41,10 +45,11 @@ export class HttpBinding {
       return answerOf(refused(refusal, allow), accept);
     };
     if (!isOwnOrigin(http.header('origin'), http.header('host'))) return refusedWith(FOREIGN_ORIGIN);
-    const token = bearerToken(http.header('authorization'));
-    const originator = this.identify(token === undefined ? {} : { token });
-    if (isRefusal(originator)) return refusedWith(originator);
-    const request = await requestOf(http, originator, `${this.idPrefix}-${++this.requests}`);
+    const identity = await this.identify(claimOf(http));
+    if (isRefusal(identity)) return refusedWith(identity);
+    const page = this.page(http);
+    if (page) return page;
+    const request = await requestOf(http, identity.originator, `${this.idPrefix}-${++this.requests}`);
     if (isRefusal(request)) return refusedWith(request);
     try {
       return answerOf(await this.site.request(request), accept);

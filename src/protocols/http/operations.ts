@@ -18,6 +18,9 @@ const text = (status: number, body: string): HttpAnswer => ({
   body: `${body}\n`,
 });
 
+/** Asked by whatever runs the process, which has no token. */
+export const HEALTH_PAGES: readonly string[] = ['/livez', '/readyz'];
+
 /** The answer to a GET of one of the pages; undefined for any other path. */
 export function operationsPage(path: string, operations: Operations): HttpAnswer | Promise<HttpAnswer> | undefined {
   switch (path) {

@@ -4,6 +4,7 @@
  * never end) is closed here.
  */
 import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket as TcpSocket } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -26,10 +27,11 @@ import {
   type Handlers,
   type HttpAnswer,
   type Listener,
+  type SecureTransport,
   type SendResult,
-  type Transport,
   type TransportLimits,
 } from './transport.js';
+import { certifiedName, type Credentials } from './tls.js';
 
 /** A body must be complete within this, however slowly it comes. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -40,19 +42,21 @@ const MAX_HEAD_BYTES = 8 * 1024;
 /** A peer that does not answer our close frame is cut off after this. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
-export function nodeTransport(limits: TransportLimits, log: Log, clock: Clock): Transport {
+export function nodeTransport(limits: TransportLimits, log: Log, clock: Clock): SecureTransport {
   return { name: 'node', listen };
 
-  async function listen(at: Address, handlers: Handlers): Promise<Listener> {
+  async function listen(at: Address, handlers: Handlers, tls?: Credentials): Promise<Listener> {
     const service = new Service(handlers, limits, log, clock);
-    const server = createServer({
+    const options = {
       headersTimeout: HEAD_TIMEOUT_MS,
       keepAliveTimeout: HEAD_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       maxHeaderSize: MAX_HEAD_BYTES,
       noDelay: true,
-    });
+    };
+    const server = tls ? createSecureServer({ ...options, ...tls.options }) : createServer(options);
+    if (server instanceof SecureServer) tls?.attach(server, log);
     server.maxHeadersCount = MAX_HEADERS;
     let chosenProtocol: string | undefined;
     const upgrader = new WebSocketServer({
@@ -127,6 +131,7 @@ function refuseUpgrade(message: IncomingMessage, stream: Duplex, answer: HttpAns
 }
 
 class Exchange extends ServedRequest {
+  readonly certified: string | undefined;
   private whole: Promise<Uint8Array | Refusal> | undefined;
 
   constructor(
@@ -138,6 +143,7 @@ class Exchange extends ServedRequest {
     const mark = url.indexOf('?');
     const [path, query] = mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
     super(message.method ?? '', path, query, message.socket.remoteAddress ?? '');
+    this.certified = certifiedName(message.socket);
     response?.once('close', () => {
       if (!response.writableFinished) this.abort();
     });

@@ -1,9 +1,15 @@
-/** Chooses the transport: uWebSockets.js where its native file loads, node:http and ws elsewhere. */
+/** Chooses the transport: uWebSockets.js where its native file loads, node:http and ws elsewhere, and under TLS. */
 import type { Clock } from '../../clock.js';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { nodeTransport } from './node.js';
-import { DEFAULT_LIMITS, type Transport, type TransportLimits, type TransportName } from './transport.js';
+import {
+  DEFAULT_LIMITS,
+  type SecureTransport,
+  type Transport,
+  type TransportLimits,
+  type TransportName,
+} from './transport.js';
 import type { UwsModule } from './uws-types.js';
 import { loadUws, uwsTransport } from './uws.js';
 
@@ -15,6 +21,15 @@ export interface TransportOptions {
   readonly limits?: Partial<TransportLimits>;
   /** How the native file is loaded. */
   readonly load?: () => UwsModule;
+}
+
+/** uWebSockets.js reads no client certificates, and takes no new ones of its own while it runs. */
+export function openSecureTransport({
+  clock,
+  log,
+  limits,
+}: Pick<TransportOptions, 'clock' | 'log' | 'limits'>): SecureTransport {
+  return nodeTransport({ ...DEFAULT_LIMITS, ...limits }, log, clock);
 }
 
 export function openTransport({

@@ -15,6 +15,7 @@
  */
 import type { Address } from '../../network.js';
 import type { Refusal } from '../../errors.js';
+import type { Credentials } from './tls.js';
 
 export type TransportName = 'uws' | 'node';
 
@@ -22,6 +23,12 @@ export interface Transport {
   readonly name: TransportName;
   /** Port 0 takes any free one. Rejects when the address cannot be listened on. */
   listen(at: Address, handlers: Handlers): Promise<Listener>;
+}
+
+/** A transport that speaks TLS as well. */
+export interface SecureTransport extends Transport {
+  /** @param tls absent: in clear */
+  listen(at: Address, handlers: Handlers, tls?: Credentials): Promise<Listener>;
 }
 
 export interface Handlers {
@@ -48,6 +55,8 @@ export interface RequestHead {
   readonly query: string;
   /** The peer's numeric address. */
   readonly remote: string;
+  /** The name in the client certificate that the peer has proved to hold. */
+  readonly certified?: string | undefined;
   /** @param name in lower case. Fields that came several times are one list, separated by commas. */
   header(name: string): string | undefined;
 }

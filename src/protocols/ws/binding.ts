@@ -12,7 +12,8 @@ import type { Ending } from '../../routing/endings.js';
 import { refused } from '../../routing/primitive.js';
 import type { Site } from '../../routing/site.js';
 import { writeContent } from '../codec.js';
-import { bearerToken, believe, isOwnOrigin, type Claim, type Identify } from '../identity.js';
+import { Expiries } from '../expiries.js';
+import { believe, claimOf, isOwnOrigin, type Identify } from '../identity.js';
 import type { HttpAnswer, UpgradeRequest, WsAccept } from '../transport/transport.js';
 import { Connection } from './connection.js';
 import { Heartbeats } from './heartbeats.js';
@@ -30,6 +31,8 @@ export class WsBinding {
   /** Messages that were no frame, since the start. */
   faults = 0;
   readonly heartbeats: Heartbeats;
+  /** What sessions stand on, those that wait for their peer included. */
+  readonly expiries: Expiries<WsSession>;
   private readonly sessions = new Map<string, WsSession>();
   private readonly last = {
     'gridcast.v1': new LastNotification(FRAME_CODECS['gridcast.v1']),
@@ -44,6 +47,7 @@ export class WsBinding {
     readonly identify: Identify = believe,
   ) {
     this.heartbeats = new Heartbeats(surroundings.clock);
+    this.expiries = new Expiries(surroundings.clock, (session) => session.end('TOKEN_EXPIRED'));
     this.idPrefix = randomId(surroundings.random);
   }
 
@@ -64,8 +68,8 @@ export class WsBinding {
       const offered = request.protocols.length > 0 ? `not ${request.protocols.join(', ')}` : 'and none was offered';
       return refusal(400, 'STATUS_BAD_REQUEST', `The subprotocols here are ${known}, ${offered}.`);
     }
-    const token = bearerToken(request.header('authorization'));
-    const claim: Claim = token === undefined ? {} : { token };
+    // A request lives no longer than this call.
+    const claim = claimOf(request);
     return {
       protocol,
       open: (socket) => new Connection(this, socket, FRAME_CODECS[protocol], this.last[protocol], claim),
@@ -85,8 +89,9 @@ export class WsBinding {
     this.sessions.set(session.id, session);
   }
 
-  closed(id: string): void {
-    this.sessions.delete(id);
+  closed(session: WsSession): void {
+    this.sessions.delete(session.id);
+    this.expiries.release(session);
   }
 
   session(id: string): WsSession | undefined {

@@ -14,7 +14,7 @@ import type { Delivery } from '../../routing/delivery.js';
 import type { Ending } from '../../routing/endings.js';
 import { answer, isSuccess, parsePath, refused, type Request, type Response } from '../../routing/primitive.js';
 import { RESUME_WITHIN_S, type Peer, type Session } from '../../routing/site.js';
-import type { Claim } from '../identity.js';
+import type { Claim, Identity } from '../identity.js';
 import { WS_CLOSE, type WsReceiver, type WsSocket } from '../transport/transport.js';
 import type { WsBinding } from './binding.js';
 import type {
@@ -41,6 +41,8 @@ const RETRY_AFTER_S = 1;
 /** Messages that are no frames after which a peer is taken to speak something else. */
 const MAX_FAULTS = 32;
 
+const TOO_EARLY = refuse('STATUS_TOO_MANY_REQUESTS', `More than ${MAX_REQUESTS} frames came before the welcome.`);
+
 /** A peer that ends the connection on purpose says so; everything else is a break [RFC6455-7.4.1]. */
 const ENDING_OF_CLOSE: Readonly<Record<number, Ending>> = {
   [WS_CLOSE.normal]: 'PEER_CLOSED',
@@ -56,6 +58,8 @@ export class Connection implements WsReceiver, Carrier {
   private readonly cancelSilence: Cancel;
   private heartbeat: Heartbeat | undefined;
   private session: WsSession | undefined;
+  /** What was said while the token is being checked. */
+  private held: Frame[] | undefined;
   private underWay = 0;
   private faults = 0;
   /** Why it broke, as far as is known. */
@@ -84,10 +88,47 @@ export class Connection implements WsReceiver, Carrier {
     }
     const frame = this.codec.decode(bytes);
     if (isRefusal(frame)) return this.fault(frame);
-    if (frame.t === 'hello') return this.hello(frame);
-    const session = this.session ?? this.open({ t: 'hello', attach: [] }, false);
-    if (isRefusal(session)) this.give(session);
-    else this.take(frame, session);
+    if (!this.held) return this.hear(frame);
+    if (this.held.push(frame) > MAX_REQUESTS) this.give(TOO_EARLY);
+  }
+
+  private hear(frame: Frame): void {
+    if (this.session && frame.t !== 'hello') return this.take(frame, this.session);
+    if (this.session)
+      return this.give(refuse('STATUS_BAD_REQUEST', '"hello" is the first frame of a socket, and comes once.'));
+    if (frame.t === 'hello') return this.identify(frame, (identity) => this.hello(frame, identity));
+    const silent: HelloFrame = { t: 'hello', attach: [] };
+    this.identify(silent, (identity) => {
+      const session = this.open(silent, identity, false);
+      if (isRefusal(session)) this.give(session);
+      else this.take(frame, session);
+    });
+  }
+
+  /** Who the peer is. A token takes a moment to check; what the peer says meanwhile is held. */
+  private identify({ originator: name, token }: HelloFrame, known: (identity: Identity) => void): void {
+    const claim = {
+      ...this.claim,
+      ...(name !== undefined && { originator: name }),
+      ...(token !== undefined && { token }),
+    };
+    const settle = (identity: Identity | Refusal): void => {
+      if (isRefusal(identity)) this.give(identity);
+      else known(identity);
+    };
+    const identity = this.binding.identify(claim);
+    if (!(identity instanceof Promise)) return settle(identity);
+    const held: Frame[] = (this.held = []);
+    identity
+      .then((proven) => {
+        this.held = undefined;
+        if (this.wire.isOpen) settle(proven);
+        for (const frame of held) if (this.wire.isOpen) this.hear(frame);
+      })
+      .catch((error: unknown) => {
+        this.binding.surroundings.log.error({ err: error }, 'ws: a hello failed by a fault of the broker');
+        this.wire.close('CRASHED');
+      });
   }
 
   drain(): void {
@@ -112,10 +153,8 @@ export class Connection implements WsReceiver, Carrier {
     this.wire.close('REPLACED');
   }
 
-  private hello(frame: HelloFrame): void {
-    if (this.session)
-      return this.give(refuse('STATUS_BAD_REQUEST', '"hello" is the first frame of a socket, and comes once.'));
-    const session = this.open(frame, true);
+  private hello(frame: HelloFrame, identity: Identity): void {
+    const session = this.open(frame, identity, true);
     if (isRefusal(session)) return this.give(session);
     const resumed = session.id === frame.resume;
     const usualMs = session.peer.attach.length > 0 ? COMMAND_HEARTBEAT_MS : HEARTBEAT_MS;
@@ -142,29 +181,25 @@ export class Connection implements WsReceiver, Carrier {
   }
 
   /** The session that this socket carries from now on: the former one, or one of its own. */
-  private open(frame: HelloFrame, isResumable: boolean): WsSession | Refusal {
-    const peer = this.peerOf(frame);
+  private open(frame: HelloFrame, identity: Identity, isResumable: boolean): WsSession | Refusal {
+    const peer = this.peerOf(frame, identity);
     if (isRefusal(peer)) return peer;
+    const { expiries } = this.binding;
     const former = frame.resume === undefined ? undefined : this.binding.session(frame.resume);
     if (former?.canBeCarriedBy(peer, this.wire)) {
       former.carry(this);
+      expiries.hold(former, identity);
       return (this.session = former);
     }
     const session = WsSession.open(this.binding, peer, this, this.last, isResumable);
     if (isRefusal(session)) return session;
+    expiries.hold(session, identity);
     // What cannot be gone on with is over: only its own originator may end it.
     if (former?.peer.originator === peer.originator) former.end('REPLACED');
     return (this.session = session);
   }
 
-  private peerOf({ originator: name, token, attach: paths }: HelloFrame): Peer | Refusal {
-    const claim = {
-      ...this.claim,
-      ...(name !== undefined && { originator: name }),
-      ...(token !== undefined && { token }),
-    };
-    const originator = this.binding.identify(claim);
-    if (isRefusal(originator)) return originator;
+  private peerOf({ attach: paths }: HelloFrame, { originator }: Identity): Peer | Refusal {
     const attach: (readonly string[])[] = [];
     for (const path of paths.map(parsePath)) {
       if (isRefusal(path)) return path;

@@ -48,7 +48,7 @@ export class WsSession {
     if (isRefusal(site)) return site;
     const session = new WsSession(peer, site, port, isResumable, binding);
     session.carrier = carrier;
-    port.over = () => binding.closed(site.id);
+    port.over = () => binding.closed(session);
     binding.opened(session);
     return session;
   }
@@ -83,7 +83,7 @@ export class WsSession {
   /** The connection that carried it was closed, by either side. */
   close(ending: Ending): void {
     this.carrier = undefined;
-    this.binding.closed(this.id);
+    this.binding.closed(this);
     this.site.close(ending);
   }
 

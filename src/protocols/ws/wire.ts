@@ -8,6 +8,7 @@ const CLOSE_CODES: Partial<Record<Ending, number>> = {
   SLOW_CONSUMER: WS_CLOSE.tryAgainLater,
   PROTOCOL_ERROR: WS_CLOSE.policyViolation,
   IDLE_TIMEOUT: WS_CLOSE.policyViolation,
+  TOKEN_EXPIRED: WS_CLOSE.policyViolation,
   CRASHED: WS_CLOSE.internalError,
   SHUTDOWN: WS_CLOSE.serviceRestart,
 };

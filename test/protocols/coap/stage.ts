@@ -3,6 +3,7 @@ import { silentLog } from '../../../src/log.js';
 import { CoapBinding } from '../../../src/protocols/coap/binding.js';
 import { CODE, TYPE, type Message } from '../../../src/protocols/coap/message.js';
 import { firstOf, OPTION, option, uintOf, uintOption } from '../../../src/protocols/coap/options.js';
+import type { Identify } from '../../../src/protocols/identity.js';
 import type { Congestion } from '../../../src/protocols/coap/parameters.js';
 import { ack, CLIENT, Lockstep, message, uri } from './lockstep.js';
 import { StubSite } from './stub-site.js';
@@ -21,11 +22,16 @@ export class Stage {
 
   constructor(
     congestion: Congestion,
-    { streams = 1, rate = 30, bodyOf }: { streams?: number; rate?: number; bodyOf?: (n: number) => Uint8Array } = {},
+    {
+      streams = 1,
+      rate = 30,
+      bodyOf,
+      identify,
+    }: { streams?: number; rate?: number; bodyOf?: (n: number) => Uint8Array; identify?: Identify } = {},
   ) {
     this.wire = new Lockstep(congestion);
     this.site = new StubSite(this.wire.clock, streams, rate, bodyOf);
-    this.binding = new CoapBinding(this.wire.endpoint, this.site, silentLog);
+    this.binding = new CoapBinding(this.wire.endpoint, this.site, silentLog, identify);
   }
 
   async gets(

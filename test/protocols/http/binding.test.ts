@@ -295,7 +295,9 @@ describe('a long poll', () => {
 
 describe('who asks', () => {
   const identify: Identify = ({ token }) =>
-    token === 'good' ? 'app-1' : refuse('STATUS_PERMISSION_DENIED', 'Come with a token that is known here.');
+    token === 'good'
+      ? { originator: 'app-1' }
+      : refuse('STATUS_PERMISSION_DENIED', 'Come with a token that is known here.');
 
   test('is told by the bearer token', async () => {
     const { ask, seen } = await serve(OK, { identify });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { WebSocket, type ClientOptions } from 'ws';
 import { refuse } from '../../../src/errors.js';
 import { silentLog } from '../../../src/log.js';
-import type { Identify } from '../../../src/protocols/identity.js';
+import type { Identify, Identity } from '../../../src/protocols/identity.js';
 import type { TransportName } from '../../../src/protocols/transport/transport.js';
 import { openTransport } from '../../../src/protocols/transport/open.js';
 import { WsBinding } from '../../../src/protocols/ws/binding.js';
@@ -447,7 +447,7 @@ describe('a session', () => {
 
   test('needs no hello: the first frame opens it, as who the upgrade said', async () => {
     const identify: Identify = ({ token, originator }) =>
-      token === 'good' ? (originator ?? 'app-1') : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
+      token === 'good' ? { originator: originator ?? 'app-1' } : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
     const { site, connect } = await serve({ identify });
     const peer = await connect('gridcast.v1+json', { headers: { authorization: 'Bearer good' } });
     peer.send({ t: 'ping' });
@@ -455,9 +455,57 @@ describe('a session', () => {
     expect(await site.heard('connect')).toMatchObject([{ originator: 'app-1', attach: [] }]);
   });
 
+  test('holds what is said while a token is being checked, in order; too much of it is refused', async () => {
+    let prove: (identity: Identity) => void = () => {};
+    const identify: Identify = ({ token }) =>
+      (token === undefined ? { originator: 'nobody' } : new Promise((proven) => (prove = proven))) as Identity;
+    const { site, connect } = await serve({ identify });
+    const peer = await connect();
+    peer.send(
+      hello({ token: 'slow' }),
+      { t: 'req', id: 1, op: 'retrieve', to: '/m2m', ifMatch: [], ifNoneMatch: [] },
+      { t: 'ping' },
+    );
+    const other = await connect();
+    other.send({ t: 'ping' });
+    expect(await other.next()).toEqual({ t: 'pong' });
+    expect(site.all('connect')).toHaveLength(1);
+    prove({ originator: 'app-1' });
+    expect((await peer.next()).t).toBe('welcome');
+    expect([(await peer.next()).t, (await peer.next()).t].sort()).toEqual(['pong', 'res']);
+    const loud = await connect();
+    loud.send(hello({ token: 'slow' }), ...Array.from({ length: 65 }, () => ({ t: 'ping' }) as const));
+    expect(await loud.next()).toMatchObject({ t: 'error', status: 'STATUS_TOO_MANY_REQUESTS' });
+    expect((await loud.closed).code).toBe(1008);
+  });
+
+  test('ends with its token, though its connection is broken; a newer token prolongs it', async () => {
+    const clock = { nowUs: 0 };
+    const identify: Identify = ({ token }) => ({ originator: 'app-1', expiresUs: clock.nowUs + Number(token) * 1e6 });
+    const { site, connect, clock: manual } = await serve({ identify });
+    clock.nowUs = manual.wallUs();
+    const attach = ['/m2m/applications/pmu-1'];
+    const first = await connect();
+    first.send(hello({ token: '10', attach }));
+    const welcome = await first.next();
+    if (welcome.t !== 'welcome') throw new Error(`no welcome: ${welcome.t}`);
+    first.socket.terminate();
+    await site.heard('detach');
+    const second = await connect();
+    second.send(hello({ token: '20', attach, resume: welcome.session }));
+    expect(await second.next()).toMatchObject({ t: 'welcome', resumed: true });
+    second.socket.terminate();
+    await site.heard('detach', 2);
+    manual.advance(15_000);
+    expect(site.all('close')).toEqual([]);
+    manual.advance(6_000);
+    expect(site.all('close')).toMatchObject([['close', 'TOKEN_EXPIRED']]);
+    expect(manual.pending).toBe(0);
+  });
+
   test('is refused with an error and 1008 where the token is not known, the application not there, or hello comes twice', async () => {
     const identify: Identify = ({ token }) =>
-      token === 'good' ? 'app-1' : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
+      token === 'good' ? { originator: 'app-1' } : refuse('STATUS_PERMISSION_DENIED', 'Who are you?');
     const { connect } = await serve({ identify });
     const scripts: [Frame[], string][] = [
       [[hello({ token: 'bad' })], 'Who are you?'],
