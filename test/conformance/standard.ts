@@ -241,7 +241,7 @@ export const VALUES: Readonly<Record<string, { readonly right: () => unknown; re
   searchStrings: { right: () => ({ searchString: ['feeder'] }), wrong: ['feeder'] },
   creationTime: { right: soon, wrong: 1 },
   lastModifiedTime: { right: soon, wrong: 1 },
-  announceTo: { right: () => ({ activated: false }), wrong: true },
+  announceTo: { right: () => ({ activated: false, sclList: { reference: [] } }), wrong: true },
   aPocHandling: { right: () => 'DEEP', wrong: 'WIDE' },
   pocs: { right: () => ({ reference: ['coap://192.0.2.7/'] }), wrong: 'coap://192.0.2.7/' },
   remTriggerAddr: { right: () => 'sms:+15105550101', wrong: {} },
