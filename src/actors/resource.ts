@@ -202,7 +202,9 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const { request } = ask;
     const { body } = request;
     if (node.type === 'notificationChannel') return this.channel(node).post(body);
-    if (!body) return refused(refuse('STATUS_BAD_REQUEST', `A CREATE on ${node.reference} needs a body.`));
+    // CoAP cannot tell an empty body from none, so none of the bindings does.
+    if (!body || body.bytes.length === 0)
+      return refused(refuse('STATUS_BAD_REQUEST', `A CREATE on ${node.reference} needs a body.`));
     const contentInstances = node.row.isContainer ? node.child('contentInstances') : node;
     if (contentInstances?.history) return this.createInstance(ask, contentInstances, body);
     const document = body.document();

@@ -117,7 +117,8 @@ export class Model {
     const container = at.type === 'container' ? at : this.ownerOf(at);
     const { instances } = container;
     const { maxByteSize, maxNrOfInstances } = container.attributes as Record<string, number | undefined>;
-    if (text.length > (maxByteSize ?? Infinity)) return { status: 400 };
+    // An empty body is none: CoAP cannot tell them apart.
+    if (text === '' || text.length > (maxByteSize ?? Infinity)) return { status: 400 };
     instances.push({ id: '', text });
     this.retain(container, maxNrOfInstances, maxByteSize);
     return { status: 201 };

@@ -128,6 +128,7 @@ export class WsPort extends Port implements ReliablePort {
 
   private sendGathered(): void {
     if (this.gathered.length === 0) return;
+    this.wire.flush();
     this.wire.socket.cork(this.writeGathered);
     this.gathered.length = 0;
     this.gatheredOf.length = 0;

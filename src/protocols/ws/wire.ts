@@ -1,7 +1,7 @@
 /** One socket that speaks frames: what is said on it, and why it was closed from our side. */
 import type { Log } from '../../log.js';
 import type { Ending } from '../../routing/endings.js';
-import { WS_CLOSE, type WsSocket } from '../transport/transport.js';
+import { WS_CLOSE, type SendResult, type WsSocket } from '../transport/transport.js';
 import type { Frame, FrameCodec } from './frames.js';
 
 const CLOSE_CODES: Partial<Record<Ending, number>> = {
@@ -16,6 +16,7 @@ const CLOSE_CODES: Partial<Record<Ending, number>> = {
 export class Wire {
   /** Why it was closed from our side. */
   closedFor: Ending | undefined;
+  private readonly waiting: (string | Uint8Array)[] = [];
 
   constructor(
     readonly socket: WsSocket,
@@ -27,14 +28,27 @@ export class Wire {
     return this.socket.isOpen;
   }
 
-  /** Everything but measurements: it goes now, or the peer is given up, because it must not be lost. */
+  /**
+   * Everything but measurements: it goes when what is being done now is done, in one write with what else that says, or the peer
+   * is given up, because it must not be lost. One fsync answers hundreds of alarms; each a write of its own was half their cost.
+   */
   send(frame: Frame): void {
-    if (this.isOpen && this.socket.send(this.codec.encode(frame), this.codec.isBinary) === 'dropped') {
-      this.close('SLOW_CONSUMER');
-    }
+    if (this.isOpen && this.waiting.push(this.codec.encode(frame)) === 1) queueMicrotask(() => this.flush());
+  }
+
+  /** What waits goes now: before measurements, which are written apart, overtake it. */
+  flush(): void {
+    const frames = this.waiting.splice(0);
+    if (!this.isOpen || frames.length === 0) return;
+    const results: SendResult[] = [];
+    this.socket.cork(() => {
+      for (const frame of frames) results.push(this.socket.send(frame, this.codec.isBinary));
+    });
+    if (results.includes('dropped')) this.close('SLOW_CONSUMER');
   }
 
   close(ending: Ending): void {
+    this.flush();
     if (!this.isOpen) return;
     this.closedFor = ending;
     this.log.debug({ remote: this.socket.remote, ending }, 'ws: closing');

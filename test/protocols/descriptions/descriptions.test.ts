@@ -16,9 +16,7 @@ const require = createRequire(import.meta.url);
 const formats = addFormats as unknown as (ajv: unknown) => void;
 
 test('OpenAPI 3.1 is valid', async () => {
-  const { valid, errors } = await new Validator().validate(
-    structuredClone(openApi('1.2.3')) as Record<string, unknown>,
-  );
+  const { valid, errors } = await new Validator().validate(structuredClone(openApi('1.2.3')));
   expect(errors ?? []).toEqual([]);
   expect(valid).toBe(true);
 });
@@ -26,8 +24,7 @@ test('OpenAPI 3.1 is valid', async () => {
 test('AsyncAPI 3 is valid', () => {
   const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
   const isValid = ajv.compile(require('@asyncapi/specs/schemas/3.0.0-without-$id.json') as AnySchemaObject);
-  isValid(asyncApi('1.2.3'));
-  expect(isValid.errors ?? []).toEqual([]);
+  expect([isValid(asyncApi('1.2.3')), isValid.errors]).toEqual([true, null]);
 });
 
 test('every type with each of its verbs is described', () => {

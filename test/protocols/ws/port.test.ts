@@ -208,7 +208,7 @@ describe('measurements', () => {
 });
 
 describe('what must not be lost', () => {
-  test('goes at once, past measurements that wait', () => {
+  test('goes at once, past measurements that wait', async () => {
     const socket = new HungrySocket(0);
     const { port, delivery } = portOn(socket);
     while (!delivery.held) {
@@ -217,16 +217,19 @@ describe('what must not be lost', () => {
     }
     const before = socket.sent.length;
     port.sendReliable(1, 'alarm', { what: 'trip' });
+    await Promise.resolve();
     expect(socket.sent.slice(before).map((message) => JSON.parse(message.toString()) as unknown)).toEqual([
       { t: 'msg', seq: 1, kind: 'alarm', body: { what: 'trip' } },
     ]);
   });
 
-  test('and cannot go ends the connection as SLOW_CONSUMER', () => {
+  test('and cannot go ends the connection as SLOW_CONSUMER', async () => {
     const socket = new HungrySocket(0, 1000);
     const { port, wire } = portOn(socket);
-    for (let seq = 1; socket.isOpen && seq < 100; seq++)
+    for (let seq = 1; socket.isOpen && seq < 100; seq++) {
       port.sendReliable(seq, 'command', { commandId: 'x'.repeat(100) });
+      await Promise.resolve();
+    }
     expect(socket.closedWith).toEqual([1013, 'SLOW_CONSUMER']);
     expect(wire.closedFor).toBe('SLOW_CONSUMER');
   });
