@@ -216,7 +216,7 @@ export function loadConfig({ flags, environment, file }: ConfigSources): LoadedC
   if (faults.length === 0) {
     // Every key is there: no fault.
     const whole = config as Config;
-    const isTwice = whole.listeners.length > 0 && SHORT_FORM.some((name) => origins[name] !== 'default');
+    const isTwice = whole.listeners.length > 0 && SHORT_FORM.some((name) => whole[name] !== KEYS[name].fallback);
     if (isTwice) faults.push('listeners: it stands instead of host, http and coap; give one or the others.');
     faults.push(...channelFaults(whole));
   }

@@ -1,4 +1,4 @@
-import { loadConfig } from '../src/config.js';
+import { loadConfig, printConfig } from '../src/config.js';
 import { isRefusal } from '../src/errors.js';
 
 const TLS = { certificate: 'broker.pem', key: 'broker.key' };
@@ -99,6 +99,15 @@ describe('where a broker listens', () => {
     const [fault] = faults({ identity: { apiKeys: [{ originator: 'app-1', sha256: 'my-secret-key' }] } });
     expect(fault).toMatch(/^identity: apiKeys.0.sha256: .* it must be/);
     expect(fault).not.toContain('my-secret-key');
+  });
+
+  test('is printed as a file that gives the same', () => {
+    const listeners = [at('https', '192.0.2.1', 'public')];
+    const text = JSON.stringify({ listeners, tls: TLS, identity: IDENTITY });
+    const before = loadConfig({ flags: {}, environment: {}, file: { path: 'g.yaml', text } });
+    if (isRefusal(before)) throw new Error(before.detail);
+    const again = loadConfig({ flags: {}, environment: {}, file: { path: 'g.yaml', text: printConfig(before) } });
+    expect(again).toMatchObject({ config: before.config });
   });
 
   test('is taken from flags and environment as JSON', () => {

@@ -25,7 +25,7 @@ export function addServe(program: Command, shell: Shell): void {
 
 /** Values stay text: the configuration reads them, as it reads those of the environment. */
 function optionOf({ flag, fallback, purpose }: ConfigKeyRow): Option {
-  const shown = Array.isArray(fallback) ? '' : ` (default: ${String(fallback)})`;
+  const shown = typeof fallback === 'object' ? '' : ` (default: ${String(fallback)})`;
   if (typeof fallback === 'boolean') return new Option(flag, purpose);
   const option = new Option(`${flag} <VALUE>`, `${purpose}${shown}`);
   return Array.isArray(fallback) ? option.argParser(gather) : option;

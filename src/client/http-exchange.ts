@@ -12,8 +12,7 @@ export interface HttpAsked {
 
 export interface HttpAnswered {
   readonly status: number;
-  /** Empty: without. */
-  header(name: 'content-type' | 'location'): string | undefined;
+  readonly header: (name: 'content-type' | 'location') => string | undefined;
   readonly bytes: Uint8Array;
 }
 

@@ -1,6 +1,6 @@
 /** Secure channels of a whole broker, on real sockets: clients are node:https, ws, curl and our own SDK. */
 import { execFile, spawnSync } from 'node:child_process';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { get, type RequestOptions } from 'node:https';
 import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
@@ -110,6 +110,20 @@ describe('in clear, a token', () => {
     expect(Date.now() / 1000).toBeLessThan(expS + 2);
     await expect(client.request({ op: 'retrieve', to: '/m2m' })).rejects.toMatchObject({ code: 401 });
   }, 15_000);
+
+  test('by a key that the issuer has replaced is refused once the keys are read again; a file that is none changes nothing', async () => {
+    const [former, latter] = [new Issuer(), new Issuer()];
+    const { http, security } = await startBroker({ identity: former.identity() });
+    const status = async (by: Issuer): Promise<number> =>
+      (await fetch(`${http}/m2m`, { headers: { authorization: `Bearer ${by.token()}` } })).status;
+    expect([await status(former), await status(latter)]).toEqual([200, 401]);
+    writeFileSync(former.file, 'no key');
+    expect(await security.reload()).toMatchObject({ detail: expect.stringMatching(/^identity.jwt.keys: /) });
+    expect([await status(former), await status(latter)]).toEqual([200, 401]);
+    writeFileSync(former.file, latter.pem);
+    expect(await security.reload()).toBeUndefined();
+    expect([await status(former), await status(latter)]).toEqual([401, 200]);
+  });
 
   test('stands in no line of the log, whatever it is and wherever it comes', async () => {
     const lines: string[] = [];

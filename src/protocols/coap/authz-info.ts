@@ -33,12 +33,15 @@ export const isAuthzInfo = ({ options }: Message): boolean => {
 
 export class AuthzInfo {
   private readonly expiries: Expiries<Peer>;
+  /** Whoever comes without a token; found out once, since each sample of a publisher asks. */
+  private readonly unproven: Identity | Refusal;
 
   constructor(
     endpoint: Endpoint,
     private readonly observers: Observers,
     private readonly identify: Identify,
   ) {
+    this.unproven = identify({});
     this.expiries = new Expiries(endpoint.clock, (peer) => {
       peer.identity = undefined;
       observers.endPeer(peer, 'TOKEN_EXPIRED');
@@ -48,7 +51,7 @@ export class AuthzInfo {
 
   /** Who asks: whose token was posted from there, or whoever comes without. */
   whoIs(peer: Peer): Identity | Refusal {
-    return peer.identity ?? this.identify({});
+    return peer.identity ?? this.unproven;
   }
 
   async receive(peer: Peer, message: Message): Promise<Response> {

@@ -45,7 +45,12 @@ export function openApi(version: string): JsonObject {
       description: 'The ETSI M2M resource tree over HTTP. Attributes that are marked so are not in the standard.',
     },
     paths,
-    components: { schemas: { ...typeSchemas(), errorInfo: ERROR_INFO } },
+    // Whether one must come with a token is each broker's configuration.
+    security: [{ bearer: [] }, {}],
+    components: {
+      schemas: { ...typeSchemas(), errorInfo: ERROR_INFO },
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+    },
   };
 }
 

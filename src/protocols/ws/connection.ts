@@ -27,6 +27,7 @@ import type {
   UnsubscribeFrame,
 } from './frames.js';
 import { COMMAND_HEARTBEAT_MS, HEARTBEAT_MS, heartbeatWithin, type Heartbeat } from './heartbeats.js';
+import { Introduction } from './introduction.js';
 import type { LastNotification } from './last-notification.js';
 import { WsSession, type Carrier } from './session.js';
 import { Wire } from './wire.js';
@@ -41,8 +42,6 @@ const RETRY_AFTER_S = 1;
 /** Messages that are no frames after which a peer is taken to speak something else. */
 const MAX_FAULTS = 32;
 
-const TOO_EARLY = refuse('STATUS_TOO_MANY_REQUESTS', `More than ${MAX_REQUESTS} frames came before the welcome.`);
-
 /** A peer that ends the connection on purpose says so; everything else is a break [RFC6455-7.4.1]. */
 const ENDING_OF_CLOSE: Readonly<Record<number, Ending>> = {
   [WS_CLOSE.normal]: 'PEER_CLOSED',
@@ -54,12 +53,11 @@ const ENDING_OF_CLOSE: Readonly<Record<number, Ending>> = {
 
 export class Connection implements WsReceiver, Carrier {
   readonly wire: Wire;
+  private readonly introduction: Introduction;
   private readonly gone = new AbortController();
   private readonly cancelSilence: Cancel;
   private heartbeat: Heartbeat | undefined;
   private session: WsSession | undefined;
-  /** What was said while the token is being checked. */
-  private held: Frame[] | undefined;
   private underWay = 0;
   private faults = 0;
   /** Why it broke, as far as is known. */
@@ -72,8 +70,9 @@ export class Connection implements WsReceiver, Carrier {
     socket: WsSocket,
     private readonly codec: FrameCodec,
     private readonly last: LastNotification,
-    private readonly claim: Claim,
+    claim: Claim,
   ) {
+    this.introduction = new Introduction(binding.identify, claim);
     const { clock, log } = binding.surroundings;
     this.wire = new Wire(socket, codec, log);
     this.cancelSilence = clock.after(SILENCE_MS, () => this.wire.close('IDLE_TIMEOUT'));
@@ -88,47 +87,39 @@ export class Connection implements WsReceiver, Carrier {
     }
     const frame = this.codec.decode(bytes);
     if (isRefusal(frame)) return this.fault(frame);
-    if (!this.held) return this.hear(frame);
-    if (this.held.push(frame) > MAX_REQUESTS) this.give(TOO_EARLY);
+    if (!this.introduction.isUnderWay) return this.hear(frame);
+    const tooEarly = this.introduction.hold(frame);
+    if (tooEarly) this.give(tooEarly);
   }
 
   private hear(frame: Frame): void {
+    if (!this.wire.isOpen) return;
     if (this.session && frame.t !== 'hello') return this.take(frame, this.session);
     if (this.session)
       return this.give(refuse('STATUS_BAD_REQUEST', '"hello" is the first frame of a socket, and comes once.'));
-    if (frame.t === 'hello') return this.identify(frame, (identity) => this.hello(frame, identity));
+    if (frame.t === 'hello') return this.introduce(frame, (identity) => this.hello(frame, identity));
     const silent: HelloFrame = { t: 'hello', attach: [] };
-    this.identify(silent, (identity) => {
+    this.introduce(silent, (identity) => {
       const session = this.open(silent, identity, false);
       if (isRefusal(session)) this.give(session);
       else this.take(frame, session);
     });
   }
 
-  /** Who the peer is. A token takes a moment to check; what the peer says meanwhile is held. */
-  private identify({ originator: name, token }: HelloFrame, known: (identity: Identity) => void): void {
-    const claim = {
-      ...this.claim,
-      ...(name !== undefined && { originator: name }),
-      ...(token !== undefined && { token }),
-    };
-    const settle = (identity: Identity | Refusal): void => {
-      if (isRefusal(identity)) this.give(identity);
-      else known(identity);
-    };
-    const identity = this.binding.identify(claim);
-    if (!(identity instanceof Promise)) return settle(identity);
-    const held: Frame[] = (this.held = []);
-    identity
-      .then((proven) => {
-        this.held = undefined;
-        if (this.wire.isOpen) settle(proven);
-        for (const frame of held) if (this.wire.isOpen) this.hear(frame);
-      })
-      .catch((error: unknown) => {
+  private introduce(hello: HelloFrame, welcome: (identity: Identity) => void): void {
+    this.introduction.begin(
+      hello,
+      (identity) => {
+        if (!this.wire.isOpen) return;
+        if (isRefusal(identity)) this.give(identity);
+        else welcome(identity);
+      },
+      (frame) => this.hear(frame),
+      (error) => {
         this.binding.surroundings.log.error({ err: error }, 'ws: a hello failed by a fault of the broker');
         this.wire.close('CRASHED');
-      });
+      },
+    );
   }
 
   drain(): void {
