@@ -121,6 +121,7 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       stateEncoder,
       longPollHoldMs: config.longPollHoldS * 1000,
+      mayKnow: (originator, node) => this.access.shows(originator, node),
       shows: (delivery, node) => this.subscriptions.shows(delivery, node),
     });
     const feed = new AuditFeed({ resources: this.resources, clock });

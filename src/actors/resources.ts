@@ -12,7 +12,7 @@ import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
-import { ResourceTree, type Written } from '../resources/tree.js';
+import { ResourceTree, type Act, type Written } from '../resources/tree.js';
 import { isObject } from '../resources/values.js';
 import type { Delivery } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
@@ -56,7 +56,8 @@ export interface ResourcesOptions {
   /** Of what resources have become. */
   readonly stateEncoder: SampleEncoder;
   readonly longPollHoldMs: number;
-  /** Whether a subscriber may know of a resource. */
+  /** Whether somebody, or a subscriber, may know of a resource. */
+  readonly mayKnow: (originator: string, node: Node) => boolean;
   readonly shows: (delivery: Delivery, node: Node) => boolean;
 }
 
@@ -149,7 +150,7 @@ export class Resources {
   }
 
   create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
-    const written = this.tree.create(collection, document, { nowUs: this.options.clock.wallUs(), creator });
+    const written = this.tree.create(collection, document, this.actOf(creator));
     if (isRefusal(written)) return written;
     const { node } = written;
     this.open(node);
@@ -176,7 +177,7 @@ export class Resources {
   update(target: FoundTarget, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
     const declared = creator.kind === 'internal' ? document : keepDeclared(target, document);
     if (isRefusal(declared)) return declared;
-    const act = { nowUs: this.options.clock.wallUs(), creator };
+    const act = this.actOf(creator);
     const { attributes } = target.node;
     const written =
       target.kind === 'attribute'
@@ -189,6 +190,15 @@ export class Resources {
     this.updated(written.node);
     this.events.written(written.node, attributes, creator);
     return written;
+  }
+
+  private actOf(creator: Creator): Act {
+    const { clock, mayKnow } = this.options;
+    return {
+      nowUs: clock.wallUs(),
+      creator,
+      mayKnow: (node: Node) => creator.kind === 'internal' || mayKnow(creator.id, node),
+    };
   }
 
   private updated(node: Node): void {

@@ -34,6 +34,7 @@ interface TypeDefinition<Name extends string> {
   readonly settle?: (
     attributes: ReadonlyMap<string, Json>,
     collection: ResourceNode<unknown>,
+    mayKnow: (node: ResourceNode<unknown>) => boolean,
   ) => ReadonlyMap<string, Json> | Refusal;
   readonly attributes: readonly AttributeRow[];
 }

@@ -261,6 +261,19 @@ test('who observes a collection is told of what he may know of, and of nothing e
   await told.return?.();
 });
 
+test('a group does not tell which resources there are that its writer may not know of', async () => {
+  const { running, ask } = await stage({ shown: [may(['READ'])], hidden: [may(['READ'], 'desk')] });
+  await ask('create', RIGHTS, {
+    accessRight: { id: 'groups', ...(granting(may(['CREATE'])).accessRight as JsonObject) },
+  });
+  await ask('update', '/m2m/groups', { groups: { accessRightID: `${RIGHTS}/groups` } });
+  const members = { reference: ['shown', 'hidden', 'absent'].map((id) => `${C}/${id}`) };
+  const group = { memberType: 'CONTAINER', members };
+  const made = await http(running, 'POST', '/m2m/groups', { group });
+  expect([made.sentence, made.status]).toEqual(['', 201]);
+  expect(made.json).toMatchObject({ group: { members: { reference: [`${C}/shown`] } } });
+});
+
 describe('an application', () => {
   async function registered() {
     const set = await stage();
@@ -298,7 +311,7 @@ describe('an application', () => {
       `${running.http.replace('http', 'ws')}/m2m/applications/feeder`,
       () => ({ state: 'executed' }),
       {
-        originator: 'feeder',
+        token: keyOf('feeder'),
       },
     );
     whenStageCloses(() => device.close());
