@@ -16,6 +16,7 @@
  *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
  */
 import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
+import { Access } from './actors/access.js';
 import { acceptAlarm } from './actors/alarm-requests.js';
 import { AlarmRules } from './actors/alarm-rules.js';
 import { Alarms } from './actors/alarms.js';
@@ -46,7 +47,7 @@ import { measuredTimeOf } from './protocols/senml-reader.js';
 import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
-import { anonymousIsAdministrator, Dispatcher, type Ask } from './routing/dispatcher.js';
+import { Dispatcher, type Ask } from './routing/dispatcher.js';
 import { FORMATS } from './routing/format.js';
 import { refused, type Request, type Response } from './routing/primitive.js';
 import { Router } from './routing/router.js';
@@ -77,6 +78,7 @@ export class Broker implements Site {
   readonly wheel: Wheel;
   readonly router: Router;
   readonly resources: Resources;
+  readonly access: Access;
   readonly subscriptions: Subscriptions;
   private readonly shown: SubscriptionResources;
   readonly sessions: Sessions;
@@ -119,14 +121,28 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       stateEncoder,
       longPollHoldMs: config.longPollHoldS * 1000,
+      mayKnow: (originator, node) => this.access.shows(originator, node),
+      shows: (delivery, node) => this.subscriptions.shows(delivery, node),
     });
     const feed = new AuditFeed({ resources: this.resources, clock });
-    this.dispatcher = new Dispatcher(this.resources.tree, clock, anonymousIsAdministrator, (ask) => this.handOn(ask));
-    this.subscriptions = new Subscriptions({ ...shared, resources: this.resources });
+    this.access = new Access({
+      ...shared,
+      resources: this.resources,
+      isEnforced: config.rights === 'enforced',
+      administrators: config.administrators,
+      recheck: () => {
+        this.subscriptions.recheck();
+        this.sessions.recheck();
+      },
+    });
+    const { authorise } = this.access;
+    this.dispatcher = new Dispatcher(this.resources.tree, clock, authorise, (ask) => this.handOn(ask));
+    this.subscriptions = new Subscriptions({ ...shared, resources: this.resources, access: this.access });
     this.shown = new SubscriptionResources({
       ...shared,
       subscriptions: this.subscriptions,
       resources: this.resources,
+      access: this.access,
       couriers: couriers(surroundings),
     });
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
@@ -145,6 +161,7 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       shown: this.shown,
       resources: this.resources,
+      access: this.access,
     });
     const observeCommand = this.metrics.histogram(
       'gridcast_command_seconds',
@@ -167,6 +184,7 @@ export class Broker implements Site {
       measuredTimeOf,
       command: this.commands.accept,
       alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
+      shows: (originator, node) => this.access.shows(originator, node),
     });
     this.archives = new Archives({
       ...shared,
@@ -200,10 +218,12 @@ export class Broker implements Site {
         if (node.type === 'application') this.sources.reattach(node);
         if (node.row.isContainer) this.rules.apply(node);
       },
+      written: (node, before, by) => this.access.written(node, before, by),
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
       },
-      removed: (node, ending) => {
+      removed: (node, ending, by) => {
+        this.access.removed(node, by);
         const channel = this.resources.channelOf(node);
         if (channel) this.shown.closeChannel(channel);
         if (node.type === 'subscription') this.shown.close(node, ending);
@@ -273,6 +293,7 @@ export class Broker implements Site {
     this.resources.closeAll();
     this.shown.stop();
     this.rules.dispose();
+    this.access.stop();
     this.ownAlarms.stop();
     await this.supervisor.stop();
     await this.archives.log?.close();
@@ -296,8 +317,9 @@ export class Broker implements Site {
     return this.sessions.connect(peer, port, this.commands, this.alarms);
   }
 
-  *discover(): Iterable<Link> {
+  *discover(originator: string): Iterable<Link> {
     for (const { path, type, isObservable, node } of discover(this.resources.tree.root)) {
+      if (!this.access.shows(originator, node)) continue;
       const isContent = type === 'contentInstance' && path.at(-1) === 'content';
       // What can be observed so far is the latest of a container.
       yield {

@@ -53,6 +53,7 @@ const LONGEST_HISTORY_S = 10 * 365 * 24 * HOUR_S;
 const MIB = 1024 * 1024;
 /** An id is one segment of a path. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const ADMINISTRATOR = /^(?!anonymous$)[\w.:@/-]{1,128}$/;
 /** Only what no binding could ever take is refused here; the protocol's own reader tells the rest. */
 const PMU_URI = /^c37118\+(tcp|udp):\/\//;
 
@@ -91,6 +92,16 @@ const KEYS = {
     '{apiKeys: [{originator, sha256}], jwt: {issuer, audience, keys: FILE, algorithms: [EdDSA, ES256, RS256]}, anonymous: true|false}',
   ),
   data: key(z.string().min(1), './gridcast-data', 'folder of the store', 'a path'),
+  rights: oneOf(
+    ['open', 'enforced'],
+    'access rights: everybody may do everything, or what accessRights in the tree grant',
+  ),
+  administrators: key<readonly string[]>(
+    z.array(z.string().regex(ADMINISTRATOR)),
+    [],
+    'originators that may do everything when rights are enforced',
+    'a list of originators, none of them "anonymous", which is everybody',
+  ),
   pmu: key<readonly string[]>(
     z.array(z.string().regex(PMU_URI)),
     [],

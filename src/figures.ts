@@ -69,6 +69,7 @@ export function exposeFigures(broker: Broker): void {
     counted(commands.outcomes, 'state'),
   );
   exposeAlarms(broker);
+  exposeAccess(broker);
   metrics.gauge('gridcast_sources', 'PMU streams by state', ['source', 'state'], () =>
     [...sources.figures()].map(({ name, state }): Reading => [{ source: name, state }, 1]),
   );
@@ -91,6 +92,19 @@ function exposeHistory(metrics: Metrics, log: Pick<HistoryLog<never>, 'lost' | '
     'Instances not kept, as the disk took nothing for too long',
     [],
     () => [[{}, log.lost]],
+  );
+}
+
+function exposeAccess({ metrics, access }: Broker): void {
+  const { refusals } = access.audit;
+  metrics.counter('gridcast_requests_refused_total', 'Requests refused for want of rights', ['status'], () =>
+    counted(refusals.counts, 'status'),
+  );
+  metrics.counter(
+    'gridcast_refusals_summed_total',
+    'Of these, told in the audit trail by their number only',
+    [],
+    () => [[{}, refusals.summed]],
   );
 }
 

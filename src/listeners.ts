@@ -1,4 +1,5 @@
 /** The listeners: what a binding needs to stand on a port, as children of the supervision tree. */
+import { explain } from './actors/access-explained.js';
 import type { Broker, ListenerOf } from './broker.js';
 import type { Config } from './config.js';
 import { placesOf, type Place } from './config-channels.js';
@@ -10,6 +11,7 @@ import { Endpoint } from './protocols/coap/endpoint.js';
 import type { ObserverFigures } from './protocols/coap/observers.js';
 import { PlugtestSite } from './protocols/coap/plugtest.js';
 import { HttpBinding } from './protocols/http/binding.js';
+import type { Operations } from './protocols/http/operations.js';
 import { version } from './protocols/version.js';
 import { openSecureTransport, openTransport } from './protocols/transport/open.js';
 import type { Listener } from './protocols/transport/transport.js';
@@ -51,10 +53,12 @@ const httpListener =
   (broker) => {
     const { config, surroundings } = broker;
     const { clock, log, random } = surroundings;
-    const operations = {
+    const operations: Operations = {
       expose: broker.metrics.expose,
       unready: () => broker.unready,
       tree: () => broker.tree(),
+      explain: (query) => explain(broker.access, broker.resources, query, clock.wallUs()),
+      isOperator: (originator) => broker.access.isOperator(originator),
       descriptions: DESCRIPTIONS,
     };
     const options = { clock, log, limits: { maxBodyBytes: config.maxBodyBytes } };

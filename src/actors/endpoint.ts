@@ -176,9 +176,10 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
 
   private subscribe(request: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
     const { dispatcher, subscriptions, shown, port, peer } = this.options;
-    const target = dispatcher.find(request);
+    const target = dispatcher.find(request, 'subscription');
     if (!('kind' in target)) return reply(target);
-    const wanted = { terms, accept: request.accept, preferred: request.defaultFormat };
+    const { originator } = request;
+    const wanted = { originator, terms, accept: request.accept, preferred: request.defaultFormat };
     let withdraw = (): void => {};
     const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
       this.deliveries.delete(ended);
@@ -203,7 +204,8 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
       reply(refused(FAULTS.crashed));
       this.cell.fail(error);
     };
-    dispatcher.dispatch({ ...request, ...(delivery.projection === 'content' && { accept }) }).then(settle, fail);
+    const reading = { ...request, ...(delivery.projection === 'content' && { accept }) };
+    dispatcher.read(reading, target).then(settle, fail);
   }
 
   private suspendMeasurements(isSuspended: boolean): void {

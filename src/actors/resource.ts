@@ -49,6 +49,8 @@ export interface ResourceOptions {
   readonly command: (ask: Ask, commands: Node, body: Body) => void;
   /** Takes over a report of an alarm, or an act on one. */
   readonly alarm: (ask: Ask, alarms: Node, body: Body) => void;
+  /** Whether an originator may know of a resource. */
+  readonly shows: (originator: string, node: Node) => boolean;
 }
 
 /** Which actor answers for a target: its container's, or the resource's own. */
@@ -143,7 +145,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       case 'update':
         return this.update(request, target);
       case 'delete':
-        return this.remove(target);
+        return this.remove(request, target);
     }
   }
 
@@ -158,7 +160,8 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const content = ({ value }: InstanceRecord<Sample>) => shownContent(value);
     const page = target.kind === 'resource' ? readPage(request, target.node, content) : undefined;
     if (page) return page;
-    const shown = represent(target, { content });
+    const shows = (node: Node): boolean => this.options.shows(request.originator, node);
+    const shown = represent(target, { content, shows });
     if (isRefusal(shown)) return refused(shown);
     const etag = etagOfTarget(target);
     return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
@@ -269,10 +272,10 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     });
   }
 
-  private remove(target: FoundTarget): Response {
+  private remove(request: Request, target: FoundTarget): Response {
     const { resources, clock } = this.options;
     if (target.kind === 'instance' && target.node.history?.archive) return refused(KEPT_ON_DISK);
-    if (target.kind !== 'instance') resources.remove(target.node);
+    if (target.kind !== 'instance') resources.remove(target.node, 'RESOURCE_DELETED', creatorOf(request));
     else if (!target.record || !target.node.history?.delete(target.record, clock.wallUs())) {
       return refused(refuse('STATUS_NOT_FOUND', 'There is no such contentInstance any more.'));
     }

@@ -12,8 +12,9 @@ import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
-import { ResourceTree, type Written } from '../resources/tree.js';
+import { ResourceTree, type Act, type Written } from '../resources/tree.js';
 import { isObject } from '../resources/values.js';
+import type { Delivery } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import { FORMATS } from '../routing/format.js';
@@ -35,8 +36,13 @@ export interface ResourceEvents {
   updated(node: Node): void;
   /** The source of a container reports at another rate now. */
   rated(contentInstances: Node): void;
-  /** @param ending RESOURCE_DELETED, or LEASE_EXPIRED where nobody asked for it */
-  removed(node: Node, ending: Ending): void;
+  /** Somebody has created it, where there is no `before`, or replaced its attributes; not told of what a restart puts back. */
+  written(node: Node, before: Node['attributes'] | undefined, by: Creator): void;
+  /**
+   * @param ending RESOURCE_DELETED, or LEASE_EXPIRED where nobody asked for it
+   * @param by who deleted it, or what it stood below; undefined for the broker itself
+   */
+  removed(node: Node, ending: Ending, by: Creator | undefined): void;
 }
 
 export interface ResourcesOptions {
@@ -50,6 +56,9 @@ export interface ResourcesOptions {
   /** Of what resources have become. */
   readonly stateEncoder: SampleEncoder;
   readonly longPollHoldMs: number;
+  /** Whether somebody, or a subscriber, may know of a resource. */
+  readonly mayKnow: (originator: string, node: Node) => boolean;
+  readonly shows: (delivery: Delivery, node: Node) => boolean;
 }
 
 export class Resources {
@@ -141,7 +150,7 @@ export class Resources {
   }
 
   create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
-    const written = this.tree.create(collection, document, { nowUs: this.options.clock.wallUs(), creator });
+    const written = this.tree.create(collection, document, this.actOf(creator));
     if (isRefusal(written)) return written;
     const { node } = written;
     this.open(node);
@@ -152,6 +161,7 @@ export class Resources {
     }
     this.kept.put(node);
     this.changed(collection);
+    this.events.written(node, undefined, creator);
     return written;
   }
 
@@ -167,14 +177,28 @@ export class Resources {
   update(target: FoundTarget, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
     const declared = creator.kind === 'internal' ? document : keepDeclared(target, document);
     if (isRefusal(declared)) return declared;
-    const act = { nowUs: this.options.clock.wallUs(), creator };
+    const act = this.actOf(creator);
+    const { attributes } = target.node;
     const written =
       target.kind === 'attribute'
         ? this.tree.updateAttribute(target, declared, act)
         : this.tree.update(target.node, declared, act);
-    if (!isRefusal(written)) this.updated(written.node);
-    else if ('isAbandoned' in written) this.remove(target.node);
+    if (isRefusal(written)) {
+      if ('isAbandoned' in written) this.remove(target.node, 'RESOURCE_DELETED', creator);
+      return written;
+    }
+    this.updated(written.node);
+    this.events.written(written.node, attributes, creator);
     return written;
+  }
+
+  private actOf(creator: Creator): Act {
+    const { clock, mayKnow } = this.options;
+    return {
+      nowUs: clock.wallUs(),
+      creator,
+      mayKnow: (node: Node) => creator.kind === 'internal' || mayKnow(creator.id, node),
+    };
   }
 
   private updated(node: Node): void {
@@ -195,8 +219,9 @@ export class Resources {
     this.events.rated(contentInstances);
   }
 
-  remove(node: Node, ending: Ending = 'RESOURCE_DELETED'): void {
-    for (const each of this.tree.remove(node, this.options.clock.wallUs())) this.close(each, ending);
+  /** @param by whoever asked for it; undefined: the broker itself */
+  remove(node: Node, ending: Ending = 'RESOURCE_DELETED', by?: Creator): void {
+    for (const each of this.tree.remove(node, this.options.clock.wallUs())) this.close(each, ending, by);
     this.changed(node.parent);
   }
 
@@ -245,8 +270,8 @@ export class Resources {
     this.lease(node);
   }
 
-  private close(node: Node, ending: Ending): void {
-    this.events.removed(node, ending);
+  private close(node: Node, ending: Ending, by: Creator | undefined): void {
+    this.events.removed(node, ending, by);
     this.kept.drop(node);
     this.leases.get(node)?.();
     this.leases.delete(node);
@@ -279,7 +304,13 @@ function expiryOf({ attributes }: Node): number | undefined {
   return typeof until === 'string' ? parseTime(until) : undefined;
 }
 
-const NOBODY: ResourceEvents = { created: () => undefined, updated: () => {}, rated: () => {}, removed: () => {} };
+const NOBODY: ResourceEvents = {
+  created: () => undefined,
+  updated: () => {},
+  written: () => {},
+  rated: () => {},
+  removed: () => {},
+};
 
 export function numberOf(node: Node, name: string): number | undefined {
   const value = node.attributes.get(name);

@@ -9,9 +9,10 @@ import type { Log } from '../log.js';
 import { randomId, type Random } from '../random.js';
 import type { Port } from '../routing/delivery.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
-import type { Ending } from '../routing/endings.js';
+import { ENDINGS, type Ending } from '../routing/endings.js';
 import { pathText } from '../routing/primitive.js';
 import type { Peer, ReliableBody, ReliableKind, ReliablePort, Session } from '../routing/site.js';
+import type { Access } from './access.js';
 import type { Alarms } from './alarms.js';
 import type { Commands, Lanes } from './commands.js';
 import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.js';
@@ -31,6 +32,7 @@ export interface SessionsOptions {
   readonly subscriptions: Subscriptions;
   readonly shown: SubscriptionResources;
   readonly resources: Resources;
+  readonly access: Pick<Access, 'may'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -85,12 +87,16 @@ export class Sessions implements Lanes {
   }
 
   connect(peer: Peer, port: Port | ReliablePort, commands: Commands, alarms: Alarms): Session | Refusal {
-    for (const path of peer.attach) {
-      const target = this.options.resources.tree.resolve(path, this.options.clock.wallUs());
-      if (target.kind !== 'resource' || target.node.type !== 'application') {
+    const { originator, binding } = peer;
+    for (const to of peer.attach) {
+      // Who is an application's device gets its commands and speaks for it: that takes the right to write it.
+      const target = this.options.dispatcher.find({ originator, binding, to, op: 'update' }, 'attachment');
+      if ('status' in target && target.status === 'STATUS_PERMISSION_DENIED')
+        return refuse(target.status, target.detail ?? ENDINGS.PERMISSION_DENIED.sentence);
+      if (!('kind' in target) || target.kind !== 'resource' || target.node.type !== 'application') {
         return refuse(
           'STATUS_NOT_FOUND',
-          `${pathText(path)} is no application; a device attaches to one that is registered.`,
+          `${pathText(to)} is no application; a device attaches to one that is registered.`,
         );
       }
     }
@@ -140,6 +146,16 @@ export class Sessions implements Lanes {
 
   toSession(session: string, kind: ReliableKind, body: ReliableBody): boolean {
     return this.send(session, { kind, body });
+  }
+
+  /** Rights have changed: a device that may not be one any more is told, and its session is over. */
+  recheck(): void {
+    const { access, resources } = this.options;
+    for (const { id, peer } of [...this.connected.values()]) {
+      const applications = peer.attach.map((path) => resources.tree.nodeAt(path)).filter((node) => node !== undefined);
+      if (applications.some((node) => !access.may(peer.originator, 'WRITE', node)))
+        this.population.get(id)?.tell({ type: 'CLOSE', ending: 'PERMISSION_DENIED' });
+    }
   }
 
   /** A port threw where no message is handled: its endpoint ends, and the peer comes again. */

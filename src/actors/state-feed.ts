@@ -20,6 +20,8 @@ export interface StateFeedOptions {
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly encoder: SampleEncoder;
+  /** Whether a subscriber may know of what stands in a collection. */
+  readonly shows: (delivery: Delivery, node: Node) => boolean;
 }
 
 interface Turn {
@@ -45,8 +47,7 @@ export class StateFeed implements Feeder {
     this.options.clock.atTurnEnd(() => {
       this.isDue = false;
       if (this.node.isRemoved) return;
-      const sample = this.state();
-      for (const [delivery, turn] of this.turns) this.offer(delivery, turn, sample);
+      for (const [delivery, turn] of this.turns) this.offer(delivery, turn);
     });
   }
 
@@ -63,24 +64,26 @@ export class StateFeed implements Feeder {
     this.turns.delete(delivery);
   }
 
-  private offer(delivery: Delivery, turn: Turn, sample: Sample): void {
+  private offer(delivery: Delivery, turn: Turn): void {
     if (turn.cancel) return;
     const { router, clock, schedule } = this.options;
     const waitUs = turn.lastUs + (delivery.terms.minSpacingS ?? 0) * 1e6 - clock.monotonicUs();
     if (waitUs > 0) {
       turn.cancel = schedule(waitUs / 1000, () => {
         turn.cancel = undefined;
-        this.offer(delivery, turn, this.state());
+        this.offer(delivery, turn);
       });
       return;
     }
     turn.lastUs = clock.monotonicUs();
-    router.feed(this.route, delivery, sample);
+    router.feed(this.route, delivery, this.stateFor(delivery));
   }
 
-  private state(): Sample {
+  /** As its subscriber may see it. */
+  private stateFor(delivery: Delivery): Sample {
     const { clock, encoder } = this.options;
-    const bytes = Buffer.from(JSON.stringify(resourceDocument(this.node, { content: () => undefined })));
+    const shows = (node: Node): boolean => this.options.shows(delivery, node);
+    const bytes = Buffer.from(JSON.stringify(resourceDocument(this.node, { content: () => undefined, shows })));
     const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
     return new Sample(content, this.node.modifiedUs, clock.monotonicUs(), 0, encoder);
   }

@@ -8,14 +8,16 @@
 import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { isObject, type Json } from '../json.js';
+import type { Flag } from '../resources/permissions.js';
 import type { Couriers } from '../routing/courier.js';
 import type { Delivery, Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
-import type { Ending } from '../routing/endings.js';
+import { ENDINGS, type Ending } from '../routing/endings.js';
 import { FORMATS } from '../routing/format.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
 import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
+import type { Access } from './access.js';
 import { Contact } from './contact.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
@@ -24,11 +26,13 @@ import type { Subscriptions } from './subscriptions.js';
 export interface SubscriptionResourcesOptions {
   readonly subscriptions: Subscriptions;
   readonly resources: Resources;
+  readonly access: Pick<Access, 'may'>;
   readonly couriers: Couriers;
   readonly schedule: Schedule;
   readonly clock: Clock;
 }
 
+const NOT_HIS = refuse('STATUS_PERMISSION_DENIED', ENDINGS.PERMISSION_DENIED.sentence);
 const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
 
 export class SubscriptionResources {
@@ -41,14 +45,16 @@ export class SubscriptionResources {
   /** One was created. */
   open(node: Node): Refusal | undefined {
     const { subscriptions } = this.options;
+    const originator = node.creator.kind === 'originator' ? node.creator.id : undefined;
     const target = this.targetOf(node);
     if (isRefusal(target)) return target;
-    const port = this.portOf(node);
+    if (!this.may(originator, 'READ', target.node)) return NOT_HIS;
+    const port = this.portOf(node, originator);
     if (isRefusal(port)) return port;
     const terms = termsOf(node);
     if (isRefusal(terms)) return terms;
     const accept = textOf(node, 'accept');
-    const wanted = { terms, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
+    const wanted = { originator, terms, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
     const delivery = subscriptions.subscribe(target, wanted, port, () => this.over(node));
     if (isRefusal(delivery)) return delivery;
     if (port instanceof NotificationChannel) port.join(delivery, node.path);
@@ -106,6 +112,11 @@ export class SubscriptionResources {
     if (!node.isRemoved) this.options.resources.remove(node);
   }
 
+  /** Undefined: the broker itself. */
+  private may(originator: string | undefined, flag: Flag, node: Node): boolean {
+    return originator === undefined || this.options.access.may(originator, flag, node);
+  }
+
   private targetOf(node: Node): FoundTarget | Refusal {
     const { resources, clock } = this.options;
     const subscribed = node.parent?.parent;
@@ -118,14 +129,17 @@ export class SubscriptionResources {
     return target.kind === 'none' ? target.refusal : target;
   }
 
-  private portOf(node: Node): Port | Refusal {
+  private portOf(node: Node, originator: string | undefined): Port | Refusal {
     const { resources, couriers, schedule, clock, subscriptions } = this.options;
     const contact = textOf(node, 'contact');
     if (contact.startsWith('/')) {
       const path = parsePath(contact);
       const at = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
       return (
-        (at?.kind === 'resource' ? resources.channelOf(at.node) : undefined) ??
+        // What others have opened for themselves is no contact, and is not told of.
+        (at?.kind === 'resource' && this.may(originator, 'CREATE', at.node)
+          ? resources.channelOf(at.node)
+          : undefined) ??
         bad(`subscription.contact is ${contact}; a path must be the contactURI of a notificationChannel here.`)
       );
     }

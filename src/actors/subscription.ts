@@ -14,6 +14,7 @@ import type { Ending } from '../routing/endings.js';
 import type { Account } from '../routing/group.js';
 import type { Route, Router } from '../routing/router.js';
 import type { Schedule } from './notification-channel.js';
+import type { Node } from './resources.js';
 
 export type SubscriptionMessage =
   | { readonly type: 'OPEN' }
@@ -54,6 +55,9 @@ const TAKE_OVER: Readonly<Record<Mode, readonly ('OPEN' | 'SUSPEND')[]>> = {
 export interface SubscriptionRecord {
   readonly delivery: Delivery;
   readonly route: Route;
+  /** Who subscribed, and to what: asked for anew when rights change. */
+  readonly originator: string | undefined;
+  readonly node: Node;
   /** Whoever subscribed hears once that it is over, whoever ended it. */
   readonly ended: (delivery: Delivery) => void;
 }

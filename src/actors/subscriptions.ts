@@ -17,6 +17,7 @@ import { accountOf, type Account } from '../routing/group.js';
 import { negotiate } from '../routing/negotiation.js';
 import type { Route, Router } from '../routing/router.js';
 import type { Terms } from '../routing/terms.js';
+import type { Access } from './access.js';
 import type { Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import { subscriptionKind, type SubscriptionMessage, type SubscriptionRecord } from './subscription.js';
@@ -28,6 +29,15 @@ export interface SubscriptionsOptions {
   readonly random: Random;
   readonly log: Log;
   readonly schedule: Schedule;
+  readonly access: Pick<Access, 'may'>;
+}
+
+/** What is asked for, by whom: undefined is the broker itself. */
+export interface Wanted {
+  readonly originator?: string | undefined;
+  readonly terms: Terms;
+  readonly accept: readonly string[];
+  readonly preferred: ContentFormat;
 }
 
 /** Sums over all subscriptions that have ended, so that no sample leaves the books. */
@@ -66,7 +76,7 @@ export class Subscriptions {
    */
   subscribe(
     target: FoundTarget,
-    wanted: { readonly terms: Terms; readonly accept: readonly string[]; readonly preferred: ContentFormat },
+    wanted: Wanted,
     port: Port,
     ended: (delivery: Delivery) => void = () => {},
   ): Delivery | Refusal {
@@ -87,7 +97,8 @@ export class Subscriptions {
     const delivery = new Delivery(port, projection, format, wanted.terms);
     this.options.router.subscribe(route, delivery, cadence);
     const id = randomId(this.options.random);
-    this.records.set(id, { delivery, route, ended });
+    const { originator } = wanted;
+    this.records.set(id, { delivery, route, originator, node: target.node, ended });
     this.ids.set(delivery, id);
     this.population.activate(id);
     return delivery;
@@ -120,6 +131,21 @@ export class Subscriptions {
       if (!isRefusal(cadence)) this.options.router.move(route, delivery, cadence);
       else this.endAndTell(delivery, 'RATE_CHANGED');
     }
+  }
+
+  /** Rights have changed: who may not read any more what he subscribed to is told, and it is over. */
+  recheck(): void {
+    const { access } = this.options;
+    for (const { originator, node, delivery } of [...this.records.values()])
+      if (originator !== undefined && !access.may(originator, 'READ', node))
+        this.endAndTell(delivery, 'PERMISSION_DENIED');
+  }
+
+  /** Whether a subscriber may know of a resource. */
+  shows(delivery: Delivery, node: Node): boolean {
+    const id = this.ids.get(delivery);
+    const originator = id === undefined ? undefined : this.records.get(id)?.originator;
+    return originator === undefined || this.options.access.may(originator, 'DISCOVER', node);
   }
 
   /** A container goes: its subscribers are told. */

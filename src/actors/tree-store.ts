@@ -15,12 +15,14 @@ import { ALARMS_CONTAINER } from '../routing/alarm.js';
 import { COMMANDS_CONTAINER } from '../routing/command.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
-import type { Change, Row, Store } from '../store/store.js';
+import type { AuditEvent, Change, Row, Store } from '../store/store.js';
 import type { Node } from './resources.js';
 import { hasRow, keyOfInstance, rowOfInstance, rowOfResource } from './tree-rows.js';
 
 export class TreeStore {
   private changes: Change[] = [];
+  /** Events that go with them. */
+  private audits: AuditEvent[] = [];
   /** Whether any of them has been promised to be on disk before it is answered. */
   private isSynced = false;
   /** In the tree as long as something else lasts, and never in the store. */
@@ -58,7 +60,10 @@ export class TreeStore {
   }
 
   put(node: Node): void {
-    if (this.isKept(node)) this.note({ table: 'resource', key: node.reference, row: rowOfResource(node) }, true);
+    if (this.passing.has(node)) return;
+    // A collection whose accessRightID was taken away has none, and what an earlier one said must not come back.
+    const row = hasRow(node) ? rowOfResource(node) : undefined;
+    this.note({ table: 'resource', key: node.reference, row }, true);
   }
 
   /** The resource has been removed from the tree. */
@@ -95,14 +100,21 @@ export class TreeStore {
     this.note({ table: 'instance', key: keyOfInstance(container, record), row }, isSynced);
   }
 
+  /** An audit event of what is being changed: it goes in the same write, and waits with it where the store takes nothing. */
+  audit(event: AuditEvent): void {
+    this.audits.push(event);
+  }
+
   /** Writes what has changed; `done` comes when it is as durable as promised, at once where nothing has. */
   commit(done: (refusal?: Refusal) => void = () => {}): void {
     if (this.changes.length === 0) return done();
-    const { changes } = this;
+    const { changes, audits: audit } = this;
     const durability = this.isSynced ? 'synced' : 'grouped';
     this.changes = [];
+    this.audits = [];
     this.isSynced = false;
-    this.store.write({ changes, durability }, (refusal) => {
+    this.store.write({ changes, audit, durability }, (refusal) => {
+      if (refusal) this.audits.unshift(...audit);
       if (refusal) for (const { table, key } of changes) this.unwritten.set(key, table as 'resource' | 'instance');
       done(refusal);
     });

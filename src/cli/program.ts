@@ -27,6 +27,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['top'], load: async () => (await import('./top.js')).addTop },
   { names: ['export'], load: async () => (await import('./export.js')).addExport },
   { names: ['store'], load: async () => (await import('./store.js')).addStore },
+  { names: ['acl'], load: async () => (await import('./acl.js')).addAcl },
   { names: ['audit'], load: async () => (await import('./audit.js')).addAudit },
   { names: ['token'], load: async () => (await import('./token.js')).addToken },
 ];

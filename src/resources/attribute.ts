@@ -20,6 +20,8 @@ export interface Reading<T> {
   content(record: InstanceRecord<T>): InstanceContent | undefined;
   /** Which instances a query is answered with, in place of the newest. */
   readonly page?: { readonly instances: readonly JsonObject[]; readonly next: string | undefined };
+  /** Whether the reader may know of what stands in a collection; where nothing says so, of all. */
+  shows?(node: ResourceNode<T>): boolean;
 }
 
 interface AttributeOptions {
@@ -71,7 +73,7 @@ export function attribute(name: string, value: ValueType, rules: Rules, options:
 
 // The common attributes, by the reference's letters.
 export const X = attribute('expirationTime', v.dateTime, 'O/O/M*', { lifetimeS: LIFETIME_S });
-export const A = (rules: Rules = 'O/O/O'): AttributeRow => attribute('accessRightID', v.uri, rules);
+export const A = (rules: Rules = 'O/O/O'): AttributeRow => attribute('accessRightID', v.accessRightId, rules);
 export const S = (rules: Rules = 'O/O/M'): AttributeRow =>
   attribute('searchStrings', v.searchStrings, rules, { unset: { searchString: [] } });
 export const N = attribute('announceTo', v.announceTo, 'O/O/M*', { unset: { activated: false } });
@@ -92,9 +94,9 @@ export const references = (...collections: readonly string[]): readonly Attribut
 /** What a collection holds, as names and references. */
 export const members = (type: string, rules: Rules): AttributeRow =>
   attribute(`${type}Collection`, v.record({}), rules, {
-    derived: (node) => ({
+    derived: (node, reading) => ({
       namedReference: [...node.children]
-        .filter((child) => child.type === type)
+        .filter((child) => child.type === type && (reading.shows?.(child) ?? true))
         .map(({ id, reference }) => ({ id, reference })),
     }),
   });

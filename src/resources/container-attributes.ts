@@ -45,6 +45,8 @@ export const containerAttributes = (...own: readonly AttributeRow[]): readonly A
   attribute('alarmRules', alarmRules, 'O/O/O', { origin: 'gridcast' }),
   // Where the instances are. It never changes: no UPDATE that leaves it out may delete a history.
   attribute('storage', v.oneOf(...STORAGES), 'O/NP/M*', { unset: 'memory', origin: 'gridcast' }),
+  // Its contents are of persons: a reader must be named. It never changes: no UPDATE that leaves it out may open them.
+  attribute('isPersonal', v.boolean, 'O/NP/M*', { unset: false, origin: 'gridcast' }),
   ...own,
   ...references('contentInstances', 'subscriptions'),
 ];

@@ -46,13 +46,16 @@ export function membersOf({ attributes }: Pick<ResourceNode<unknown>, 'attribute
 export function settleMembers(
   attributes: ReadonlyMap<string, Json>,
   groups: ResourceNode<unknown>,
+  mayKnow: (node: ResourceNode<unknown>) => boolean = () => true,
 ): ReadonlyMap<string, Json> | Refusal | Abandonment {
   const [strategy, memberType] = [attributes.get('consistencyStrategy'), attributes.get('memberType')];
   const written = membersOf({ attributes });
   const kept = new Set<string>();
   let isMixed = memberType === MIXED;
   for (const reference of written) {
-    const node = nodeAt(groups, reference);
+    const standing = nodeAt(groups, reference);
+    // What its writer may not know of is not there, for him.
+    const node = standing && mayKnow(standing) ? standing : undefined;
     const complaint = complaintOf(reference, node, isMixed ? MIXED : memberType);
     if (complaint !== undefined && strategy === 'ABANDON_GROUP')
       return { ...refuse('STATUS_BAD_REQUEST', `${complaint} The group is given up: ${strategy}.`), isAbandoned: true };

@@ -24,6 +24,8 @@ export interface Act {
   /** Microseconds since the epoch. */
   readonly nowUs: number;
   readonly creator: Creator;
+  /** Whether he may know of a resource that his document refers to; where nothing says so, of all. */
+  mayKnow?(node: ResourceNode<unknown>): boolean;
 }
 
 export interface Written<T> {
@@ -203,14 +205,14 @@ export class ResourceTree<T> implements Births<T> {
     const refusal =
       checkPlace(root.row, collection) ?? (draft.id === undefined ? undefined : checkId(draft.id, collection));
     if (refusal) return refusal;
-    const settled = settle(root.row, draft, collection);
+    const settled = settle(root.row, draft, collection, act);
     return isRefusal(settled) ? settled : { row: root.row, draft: settled };
   }
 
   private rewrite(node: ResourceNode<T>, body: JsonObject, act: Act): Written<T> | Refusal {
     const collection = node.parent ?? node;
     const read = readBody(node.row, body, 'update', { ...act, collection, current: node.attributes });
-    const draft = isRefusal(read) ? read : settle(node.row, read, collection);
+    const draft = isRefusal(read) ? read : settle(node.row, read, collection, act);
     if (isRefusal(draft)) return draft;
     node.attributes = draft.attributes;
     node.touch(act.nowUs, this.revisions.next());
@@ -267,8 +269,9 @@ function checkPlace<T>({ name, below }: TypeRow, collection: ResourceNode<T>): R
   );
 }
 
-function settle<T>(row: TypeRow, draft: Draft, collection: ResourceNode<T>): Draft | Refusal {
-  const attributes = row.settle?.(draft.attributes, collection) ?? draft.attributes;
+function settle<T>(row: TypeRow, draft: Draft, collection: ResourceNode<T>, act: Act): Draft | Refusal {
+  const mayKnow = (node: ResourceNode<unknown>): boolean => act.mayKnow?.(node) ?? true;
+  const attributes = row.settle?.(draft.attributes, collection, mayKnow) ?? draft.attributes;
   if (isRefusal(attributes)) return attributes;
   return { ...draft, attributes, isAltered: draft.isAltered || attributes !== draft.attributes };
 }

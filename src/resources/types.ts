@@ -10,6 +10,7 @@ import { containerAttributes, contentInstancesAttributes } from './container-att
 import { MEMBER_TYPE_WORDS, membersOf, settleMembers, STRATEGIES } from './group.js';
 import type { ResourceNode } from './node.js';
 import { ONLINE_STATUSES, onlineStatusOf, takesRequests } from './online-status.js';
+import { permissions } from './permissions.js';
 import * as v from './values.js';
 import type { Json } from './values.js';
 
@@ -33,6 +34,7 @@ interface TypeDefinition<Name extends string> {
   readonly settle?: (
     attributes: ReadonlyMap<string, Json>,
     collection: ResourceNode<unknown>,
+    mayKnow: (node: ResourceNode<unknown>) => boolean,
   ) => ReadonlyMap<string, Json> | Refusal;
   readonly attributes: readonly AttributeRow[];
 }
@@ -118,13 +120,17 @@ export const TYPES = define({
   sclBase: {
     verbs: ['retrieve', 'update'],
     // The standard has notificationChannels below scl and application; one who only wants to listen is neither.
-    collections: ['scls', 'applications', 'containers', 'groups', 'subscriptions', 'notificationChannels'],
+    collections: [
+      ...(['scls', 'applications', 'containers', 'groups', 'accessRights', 'subscriptions'] as const),
+      'notificationChannels',
+    ],
     attributes: [
       A('NA/O/O'),
       S('NA/O/M'),
       ...T,
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NA/O/O'),
-      ...references('scls', 'applications', 'containers', 'groups', 'subscriptions', 'notificationChannels'),
+      ...references('scls', 'applications', 'containers', 'groups', 'accessRights', 'subscriptions'),
+      ...references('notificationChannels'),
     ],
   },
   scls: collection('scl'),
@@ -183,7 +189,7 @@ export const TYPES = define({
   application: {
     verbs: READ_WRITE_DELETE,
     below: ['sclBase'],
-    collections: ['containers', 'groups', 'subscriptions', 'notificationChannels'],
+    collections: ['containers', 'groups', 'accessRights', 'subscriptions', 'notificationChannels'],
     idAttribute: 'appId',
     attributes: [
       I('O/NP/M', 'appId'),
@@ -195,10 +201,26 @@ export const TYPES = define({
       attribute('aPoC', v.uri, 'O/O/O'),
       attribute('aPoCPaths', v.aPoCPaths, 'O/O/O', { rule: aPoCPathsRule }),
       attribute('locRequestor', v.string, 'O/O/O'),
-      ...references('containers', 'groups', 'subscriptions', 'notificationChannels'),
+      ...references('containers', 'groups', 'accessRights', 'subscriptions', 'notificationChannels'),
     ],
   },
   applicationAnnc: announced(['scl'], ['containers', 'groups']),
+  accessRights: collection('accessRight'),
+  /** It has no accessRightID: who may change it, it says itself. */
+  accessRight: {
+    verbs: READ_WRITE_DELETE,
+    collections: ['subscriptions'],
+    attributes: [
+      I(),
+      X,
+      S(),
+      ...T,
+      N,
+      attribute('permissions', permissions, 'O/O/M', { unset: { permission: [] } }),
+      attribute('selfPermissions', permissions, 'M/M/M'),
+      ...references('subscriptions'),
+    ],
+  },
   containers: collection('container', 'containerAnnc', 'locationContainer', 'locationContainerAnnc'),
   container: {
     verbs: READ_WRITE_DELETE,
@@ -255,7 +277,7 @@ export const TYPES = define({
       // V2.1.1. Every member is asked for its type when it is written.
       attribute('memberTypeValidated', v.boolean, 'NP/NP/M', { derived: () => true }),
       attribute('consistencyStrategy', v.oneOf(...STRATEGIES), 'O/O/M', { default: 'ABANDON_MEMBER' }),
-      attribute('membersContentAccessRightID', v.uri, 'O/O/O'),
+      attribute('membersContentAccessRightID', v.accessRightId, 'O/O/O'),
       ...references('subscriptions'),
     ],
   },
@@ -285,9 +307,10 @@ export const TYPES = define({
     ],
   },
   notificationChannels: {
-    verbs: ['create', 'retrieve'],
+    verbs: ['create', 'retrieve', 'update'],
     creates: ['notificationChannel'],
-    attributes: [...TC, members('notificationChannel', 'NA/NA/M')],
+    // The standard has no accessRightID here: nobody but the owner could listen.
+    attributes: [{ ...A('NA/O/O'), origin: 'gridcast' }, ...TC, members('notificationChannel', 'NA/NA/M')],
   },
   notificationChannel: {
     verbs: ['retrieve', 'delete'],

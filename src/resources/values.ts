@@ -67,6 +67,12 @@ const localPath = simple(
   (value) => typeof value === 'string' && /^\/[^\s/?#]\S*$/.test(value),
   { type: 'string', format: 'uri-reference' },
 );
+/** Whether there is one of that name is not looked into: the answer would tell of rights that the asker may not know of. */
+export const accessRightId = simple(
+  'the path or URI of an accessRight, such as /m2m/accessRights/operators',
+  (value) => typeof value === 'string' && /^\S*\/accessRights\/[^\s/]+$/.test(value),
+  { type: 'string', format: 'uri-reference' },
+);
 /** Where notifications go: elsewhere, or to a resource of this SCL. */
 export const contact = simple(
   'an absolute URI, or a path here that starts with "/"',
@@ -133,9 +139,10 @@ export const integrityValResults = record({ ivalResults: long, signedIvalResult:
 export const announceTo = record({ activated: boolean, sclList: uriList, global: boolean });
 export const contentTypes = record({ contentType: listOf(string, 1) }, ['contentType']);
 
-const pathList = record({ aPoCPath: listOf(record({ path: string, accessRightID: uri, searchStrings }, ['path'])) }, [
-  'aPoCPath',
-]);
+const pathList = record(
+  { aPoCPath: listOf(record({ path: string, accessRightID: accessRightId, searchStrings }, ['path'])) },
+  ['aPoCPath'],
+);
 export const aPoCPaths: ValueType = {
   expected: pathList.expected,
   schema: pathList.schema,

@@ -3,7 +3,8 @@
  *
  *     Request ──> authorise ──> resolve ──> verb ──> conditions ──> the resource's actor ──> Response
  *
- * Each step either passes on or answers with a row of the status table.
+ * Each step either passes on or answers with a row of the status table. Rights come first: no answer may tell of what the
+ * originator is not to know of.
  */
 import type { Clock } from '../clock.js';
 import type { Refusal } from '../errors.js';
@@ -11,7 +12,7 @@ import { checkConditions, etagOf } from '../resources/revision.js';
 import { checkVerb, type Target } from '../resources/target.js';
 import type { ResourceTree } from '../resources/tree.js';
 import type { Verb } from '../resources/types.js';
-import { refused, type Operation, type Request, type Response } from './primitive.js';
+import { refused, type Request, type Response } from './primitive.js';
 import type { Sample } from './sample.js';
 
 export type SampleTarget = Target<Sample>;
@@ -30,9 +31,14 @@ export interface Ask {
 /** What the dispatcher refuses or hands on. */
 export type Route = (ask: Ask) => void;
 
-/** The one decision on rights. With no security configured everybody who reaches the loopback is the administrator. */
-export type Authorise = (originator: string, op: Operation, target: FoundTarget) => Refusal | undefined;
-export const anonymousIsAdministrator: Authorise = () => undefined;
+/** Who asks, for what, and by which binding. */
+export type Asking = Pick<Request, 'originator' | 'op' | 'to' | 'binding'>;
+
+/** What for: an answer; every change from now on; to be the device of an application. */
+export type Purpose = 'answer' | 'subscription' | 'attachment';
+
+/** The one decision on rights, also on a path at which there is nothing: why the asker gets no further. */
+export type Authorise = (asking: Asking, target: SampleTarget, purpose: Purpose) => Refusal | undefined;
 
 export class Dispatcher {
   constructor(
@@ -43,25 +49,37 @@ export class Dispatcher {
   ) {}
 
   dispatch(request: Request, session?: string): Promise<Response> {
-    return new Promise((reply) => this.walk(request, session, reply));
+    return new Promise((reply) => {
+      const target = this.find(request);
+      if ('kind' in target) this.walk(request, target, session, reply);
+      else reply(target);
+    });
+  }
+
+  /** Reads what was found for a subscription: its state at this moment. */
+  read(request: Request, target: FoundTarget): Promise<Response> {
+    return new Promise((reply) => this.walk(request, target, undefined, reply));
   }
 
   /** Finds what a request points at, rights and verb checked. */
-  find(request: Request): FoundTarget | Response {
-    const target = this.tree.resolve(request.to, this.clock.wallUs());
-    if (target.kind === 'none') return refused(target.refusal);
-    const forbidden = this.authorise(request.originator, request.op, target);
+  find(asking: Asking, purpose: Purpose = 'answer'): FoundTarget | Response {
+    const target = this.tree.resolve(asking.to, this.clock.wallUs());
+    const forbidden = this.authorise(asking, target, purpose);
     if (forbidden) return refused(forbidden);
-    const verb: Verb = request.op === 'notify' ? 'create' : request.op;
+    if (target.kind === 'none') return refused(target.refusal);
+    const verb: Verb = asking.op === 'notify' ? 'create' : asking.op;
     const wrong = isShorthand(target, verb) ? undefined : checkVerb(target, verb);
     if (!wrong) return target;
     const { allow, ...refusal } = wrong;
     return refused(refusal, { allow });
   }
 
-  private walk(request: Request, session: string | undefined, reply: (response: Response) => void): void {
-    const target = this.find(request);
-    if (!('kind' in target)) return reply(target);
+  private walk(
+    request: Request,
+    target: FoundTarget,
+    session: string | undefined,
+    reply: (response: Response) => void,
+  ): void {
     const failed = checkConditions(etagOfTarget(target), request, request.op === 'retrieve' ? 'read' : 'write');
     if (failed) {
       const etag = etagOfTarget(target);

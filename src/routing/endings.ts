@@ -24,6 +24,10 @@ export const ENDINGS = {
   IDENTITY_CHANGED: { sentence: 'The endpoint is another originator’s now.', status: 'STATUS_PERMISSION_DENIED' },
   RESOURCE_DELETED: { sentence: 'The resource was deleted.', status: 'STATUS_DELETED' },
   FORMAT_CHANGED: { sentence: 'The content has another format now.', status: 'STATUS_NOT_ACCEPTABLE' },
+  PERMISSION_DENIED: {
+    sentence: 'You have no right to this any more.',
+    status: 'STATUS_PERMISSION_DENIED',
+  },
   RATE_CHANGED: {
     sentence: 'The source reports at another rate now, which the one you asked for does not divide.',
     status: 'STATUS_NOT_ACCEPTABLE',

@@ -41,7 +41,13 @@ async function stand<S extends Store = RememberingStore>(
   const router = new Router(clock, 1e6, () => {});
   const encoder = new CountingEncoder();
   const shared = { clock, random, log: silentLog, schedule, router, store, encoder };
-  const resources = new Resources({ ...shared, stateEncoder: shared.encoder, longPollHoldMs: 1000 });
+  const resources = new Resources({
+    ...shared,
+    stateEncoder: shared.encoder,
+    longPollHoldMs: 1000,
+    mayKnow: () => true,
+    shows: () => true,
+  });
   const alarms = new Alarms({ ...shared, resources });
   const own = new OwnAlarms(() => alarms, schedule);
   const rules = new AlarmRules({ ...shared, resources, alarms, valueOf: () => NaN });
@@ -53,6 +59,7 @@ async function stand<S extends Store = RememberingStore>(
       }
       return undefined;
     },
+    written: () => {},
     updated: () => {},
     rated: () => {},
     removed: () => {},

@@ -1,3 +1,4 @@
+/** Runs docs/quickstart.md as a reader would, in one shell, on free ports. */
 import { runPage } from '../support/page.js';
 
 test('the quickstart does what it says', async () => {

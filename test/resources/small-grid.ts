@@ -122,6 +122,11 @@ export const MINIMAL: Readonly<Partial<Record<TypeName, Least>>> = {
   attachedDevice: { collection: '/m2m/scls/gscl-1/attachedDevices', body: {} },
   application: { collection: '/m2m/applications', body: {} },
   applicationAnnc: announced('/m2m/scls/gscl-1/applications'),
+  accessRight: {
+    collection: '/m2m/accessRights',
+    body: { selfPermissions: { permission: [] } },
+    update: { selfPermissions: { permission: [] } },
+  },
   container: { collection: '/m2m/containers', body: {} },
   containerAnnc: announced('/m2m/scls/gscl-1/containers'),
   locationContainer: {

@@ -190,7 +190,7 @@ describe('verbs', () => {
     ['/m2m/containers', 'CRU'],
     [INSTANCES, 'CR'],
     [`${PMU}/subscriptions`, 'CR'],
-    [`${PMU}/notificationChannels`, 'CR'],
+    [`${PMU}/notificationChannels`, 'CRU'],
     [PMU, 'RUD'],
     [`${PMU}/containers/measurements`, 'RUD'],
     [`${PMU}/subscriptions/s`, 'RUD'],

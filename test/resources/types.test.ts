@@ -50,6 +50,17 @@ const PROPER: Readonly<Record<string, Json>> = {
   defaultRate: 5,
   highestRate: 30,
   reportingRate: 0.1,
+  permissions: {
+    permission: [
+      {
+        id: 'desk',
+        permissionFlags: { flag: ['READ', 'CREATE'] },
+        permissionHolders: { applicationIDs: { applicationID: ['operator-1'] }, domains: { domain: ['grid.example'] } },
+      },
+    ],
+  },
+  selfPermissions: { permission: [] },
+  isPersonal: true,
   durability: 'latest',
   storage: 'disk',
   alarmRules: [{ condition: 'high', kind: 'limit', field: 'power', high: 1 }],
@@ -195,6 +206,7 @@ describe('the type table', () => {
     (type, row) => {
       const grid = new SmallGrid().withAll();
       const record = grid.store('50.01');
+      if (type.startsWith('accessRight')) standing(grid, 'accessRight');
       const node = [...grid.tree].find((each) => each.type === type);
       const document = node ? resourceDocument(node, reading) : instanceDocument(record, reading);
       const shown = Object.keys(document[type] as JsonObject);
@@ -222,7 +234,7 @@ describe('the type table', () => {
       ([type, name]) => `${type}.${name}`,
     );
     expect(ours).toEqual([
-      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules', 'storage'].map(
+      ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules', 'storage', 'isPersonal'].map(
         (name) => `container.${name}`,
       ),
       ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),

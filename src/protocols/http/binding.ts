@@ -2,7 +2,7 @@
  * The HTTP binding: the resource tree, and beside it what an operator's tools read.
  *
  *     HttpRequest ──> own origin? ──> who? ──> requestOf ──> Site.request ──> answerOf
- *          ├─ /livez, /readyz           └─ /metrics, /supervision
+ *          ├─ /livez, /readyz           └─ /metrics, /supervision, /acl
  *          └─ a long poll is a request that the site answers late; its signal tells that the asker has gone
  */
 import { isRefusal, refuse, type Refusal } from '../../errors.js';
@@ -13,7 +13,7 @@ import type { Site } from '../../routing/site.js';
 import { readAccept } from '../codec.js';
 import { believe, claimOf, isOwnOrigin, type Identify } from '../identity.js';
 import type { HttpAnswer, HttpRequest } from '../transport/transport.js';
-import { HEALTH_PAGES, operationsPage, type Operations } from './operations.js';
+import { HEALTH_PAGES, operationsPage, operatorsPage, type Operations } from './operations.js';
 import { ALL_OPERATIONS, answerOf, requestOf } from './translate.js';
 
 export class HttpBinding {
@@ -47,9 +47,11 @@ export class HttpBinding {
     if (!isOwnOrigin(http.header('origin'), http.header('host'))) return refusedWith(FOREIGN_ORIGIN);
     const identity = await this.identify(claimOf(http));
     if (isRefusal(identity)) return refusedWith(identity);
-    const page = this.page(http);
-    if (page) return page;
-    const request = await requestOf(http, identity.originator, `${this.idPrefix}-${++this.requests}`);
+    const { originator } = identity;
+    const page =
+      this.page(http) ?? (http.method === 'GET' ? operatorsPage(http, originator, this.operations) : undefined);
+    if (page) return isRefusal(page) ? refusedWith(page) : page;
+    const request = await requestOf(http, originator, `${this.idPrefix}-${++this.requests}`);
     if (isRefusal(request)) return refusedWith(request);
     try {
       return answerOf(await this.site.request(request), accept);

@@ -1,5 +1,13 @@
-/** The pages for those who run the broker: is it alive, is it ready, its figures, its supervision tree, its interface. */
-import type { HttpAnswer } from '../transport/transport.js';
+/**
+ * The pages for those who run the broker.
+ *
+ *     /livez, /readyz           for everybody: is it alive, is it ready
+ *     /metrics, /openapi.json   for whoever is let in: its figures, its interface
+ *     /supervision, /acl        for administrators: its supervision tree; why somebody may do something or not
+ */
+import { isRefusal, refuse, type Refusal } from '../../errors.js';
+import type { JsonObject } from '../../json.js';
+import type { HttpAnswer, HttpRequest } from '../transport/transport.js';
 
 export interface Operations {
   /** Prometheus' exposition. */
@@ -10,6 +18,10 @@ export interface Operations {
   readonly tree: () => unknown;
   /** The interface described: made when it is first asked for. */
   readonly descriptions: Readonly<Record<string, () => unknown>>;
+  /** Why somebody may do something or not; the query names `originator`, `op` and `path`. */
+  readonly explain: (query: URLSearchParams) => JsonObject | Refusal;
+  /** Who may see what is not for everybody. */
+  readonly isOperator: (originator: string) => boolean;
 }
 
 const text = (status: number, body: string): HttpAnswer => ({
@@ -35,13 +47,23 @@ export function operationsPage(path: string, operations: Operations): HttpAnswer
       return operations
         .expose()
         .then(({ mediaType, text: body }) => ({ status: 200, headers: { 'content-type': mediaType }, body }));
-    case '/supervision':
-      return json(operations.tree());
     default: {
       const describe = operations.descriptions[path];
       return describe && json(describe());
     }
   }
+}
+
+/** The same for a page that is for administrators. */
+export function operatorsPage(
+  { path, query }: HttpRequest,
+  originator: string,
+  { tree, explain, isOperator }: Operations,
+): HttpAnswer | Refusal | undefined {
+  if (path !== '/supervision' && path !== '/acl') return undefined;
+  if (!isOperator(originator)) return refuse('STATUS_PERMISSION_DENIED', `${path} is for administrators.`);
+  const page = path === '/acl' ? explain(new URLSearchParams(query)) : tree();
+  return isRefusal(page) ? page : json(page);
 }
 
 const json = (value: unknown): HttpAnswer => ({

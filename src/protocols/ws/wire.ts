@@ -9,6 +9,7 @@ const CLOSE_CODES: Partial<Record<Ending, number>> = {
   PROTOCOL_ERROR: WS_CLOSE.policyViolation,
   IDLE_TIMEOUT: WS_CLOSE.policyViolation,
   TOKEN_EXPIRED: WS_CLOSE.policyViolation,
+  PERMISSION_DENIED: WS_CLOSE.policyViolation,
   CRASHED: WS_CLOSE.internalError,
   SHUTDOWN: WS_CLOSE.serviceRestart,
 };

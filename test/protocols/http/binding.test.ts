@@ -32,6 +32,8 @@ const QUIET: Operations = {
   unready: () => undefined,
   descriptions: {},
   tree: () => ({}),
+  explain: () => ({}),
+  isOperator: () => true,
 };
 
 /** A binding on a port of its own, in front of a site that answers as told; `seen` are the requests it was asked. */
@@ -334,14 +336,17 @@ describe('who asks', () => {
 });
 
 describe('pages for operators', () => {
-  test('metrics, liveness, readiness and the supervision tree', async () => {
+  test('metrics, liveness, readiness; for operators alone the supervision tree and what decides on rights', async () => {
     let why: string | undefined = 'starting';
+    let isOpen = true;
     const { ask, seen } = await serve(OK, {
       operations: {
         expose: async () => ({ mediaType: 'text/plain; version=0.0.4', text: 'up 1\n' }),
         unready: () => why,
         descriptions: { '/openapi.json': () => ({ openapi: '3.1.0' }) },
         tree: () => ({ name: 'broker' }),
+        explain: (query) => ({ originator: query.get('originator') ?? '' }),
+        isOperator: (originator) => originator === 'anonymous' && isOpen,
       },
     });
     expect(await ask('/metrics')).toMatchObject({
@@ -355,6 +360,9 @@ describe('pages for operators', () => {
     why = undefined;
     expect((await ask('/readyz')).status).toBe(200);
     expect(json(await ask('/supervision'))).toEqual({ name: 'broker' });
+    expect(json(await ask('/acl?originator=app-1'))).toEqual({ originator: 'app-1' });
+    isOpen = false;
+    for (const page of ['/supervision', '/acl']) expect((await ask(page)).status).toBe(401);
     expect(seen).toHaveLength(0);
   });
 });
