@@ -22,14 +22,20 @@ const token = (claims: Readonly<Record<string, unknown>> = {}, ...rest: [('none'
   issuer.token(claims, rest[0], nowS());
 
 describe('a signed token', () => {
-  test.each(['EdDSA', 'ES256', 'RS256'] as const)('by %s is its subject’s, from PEM and from a JWKS', async (algorithm) => {
-    const by = new Issuer(algorithm);
-    const jwks = JSON.stringify({ keys: [createPublicKey(by.pem).export({ format: 'jwk' })] });
-    for (const text of [by.pem, jwks]) {
-      const identity = await identifyBy(by.identity(), verifierOf(by, text))({ token: by.token({}, algorithm, nowS()) });
-      expect(identity).toEqual({ originator: 'app-1', expiresUs: (nowS() + 60) * 1e6 });
-    }
-  });
+  test.each(['EdDSA', 'ES256', 'RS256'] as const)(
+    'by %s is its subject’s, from PEM and from a JWKS',
+    async (algorithm) => {
+      const by = new Issuer(algorithm);
+      const jwks = JSON.stringify({ keys: [createPublicKey(by.pem).export({ format: 'jwk' })] });
+      for (const text of [by.pem, jwks]) {
+        const identity = await identifyBy(
+          by.identity(),
+          verifierOf(by, text),
+        )({ token: by.token({}, algorithm, nowS()) });
+        expect(identity).toEqual({ originator: 'app-1', expiresUs: (nowS() + 60) * 1e6 });
+      }
+    },
+  );
 
   test.each<[string, () => string, string]>([
     ['that has expired', () => token({ exp: nowS() - 1 }), 'it has expired'],
@@ -42,7 +48,11 @@ describe('a signed token', () => {
     ['by another key', () => new Issuer().token({}, undefined, nowS()), 'no key of its issuer'],
     ['without a signature', () => token({}, 'none'), 'its algorithm is not allowed'],
     ['with the public key for a shared secret', () => token({}, 'HS256'), 'its algorithm is not allowed'],
-    ['that was changed', () => token().replace(/\.[^.]+\./, `.${token({ sub: 'root' }).split('.')[1]}.`), 'no key of its issuer'],
+    [
+      'that was changed',
+      () => token().replace(/\.[^.]+\./, `.${token({ sub: 'root' }).split('.')[1]}.`),
+      'no key of its issuer',
+    ],
   ])('%s is refused', async (_, made, sentence) => {
     const text = made();
     const refusal = await identifying()({ token: text });
@@ -62,7 +72,9 @@ describe('a signed token', () => {
     const { jwt } = issuer.identity();
     if (!jwt) throw new Error('no jwt');
     for (const text of ['', '{}', 'x', '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----'])
-      expect(jwtVerifier(jwt, text, clock)).toMatchObject({ detail: expect.stringMatching(/^identity.jwt.keys: .*JWKS/) });
+      expect(jwtVerifier(jwt, text, clock)).toMatchObject({
+        detail: expect.stringMatching(/^identity.jwt.keys: .*JWKS/),
+      });
   });
 });
 
@@ -82,7 +94,8 @@ describe('who a peer is', () => {
   ])('by %s', async (_, claim, expected) => {
     const identity = await identifying()(claim);
     if (typeof expected === 'string') expect(identity).toEqual({ originator: expected });
-    else expect(identity).toMatchObject({ status: expected === 401 ? 'STATUS_PERMISSION_DENIED' : 'STATUS_BAD_REQUEST' });
+    else
+      expect(identity).toMatchObject({ status: expected === 401 ? 'STATUS_PERMISSION_DENIED' : 'STATUS_BAD_REQUEST' });
   });
 
   test('is nobody in particular where anonymous ones are let in; a name still wants a proof', () => {
@@ -93,7 +106,9 @@ describe('who a peer is', () => {
 
   test('is believed where no security is configured', () => {
     expect(believe({ originator: 'operator-1' })).toEqual({ originator: 'operator-1' });
-    expect(believe({ originator: 'operator-1', certified: 'operator-2' })).toMatchObject({ status: 'STATUS_PERMISSION_DENIED' });
+    expect(believe({ originator: 'operator-1', certified: 'operator-2' })).toMatchObject({
+      status: 'STATUS_PERMISSION_DENIED',
+    });
   });
 
   test.each([

@@ -22,7 +22,19 @@ export class Authority {
   private made = 0;
 
   constructor(name = 'test authority') {
-    openssl('req', '-x509', ...EC, '-keyout', this.path('ca.key'), '-out', this.file, '-days', '2', '-subj', `/CN=${name}`);
+    openssl(
+      'req',
+      '-x509',
+      ...EC,
+      '-keyout',
+      this.path('ca.key'),
+      '-out',
+      this.file,
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+    );
   }
 
   get pem(): string {
@@ -32,7 +44,9 @@ export class Authority {
   /** @param names its subjectAltName, as openssl has it */
   signs(subject: string, names = 'IP:127.0.0.1', days = 2): Certificate {
     const name = `${++this.made}`;
-    const [key, request, extensions, certificate] = ['key', 'csr', 'ext', 'pem'].map((end) => this.path(`${name}.${end}`));
+    const [key, request, extensions, certificate] = ['key', 'csr', 'ext', 'pem'].map((end) =>
+      this.path(`${name}.${end}`),
+    );
     // As many as there are ends.
     openssl('req', '-new', ...EC, '-keyout', key!, '-out', request!, '-subj', subject);
     writeFileSync(extensions!, `subjectAltName=${names}\n`);

@@ -31,7 +31,11 @@ export class Issuer {
   }
 
   /** @param claims in place of, or beside, those of a good token for `app-1` that lives a minute; undefined leaves one out */
-  token(claims: Readonly<Record<string, unknown>> = {}, alg: Algorithm = this.algorithm, nowS = Date.now() / 1000): string {
+  token(
+    claims: Readonly<Record<string, unknown>> = {},
+    alg: Algorithm = this.algorithm,
+    nowS = Date.now() / 1000,
+  ): string {
     const standard = { iss: ISSUER, aud: AUDIENCE, sub: 'app-1', exp: Math.floor(nowS) + 60 };
     const signed = `${encoded({ alg, typ: 'JWT' })}.${encoded({ ...standard, ...claims })}`;
     return `${signed}.${this.signature(signed, alg).toString('base64url')}`;
