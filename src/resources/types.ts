@@ -137,8 +137,8 @@ export const TYPES = define({
   scl: {
     verbs: READ_WRITE_DELETE,
     collections: [
-      ...(['containers', 'groups', 'applications', 'subscriptions', 'notificationChannels', 'm2mPocs'] as const),
-      'attachedDevices',
+      ...(['containers', 'groups', 'applications', 'accessRights', 'subscriptions'] as const),
+      ...(['notificationChannels', 'm2mPocs', 'attachedDevices'] as const),
     ],
     idAttribute: 'sclId',
     shows: 'm2mPocs',
@@ -160,8 +160,8 @@ export const TYPES = define({
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NP/NP/O'),
       // V2.1.1, mandatory there; an SCL of V1 does not know the word.
       attribute('sclType', v.oneOf('NSCL', 'GSCL', 'DSCL'), 'O/NP/O'),
-      ...references('containers', 'groups', 'applications', 'subscriptions', 'notificationChannels', 'm2mPocs'),
-      ...references('attachedDevices'),
+      ...references('containers', 'groups', 'applications', 'accessRights', 'subscriptions'),
+      ...references('notificationChannels', 'm2mPocs', 'attachedDevices'),
     ],
   },
   m2mPocs: {
@@ -204,11 +204,12 @@ export const TYPES = define({
       ...references('containers', 'groups', 'accessRights', 'subscriptions', 'notificationChannels'),
     ],
   },
-  applicationAnnc: announced(['scl'], ['containers', 'groups']),
-  accessRights: collection('accessRight'),
+  applicationAnnc: announced(['scl'], ['containers', 'groups', 'accessRights']),
+  accessRights: collection('accessRight', 'accessRightAnnc'),
   /** It has no accessRightID: who may change it, it says itself. */
   accessRight: {
     verbs: READ_WRITE_DELETE,
+    below: ['sclBase', 'application'],
     collections: ['subscriptions'],
     attributes: [
       I(),
@@ -221,6 +222,7 @@ export const TYPES = define({
       ...references('subscriptions'),
     ],
   },
+  accessRightAnnc: announced(['scl', 'applicationAnnc']),
   containers: collection('container', 'containerAnnc', 'locationContainer', 'locationContainerAnnc'),
   container: {
     verbs: READ_WRITE_DELETE,

@@ -285,8 +285,8 @@ test('100,000 random requests on random policies are decided as the model decide
       '/m2m/applications/pmu-1/notificationChannels',
     ]) {
       const { accessRightID } = rightOf();
-      const standing = model.get(path) as ModelResource;
-      if (accessRightID === undefined) continue;
+      const standing = model.get(path);
+      if (accessRightID === undefined || !standing) continue;
       grid.update(path, { [standing.type]: { accessRightID } });
       model.set(path, { ...standing, right: accessRightID });
     }

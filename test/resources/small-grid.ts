@@ -127,6 +127,7 @@ export const MINIMAL: Readonly<Partial<Record<TypeName, Least>>> = {
     body: { selfPermissions: { permission: [] } },
     update: { selfPermissions: { permission: [] } },
   },
+  accessRightAnnc: announced('/m2m/scls/gscl-1/accessRights'),
   container: { collection: '/m2m/containers', body: {} },
   containerAnnc: announced('/m2m/scls/gscl-1/containers'),
   locationContainer: {
