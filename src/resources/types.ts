@@ -5,12 +5,13 @@
  *     a resource ──collections──> a collection ──creates──> resources, those of them that may stand `below` the first
  */
 import type { Refusal } from '../errors.js';
-import { A, attribute, I, members, N, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
+import { A, attribute, I, members, N, next, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
 import { containerAttributes, contentInstancesAttributes } from './container-attributes.js';
 import { MEMBER_TYPE_WORDS, membersOf, settleMembers, STRATEGIES } from './group.js';
 import type { ResourceNode } from './node.js';
 import { ONLINE_STATUSES, onlineStatusOf, takesRequests } from './online-status.js';
 import { permissions } from './permissions.js';
+import { ANY_PATH } from './retarget.js';
 import * as v from './values.js';
 import type { Json } from './values.js';
 
@@ -93,7 +94,13 @@ const collection = <const Type extends string>(...creates: readonly Type[]) => (
   verbs: ['create', 'retrieve', 'update'] as const,
   creates,
   collections: ['subscriptions'] as const,
-  attributes: [A('NA/O/O'), ...TC, ...creates.map((type) => members(type, 'NA/NP/M')), ...references('subscriptions')],
+  attributes: [
+    A('NA/O/O'),
+    ...TC,
+    ...creates.map((type) => members(type, 'NA/NP/M')),
+    next,
+    ...references('subscriptions'),
+  ],
 });
 
 const READ_WRITE_DELETE = ['retrieve', 'update', 'delete'] as const;
@@ -124,21 +131,22 @@ export const TYPES = define({
       ...(['scls', 'applications', 'containers', 'groups', 'accessRights', 'subscriptions'] as const),
       'notificationChannels',
     ],
+    virtual: { discovery: ['retrieve'] },
     attributes: [
       A('NA/O/O'),
       S('NA/O/M'),
       ...T,
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NA/O/O'),
       ...references('scls', 'applications', 'containers', 'groups', 'accessRights', 'subscriptions'),
-      ...references('notificationChannels'),
+      ...references('notificationChannels', 'discovery'),
     ],
   },
   scls: collection('scl'),
   scl: {
     verbs: READ_WRITE_DELETE,
     collections: [
-      ...(['containers', 'groups', 'applications', 'subscriptions', 'notificationChannels', 'm2mPocs'] as const),
-      'attachedDevices',
+      ...(['containers', 'groups', 'applications', 'accessRights', 'subscriptions', 'notificationChannels'] as const),
+      ...(['m2mPocs', 'attachedDevices'] as const),
     ],
     idAttribute: 'sclId',
     shows: 'm2mPocs',
@@ -160,14 +168,14 @@ export const TYPES = define({
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NP/NP/O'),
       // V2.1.1, mandatory there; an SCL of V1 does not know the word.
       attribute('sclType', v.oneOf('NSCL', 'GSCL', 'DSCL'), 'O/NP/O'),
-      ...references('containers', 'groups', 'applications', 'subscriptions', 'notificationChannels', 'm2mPocs'),
-      ...references('attachedDevices'),
+      ...references('containers', 'groups', 'applications', 'accessRights', 'subscriptions', 'notificationChannels'),
+      ...references('m2mPocs', 'attachedDevices'),
     ],
   },
   m2mPocs: {
     verbs: ['create', 'retrieve'],
     creates: ['m2mPoc'],
-    attributes: [...TC, members('m2mPoc', 'NA/NA/M')],
+    attributes: [...TC, members('m2mPoc', 'NA/NA/M'), next],
   },
   m2mPoc: {
     verbs: READ_WRITE_DELETE,
@@ -190,6 +198,7 @@ export const TYPES = define({
     verbs: READ_WRITE_DELETE,
     below: ['sclBase'],
     collections: ['containers', 'groups', 'accessRights', 'subscriptions', 'notificationChannels'],
+    virtual: { [ANY_PATH]: ['create', 'retrieve', 'update', 'delete'] },
     idAttribute: 'appId',
     attributes: [
       I('O/NP/M', 'appId'),
@@ -204,11 +213,12 @@ export const TYPES = define({
       ...references('containers', 'groups', 'accessRights', 'subscriptions', 'notificationChannels'),
     ],
   },
-  applicationAnnc: announced(['scl'], ['containers', 'groups']),
-  accessRights: collection('accessRight'),
+  applicationAnnc: announced(['scl'], ['containers', 'groups', 'accessRights']),
+  accessRights: collection('accessRight', 'accessRightAnnc'),
   /** It has no accessRightID: who may change it, it says itself. */
   accessRight: {
     verbs: READ_WRITE_DELETE,
+    below: ['sclBase', 'application'],
     collections: ['subscriptions'],
     attributes: [
       I(),
@@ -221,6 +231,7 @@ export const TYPES = define({
       ...references('subscriptions'),
     ],
   },
+  accessRightAnnc: announced(['scl', 'applicationAnnc']),
   containers: collection('container', 'containerAnnc', 'locationContainer', 'locationContainerAnnc'),
   container: {
     verbs: READ_WRITE_DELETE,
@@ -262,6 +273,7 @@ export const TYPES = define({
     verbs: READ_WRITE_DELETE,
     below: ['sclBase', 'application'],
     collections: ['subscriptions'],
+    virtual: { membersContent: ['create', 'retrieve', 'update', 'delete'] },
     settle: settleMembers,
     attributes: [
       I(),
@@ -278,14 +290,14 @@ export const TYPES = define({
       attribute('memberTypeValidated', v.boolean, 'NP/NP/M', { derived: () => true }),
       attribute('consistencyStrategy', v.oneOf(...STRATEGIES), 'O/O/M', { default: 'ABANDON_MEMBER' }),
       attribute('membersContentAccessRightID', v.accessRightId, 'O/O/O'),
-      ...references('subscriptions'),
+      ...references('membersContent', 'subscriptions'),
     ],
   },
   groupAnnc: announced(['scl', 'applicationAnnc']),
   subscriptions: {
     verbs: ['create', 'retrieve'],
     creates: ['subscription'],
-    attributes: [members('subscription', 'NA/NA/M')],
+    attributes: [members('subscription', 'NA/NA/M'), next],
   },
   subscription: {
     verbs: READ_WRITE_DELETE,
@@ -310,7 +322,7 @@ export const TYPES = define({
     verbs: ['create', 'retrieve', 'update'],
     creates: ['notificationChannel'],
     // The standard has no accessRightID here: nobody but the owner could listen.
-    attributes: [{ ...A('NA/O/O'), origin: 'gridcast' }, ...TC, members('notificationChannel', 'NA/NA/M')],
+    attributes: [{ ...A('NA/O/O'), origin: 'gridcast' }, ...TC, members('notificationChannel', 'NA/NA/M'), next],
   },
   notificationChannel: {
     verbs: ['retrieve', 'delete'],
