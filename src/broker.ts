@@ -24,9 +24,11 @@ import { Canary } from './actors/canary.js';
 import { Archives } from './actors/archives.js';
 import { audited, AuditFeed } from './actors/audit-feed.js';
 import { Commands } from './actors/commands.js';
+import { MembersContent } from './actors/members-content.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
+import { Retargeting } from './actors/retargeting.js';
 import { Sessions } from './actors/sessions.js';
 import { Sources } from './sources.js';
 import { SubscriptionResources } from './actors/subscription-resources.js';
@@ -40,7 +42,7 @@ import type { Log } from './log.js';
 import { openMetrics, type Metrics } from './metrics.js';
 import type { Network } from './network.js';
 import type { Random } from './random.js';
-import { couriers } from './couriers.js';
+import { couriers, forwarders } from './couriers.js';
 import { sampleEncoder, stateEncoder } from './protocols/sample-encoder.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
@@ -184,6 +186,8 @@ export class Broker implements Site {
       measuredTimeOf,
       command: this.commands.accept,
       alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
+      membersContent: new MembersContent({ resources: this.resources, dispatch: (request) => this.request(request) }),
+      retargeting: new Retargeting(forwarders(surroundings)),
       shows: (originator, node) => this.access.shows(originator, node),
     });
     this.archives = new Archives({

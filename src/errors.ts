@@ -70,6 +70,25 @@ export const STATUSES = {
 
 export type Status = keyof typeof STATUSES;
 
+/**
+ * The status that a code of HTTP stands for, or, by `coap`, a code byte of CoAP: what others answer with. What the table does not have is
+ * read by its class.
+ */
+export function statusOfCode(binding: 'http' | 'coap', code: number): Status {
+  const known = (Object.keys(STATUSES) as Status[]).find((status) => STATUSES[status][binding] === code);
+  if (known === 'STATUS_DELETED') return 'STATUS_NOT_FOUND';
+  const kind = binding === 'http' ? Math.floor(code / 100) : code >> 5;
+  return known ?? CLASSES[kind] ?? 'STATUS_BAD_GATEWAY';
+}
+const CLASSES: readonly (Status | undefined)[] = [
+  undefined,
+  undefined,
+  'STATUS_OK',
+  undefined,
+  'STATUS_BAD_REQUEST',
+  'STATUS_INTERNAL_SERVER_ERROR',
+];
+
 /** What was wrong and what would be right; the value that carries a user's mistake from where it is seen to the binding. */
 export interface Refusal {
   readonly status: Status;

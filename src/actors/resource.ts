@@ -2,21 +2,18 @@
  * The resource actor: answers the requests on one resource, and takes in the samples of one container. A container's actor
  * also answers for its contentInstances and every instance in it, so that what concerns one ring is done by one actor.
  */
-import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Behaviour, CellKind, Fault } from '../kernel/cell.js';
 import { randomId, type Random } from '../random.js';
-import type { Archive } from '../resources/archive.js';
-import type { InstanceRecord } from '../resources/history.js';
 import type { Creator } from '../resources/node.js';
-import { represent, resourceDocument } from '../resources/representation.js';
+import { resourceDocument } from '../resources/representation.js';
+import { ANY_PATH } from '../resources/retarget.js';
 import { etagOf } from '../resources/revision.js';
-import type { InstanceTarget } from '../resources/target.js';
+import type { VirtualTarget } from '../resources/target.js';
 import { isObject } from '../resources/values.js';
 import { COMMANDS_CONTAINER } from '../routing/command.js';
-import { etagOfTarget, type Ask, type FoundTarget } from '../routing/dispatcher.js';
+import type { Ask, FoundTarget } from '../routing/dispatcher.js';
 import { bareMediaType, FORMATS } from '../routing/format.js';
-import { contentFor } from '../routing/negotiation.js';
 import {
   answer,
   isSuccess,
@@ -29,18 +26,18 @@ import {
 } from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Router } from '../routing/router.js';
+import { answerDiscovery } from './discovery.js';
 import { isAlarmsContainer } from './alarm-places.js';
-import { readPage } from './instance-pages.js';
-import { shownContent } from './notification.js';
-import type { Node, Resources } from './resources.js';
+import type { MembersContent } from './members-content.js';
+import type { Node } from './resources.js';
+import type { Retargeting } from './retargeting.js';
+import { Retrieval, type RetrievalOptions } from './retrieval.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
 export type ResourceMessage = Ask | Sample;
 
-export interface ResourceOptions {
-  readonly resources: Resources;
+export interface ResourceOptions extends RetrievalOptions {
   readonly router: Router;
-  readonly clock: Clock;
   readonly random: Random;
   readonly encoder: SampleEncoder;
   /** The instant of measurement that a publisher's body tells, microseconds since the epoch. */
@@ -49,8 +46,8 @@ export interface ResourceOptions {
   readonly command: (ask: Ask, commands: Node, body: Body) => void;
   /** Takes over a report of an alarm, or an act on one. */
   readonly alarm: (ask: Ask, alarms: Node, body: Body) => void;
-  /** Whether an originator may know of a resource. */
-  readonly shows: (originator: string, node: Node) => boolean;
+  readonly membersContent: MembersContent;
+  readonly retargeting: Retargeting;
 }
 
 /** Which actor answers for a target: its container's, or the resource's own. */
@@ -60,8 +57,9 @@ export function actorOf(target: FoundTarget): Node {
 }
 
 export function resourceKind(options: ResourceOptions): CellKind<ResourceMessage> {
+  const retrieval = new Retrieval(options);
   return {
-    start: (cell) => new ResourceBehaviour(options, cell.path),
+    start: (cell) => new ResourceBehaviour(options, retrieval, cell.path),
     isConflatable: (message) => message instanceof Sample,
     undelivered(message, fault) {
       if (!(message instanceof Sample))
@@ -93,6 +91,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
 
   constructor(
     private readonly options: ResourceOptions,
+    private readonly retrieval: Retrieval,
     private readonly path: string,
   ) {}
 
@@ -125,12 +124,9 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
   /** Undefined: somebody else will answer. */
   private handle(ask: Ask): Response | undefined {
     const { request, target } = ask;
-    if (target.kind === 'virtual') {
-      this.channel(target.node).ask(request.signal, ask.reply);
-      return undefined;
-    }
+    if (target.kind === 'virtual') return this.answerVirtual(ask, target);
     if (request.op === 'retrieve') {
-      const response = this.retrieve(request, target);
+      const response = this.retrieval.retrieve(request, target);
       if (!(response instanceof Promise)) return response;
       // From the disk: neither state nor order of this actor is touched by it.
       void response.catch(() => refused(FAULTS.crashed)).then(ask.reply);
@@ -149,56 +145,22 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     }
   }
 
-  private retrieve(
-    request: Request,
-    target: Exclude<FoundTarget, { readonly kind: 'virtual' }>,
-  ): Response | Promise<Response> {
-    if (target.kind === 'instance' && !target.record && target.node.history?.archive)
-      return this.retrieveArchived(request, target, target.node.history.archive);
-    if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record)
-      return this.readContent(request, target);
-    const content = ({ value }: InstanceRecord<Sample>) => shownContent(value);
-    const page = target.kind === 'resource' ? readPage(request, target.node, content) : undefined;
-    if (page) return page;
-    const shows = (node: Node): boolean => this.options.shows(request.originator, node);
-    const shown = represent(target, { content, shows });
-    if (isRefusal(shown)) return refused(shown);
-    const etag = etagOfTarget(target);
-    return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
-  }
-
-  private async retrieveArchived(
-    request: Request,
-    target: InstanceTarget<Sample>,
-    archive: Archive<Sample>,
-  ): Promise<Response> {
-    const record = await archive.find(target.by === 'id' ? { id: target.id } : target.by);
-    if (isRefusal(record)) return refused(record);
-    const found = { ...target, record };
-    if (record && target.rest.join('/') === 'content') {
-      const content = contentFor(record.value, request.accept, request.defaultFormat);
-      return isRefusal(content) ? refused(content) : answer('STATUS_OK', { content: { kind: 'bytes', ...content } });
+  private answerVirtual({ request, reply }: Ask, { node, name, rest }: VirtualTarget<Sample>): Response | undefined {
+    if (name === 'longPolling') {
+      this.channel(node).ask(request.signal, reply);
+      return undefined;
     }
-    const shown = represent(found, { content: ({ value }) => shownContent(value) });
-    return isRefusal(shown) ? refused(shown) : answer('STATUS_OK', { content: shown });
-  }
-
-  private readContent(request: Request, target: InstanceTarget<Sample>): Response {
-    const { record } = target;
-    if (!record) return refused(refuse('STATUS_NOT_FOUND', 'There is no contentInstance yet.'));
-    const content = contentFor(record.value, request.accept, request.defaultFormat);
-    if (isRefusal(content)) return refused(content);
-    return answer('STATUS_OK', {
-      content: { kind: 'bytes', ...content },
-      etag: etagOf(record.sequence),
-      ...this.sequenceOf(target),
-    });
-  }
-
-  private sequenceOf({ kind, node }: FoundTarget): Pick<Response, 'sequence'> {
-    const isObservable = kind === 'instance' || (kind === 'resource' && !node.history);
-    const sequence = isObservable ? this.options.resources.sequenceOf(node) : undefined;
-    return sequence === undefined ? {} : { sequence };
+    if (name === 'discovery' && rest.length > 0)
+      return refused(refuse('STATUS_NOT_FOUND', `There is nothing below ${name} of ${node.reference}.`));
+    const { resources, clock, shows, membersContent, retargeting } = this.options;
+    const answered =
+      name === ANY_PATH
+        ? retargeting.forward(request, node, rest)
+        : name === 'discovery'
+          ? answerDiscovery(request, resources.tree, clock, (each) => shows(request.originator, each))
+          : membersContent.ask(request, node, rest);
+    void answered.catch(() => refused(FAULTS.crashed)).then(reply);
+    return undefined;
   }
 
   private create(ask: Ask, node: Node): Response | undefined {

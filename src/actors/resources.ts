@@ -161,6 +161,7 @@ export class Resources {
     }
     this.kept.put(node);
     this.changed(collection);
+    this.changed(collection.showing);
     this.events.written(node, undefined, creator);
     return written;
   }
@@ -210,6 +211,7 @@ export class Resources {
     if (route) this.rate(contentInstances, route, numberOf(node, 'reportingRate') ?? 0);
     this.events.updated(node);
     this.changed(node);
+    this.changed(node.parent?.showing);
   }
 
   /** Samples per second of a container's source, 0 for none declared; subscribers are moved to the grid of the new rate. */
@@ -223,6 +225,7 @@ export class Resources {
   remove(node: Node, ending: Ending = 'RESOURCE_DELETED', by?: Creator): void {
     for (const each of this.tree.remove(node, this.options.clock.wallUs())) this.close(each, ending, by);
     this.changed(node.parent);
+    this.changed(node.parent?.showing);
   }
 
   /** Stores a sample as its container's latest; told why where it cannot be. */

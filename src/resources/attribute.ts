@@ -20,6 +20,8 @@ export interface Reading<T> {
   content(record: InstanceRecord<T>): InstanceContent | undefined;
   /** Which instances a query is answered with, in place of the newest. */
   readonly page?: { readonly instances: readonly JsonObject[]; readonly next: string | undefined };
+  /** Which members a query on another collection is answered with, in place of all. */
+  readonly memberPage?: { readonly members: ReadonlySet<ResourceNode<T>>; readonly next: string | undefined };
   /** Whether the reader may know of what stands in a collection; where nothing says so, of all. */
   shows?(node: ResourceNode<T>): boolean;
 }
@@ -95,8 +97,14 @@ export const references = (...collections: readonly string[]): readonly Attribut
 export const members = (type: string, rules: Rules): AttributeRow =>
   attribute(`${type}Collection`, v.record({}), rules, {
     derived: (node, reading) => ({
-      namedReference: [...node.children]
+      namedReference: [...(reading.memberPage?.members ?? node.children)]
         .filter((child) => child.type === type && (reading.shows?.(child) ?? true))
         .map(({ id, reference }) => ({ id, reference })),
     }),
   });
+
+/** Of a collection: path and query of the page that follows. */
+export const next = attribute('next', v.uri, 'NA/NP/O', {
+  origin: 'gridcast',
+  derived: (_, reading) => (reading.memberPage ?? reading.page)?.next,
+});

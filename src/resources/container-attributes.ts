@@ -3,7 +3,7 @@
  * answers promise, and its contentInstances.
  */
 import { alarmRules } from './alarm-rules.js';
-import { A, attribute, DAY_S, I, MINUTE_S, N, references, S, T, TC, X, type AttributeRow } from './attribute.js';
+import { A, attribute, DAY_S, I, MINUTE_S, N, next, references, S, T, TC, X, type AttributeRow } from './attribute.js';
 import { instanceFields } from './instance.js';
 import * as v from './values.js';
 
@@ -71,8 +71,7 @@ export const contentInstancesAttributes: readonly AttributeRow[] = [
         [],
     }),
   }),
-  // Path and query of the page that follows.
-  attribute('next', v.uri, 'NA/NA/O', { origin: 'gridcast', derived: (_, reading) => reading.page?.next }),
+  next,
   instanceReference('latest'),
   instanceReference('oldest'),
   ...references('subscriptions'),

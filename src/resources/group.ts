@@ -7,11 +7,11 @@
  *     MODIFY_TYPE      one of another type makes the group MIXED; one that is not there is left out
  */
 import { refuse, type Refusal } from '../errors.js';
-import type { ResourceNode } from './node.js';
+import { segmentsOf, type ResourceNode } from './node.js';
 import { isObject, shown, type Json } from './values.js';
 
 /** The word for a type of resource; what has none can be a member of a MIXED group alone. */
-const MEMBER_TYPES: ReadonlyMap<string, string> = new Map([
+export const MEMBER_TYPES: ReadonlyMap<string, string> = new Map([
   ['sclBase', 'SCL_BASE'],
   ['scl', 'SCL'],
   ['application', 'APPLICATION'],
@@ -90,12 +90,7 @@ function complaintOf(
 function nodeAt(groups: ResourceNode<unknown>, reference: string): ResourceNode<unknown> | undefined {
   let root = groups;
   while (root.parent) root = root.parent;
-  let ids: readonly string[];
-  try {
-    ids = reference.slice(1).split('/').map(decodeURIComponent);
-  } catch {
-    return undefined;
-  }
+  const ids = segmentsOf(reference) ?? [];
   return ids
     .slice(1)
     .reduce<ResourceNode<unknown> | undefined>((node, id) => node?.child(id), ids[0] === root.id ? root : undefined);

@@ -6,9 +6,9 @@
  * The parameters are the names of filterCriteria [TS 102 921 10.18; resources reference 1.5, 2.8], and ours: an instance is created when
  * it is stored here, measured when its PMU's time tag or its SenML pack says. `after` is a cursor, to be handed back as it came.
  */
-import { parseTime } from '../clock.js';
-import { isRefusal, refuse, type Refusal } from '../errors.js';
+import { isRefusal, type Refusal } from '../errors.js';
 import type { InstanceRecord } from './history.js';
+import { bad, checkNames, isHalfOpen, isOpen, isWithin, namesOf, span, whole, type Span } from './parameters.js';
 import { isObject, shown, type Json } from './values.js';
 
 /** Instances in one page. */
@@ -19,12 +19,6 @@ export interface Cursor {
   /** Which life of the container it belongs to. */
   readonly epoch: number;
   readonly ordinal: number;
-}
-
-export interface Span {
-  /** Microseconds since the epoch; both ends belong to it. */
-  readonly fromUs: number;
-  readonly toUs: number;
 }
 
 export interface InstanceQuery {
@@ -42,21 +36,14 @@ export interface InstanceQuery {
   readonly after: Cursor | undefined;
 }
 
-/** Terms of an observation, which may stand in the same query. */
-const isTerm = (name: string): boolean => name === 'rate' || name === 'class' || name.startsWith('c.');
-
-const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
-
 /** The query of a RETRIEVE; undefined for none: then the newest instances are meant. 400 with the parameter's name for what is none. */
-export function readInstanceQuery(parameters: URLSearchParams): InstanceQuery | undefined | Refusal {
-  const names = [...parameters.keys()].filter((name) => !isTerm(name));
-  if (names.length === 0) return undefined;
-  for (const name of new Set(names)) {
-    if (!NAMES.includes(name))
-      return bad(`The parameter ${shown(name)} is not known here; a query takes ${NAMES.join(', ')}.`);
-    if (!REPEATABLE.includes(name) && parameters.getAll(name).length > 1)
-      return bad(`The parameter ${name} is there ${parameters.getAll(name).length} times; once is right.`);
-  }
+export function readInstanceQuery(
+  parameters: URLSearchParams,
+  known: readonly string[] = INSTANCE_NAMES,
+): InstanceQuery | undefined | Refusal {
+  if (namesOf(parameters).length === 0) return undefined;
+  const unfit = checkNames(parameters, known);
+  if (unfit) return unfit;
   const created = span(parameters, ['createdSince', 'createdAfter'], ['createdUntil', 'createdBefore'], isOpen);
   if (isRefusal(created)) return created;
   const measured = span(parameters, ['measuredSince'], ['measuredUntil'], isHalfOpen);
@@ -85,11 +72,13 @@ export function readInstanceQuery(parameters: URLSearchParams): InstanceQuery | 
   };
 }
 
-const REPEATABLE: readonly string[] = ['contentType', 'searchString'];
-const NAMES: readonly string[] = [
-  ...['createdSince', 'createdUntil', 'createdAfter', 'createdBefore', 'measuredSince', 'measuredUntil'],
-  ...['sizeFrom', 'sizeUntil', 'contentType', 'creator', 'searchString', 'metaDataOnly', 'limit', 'after'],
+/** What is asked of a resource's or an instance's own: when it was created, its labels. */
+export const LABEL_NAMES = ['createdSince', 'createdUntil', 'createdAfter', 'createdBefore', 'searchString'];
+export const CONTENT_NAMES = [
+  ...['measuredSince', 'measuredUntil', 'sizeFrom', 'sizeUntil', 'contentType', 'creator', 'metaDataOnly'],
 ];
+export const PAGE_NAMES = ['limit', 'after'];
+const INSTANCE_NAMES = [...LABEL_NAMES, ...CONTENT_NAMES, ...PAGE_NAMES];
 
 /** Whether an instance is meant, whatever page it is on. @param types what its content can be had as, in lower case */
 export function matches(
@@ -109,11 +98,22 @@ export function matches(
   );
 }
 
-export const isWithin = ({ fromUs, toUs }: Span, us: number): boolean => us >= fromUs && us <= toUs;
-
-function hasAll(attribute: Json | undefined, wanted: readonly string[]): boolean {
+/** Whether an attribute `searchStrings` has all of these labels, each as a whole. */
+export function hasAll(attribute: Json | undefined, wanted: readonly string[]): boolean {
   const labels = isObject(attribute) ? attribute.searchString : undefined;
   return Array.isArray(labels) && wanted.every((label) => labels.includes(label));
+}
+
+/** Path and query of the page that follows; undefined where none does. @param after its cursor */
+export function nextPage(
+  reference: string,
+  parameters: URLSearchParams,
+  after: string | undefined,
+): string | undefined {
+  if (after === undefined) return undefined;
+  const rest = new URLSearchParams(parameters);
+  rest.set('after', after);
+  return `${reference}?${rest.toString()}`;
 }
 
 const CURSOR = /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})$/;
@@ -133,50 +133,4 @@ function cursorOf(text: string | null): Cursor | undefined | Refusal {
 export function checkCursor(after: Cursor | undefined, epoch: number): Refusal | undefined {
   if (!after || after.epoch === epoch) return undefined;
   return bad('after is a cursor of what is gone: the container or the broker began anew; ask again without it.');
-}
-
-/** createdSince and createdUntil do not belong to the span [resources reference 2.8: strict comparison]. */
-const isOpen = { since: 1, until: 1 } as const;
-/** A span of measurements joins the next without doubling: from since on, up to but not with until. */
-const isHalfOpen = { since: 0, until: 1 } as const;
-
-function span(
-  parameters: URLSearchParams,
-  since: readonly string[],
-  until: readonly string[],
-  left: { readonly since: 0 | 1; readonly until: 0 | 1 },
-): Span | Refusal {
-  const from = instant(parameters, since);
-  if (isRefusal(from)) return from;
-  const to = instant(parameters, until);
-  if (isRefusal(to)) return to;
-  return {
-    fromUs: from === undefined ? -Infinity : from + left.since,
-    toUs: to === undefined ? Infinity : to - left.until,
-  };
-}
-
-function instant(parameters: URLSearchParams, spellings: readonly string[]): number | undefined | Refusal {
-  const given = spellings.filter((name) => parameters.has(name));
-  const [name, other] = given;
-  if (name === undefined) return undefined;
-  if (other !== undefined) return bad(`${given.join(' and ')} are two spellings of one parameter; give one.`);
-  const text = parameters.get(name) ?? '';
-  const us = parseTime(text);
-  return us ?? bad(`${name} is ${shown(text)}; it must be a date and time with zone, such as 2026-11-23T08:15:00Z.`);
-}
-
-function whole(
-  parameters: URLSearchParams,
-  name: string,
-  least: number,
-  most: number,
-  fallback: number,
-): number | Refusal {
-  const text = parameters.get(name);
-  if (text === null) return fallback;
-  const number = Number(text);
-  if (/^\d{1,16}$/.test(text) && number >= least && number <= most) return number;
-  const upTo = most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`;
-  return bad(`${name} is ${shown(text)}; it must be a whole number ${upTo}.`);
 }

@@ -40,6 +40,8 @@ export class ResourceNode<T> {
     public createdUs: number,
     private ownRevision: number,
     private readonly births: Births<T>,
+    /** Rises with each node of a tree: in a collection, the order of its children. */
+    readonly ordinal: number,
   ) {
     this.ownModifiedUs = createdUs;
   }
@@ -72,6 +74,11 @@ export class ResourceNode<T> {
   /** The path as references have it: from the root, percent-encoded where a segment needs it. */
   get reference(): string {
     return referenceOf(this.path);
+  }
+
+  /** Of a collection: the resource that it belongs to, where that one's attributes are derived from what stands here. */
+  get showing(): ResourceNode<T> | undefined {
+    return this.parent?.row.shows === this.type ? this.parent : undefined;
   }
 
   /** Its collections and what else stands below it. */
@@ -114,3 +121,12 @@ export class ResourceNode<T> {
 }
 
 export const referenceOf = (path: readonly string[]): string => `/${path.map(encodeURIComponent).join('/')}`;
+
+/** The segments of a reference; undefined for what is none. */
+export function segmentsOf(reference: string): readonly string[] | undefined {
+  try {
+    return reference.startsWith('/') ? reference.slice(1).split('/').map(decodeURIComponent) : undefined;
+  } catch {
+    return undefined;
+  }
+}

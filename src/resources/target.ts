@@ -5,11 +5,13 @@
  *     /m2m/containers/load/searchStrings/searchString                attribute, and what is inside it
  *     /m2m/containers/load/contentInstances/latest/content           instance: by its place (latest, oldest) or id, and a part
  *     /m2m/applications/a/notificationChannels/c/longPolling         virtual: the row lists it, another part of the SCL acts
+ *     /m2m/applications/a/readings/today                             virtual as well: the application's own, see retarget.ts
  */
 import { refuse, type Refusal } from '../errors.js';
 import { isWritable } from './document.js';
 import type { InstanceRecord } from './history.js';
 import { referenceOf, type ResourceNode } from './node.js';
+import { ANY_PATH, retargetOf } from './retarget.js';
 import { TYPES, type Verb } from './types.js';
 
 export interface ResourceTarget<T> {
@@ -76,6 +78,10 @@ export function resolve<T>(root: ResourceNode<T>, to: readonly string[], nowUs: 
     if (instance) return isPart(rest[0]) ? instance : none(to, index, node, root);
     if (node.row.virtual.has(segment)) return { kind: 'virtual', node, name: segment, rest };
     if (node.row.attributes.has(segment)) return { kind: 'attribute', node, name: segment, rest };
+    // What an application answers for itself is no resource, and its own to name.
+    const below = to.slice(index);
+    if (node.row.virtual.has(ANY_PATH) && retargetOf(node, below))
+      return { kind: 'virtual', node, name: ANY_PATH, rest: below };
     return none(to, index, node, root);
   }
   node.history?.prune(nowUs);

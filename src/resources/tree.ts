@@ -67,12 +67,16 @@ const REVISION_STARTS = 2 ** 40;
 export class ResourceTree<T> implements Births<T> {
   readonly root: ResourceNode<T>;
   readonly revisions: Revisions;
+  /** Which life of the tree this is: cursors of another mean nothing here. */
+  readonly epoch: number;
+  private planted = 0;
   private readonly random: Random;
 
   constructor({ sclBaseId = 'm2m', random, nowUs }: TreeOptions) {
     this.random = random;
     // In two halves: `below` takes at most 48 bits, and a seeded one has 32.
     this.revisions = new Revisions(random.below(REVISION_STARTS / 2 ** 20) * 2 ** 20 + random.below(2 ** 20));
+    this.epoch = this.revisions.latest;
     this.root = this.plant(TYPES.sclBase, sclBaseId, undefined, { nowUs, creator: INTERNAL }, NO_ATTRIBUTES);
   }
 
@@ -228,8 +232,7 @@ export class ResourceTree<T> implements Births<T> {
 
   /** What shows its collection's members has changed with them. */
   private touchOwner(collection: ResourceNode<T>, nowUs: number): void {
-    const owner = collection.parent;
-    if (owner?.row.shows === collection.type) owner.touch(nowUs, this.revisions.next());
+    collection.showing?.touch(nowUs, this.revisions.next());
   }
 
   private newId(collection: ResourceNode<T>): string {
@@ -245,7 +248,7 @@ export class ResourceTree<T> implements Births<T> {
     act: Act,
     attributes: ReadonlyMap<string, Json>,
   ): ResourceNode<T> {
-    const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next(), this);
+    const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next(), this, ++this.planted);
     node.attributes = attributes;
     if (parent && row.creates.includes('contentInstance'))
       node.history = new History(this.revisions, ringOf(parent.attributes));

@@ -5,12 +5,13 @@
  *     a resource ──collections──> a collection ──creates──> resources, those of them that may stand `below` the first
  */
 import type { Refusal } from '../errors.js';
-import { A, attribute, I, members, N, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
+import { A, attribute, I, members, N, next, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
 import { containerAttributes, contentInstancesAttributes } from './container-attributes.js';
 import { MEMBER_TYPE_WORDS, membersOf, settleMembers, STRATEGIES } from './group.js';
 import type { ResourceNode } from './node.js';
 import { ONLINE_STATUSES, onlineStatusOf, takesRequests } from './online-status.js';
 import { permissions } from './permissions.js';
+import { ANY_PATH } from './retarget.js';
 import * as v from './values.js';
 import type { Json } from './values.js';
 
@@ -93,7 +94,13 @@ const collection = <const Type extends string>(...creates: readonly Type[]) => (
   verbs: ['create', 'retrieve', 'update'] as const,
   creates,
   collections: ['subscriptions'] as const,
-  attributes: [A('NA/O/O'), ...TC, ...creates.map((type) => members(type, 'NA/NP/M')), ...references('subscriptions')],
+  attributes: [
+    A('NA/O/O'),
+    ...TC,
+    ...creates.map((type) => members(type, 'NA/NP/M')),
+    next,
+    ...references('subscriptions'),
+  ],
 });
 
 const READ_WRITE_DELETE = ['retrieve', 'update', 'delete'] as const;
@@ -124,13 +131,14 @@ export const TYPES = define({
       ...(['scls', 'applications', 'containers', 'groups', 'accessRights', 'subscriptions'] as const),
       'notificationChannels',
     ],
+    virtual: { discovery: ['retrieve'] },
     attributes: [
       A('NA/O/O'),
       S('NA/O/M'),
       ...T,
       attribute('aPocHandling', v.oneOf('SHALLOW', 'DEEP'), 'NA/O/O'),
       ...references('scls', 'applications', 'containers', 'groups', 'accessRights', 'subscriptions'),
-      ...references('notificationChannels'),
+      ...references('notificationChannels', 'discovery'),
     ],
   },
   scls: collection('scl'),
@@ -167,7 +175,7 @@ export const TYPES = define({
   m2mPocs: {
     verbs: ['create', 'retrieve'],
     creates: ['m2mPoc'],
-    attributes: [...TC, members('m2mPoc', 'NA/NA/M')],
+    attributes: [...TC, members('m2mPoc', 'NA/NA/M'), next],
   },
   m2mPoc: {
     verbs: READ_WRITE_DELETE,
@@ -190,6 +198,7 @@ export const TYPES = define({
     verbs: READ_WRITE_DELETE,
     below: ['sclBase'],
     collections: ['containers', 'groups', 'accessRights', 'subscriptions', 'notificationChannels'],
+    virtual: { [ANY_PATH]: ['create', 'retrieve', 'update', 'delete'] },
     idAttribute: 'appId',
     attributes: [
       I('O/NP/M', 'appId'),
@@ -264,6 +273,7 @@ export const TYPES = define({
     verbs: READ_WRITE_DELETE,
     below: ['sclBase', 'application'],
     collections: ['subscriptions'],
+    virtual: { membersContent: ['create', 'retrieve', 'update', 'delete'] },
     settle: settleMembers,
     attributes: [
       I(),
@@ -280,14 +290,14 @@ export const TYPES = define({
       attribute('memberTypeValidated', v.boolean, 'NP/NP/M', { derived: () => true }),
       attribute('consistencyStrategy', v.oneOf(...STRATEGIES), 'O/O/M', { default: 'ABANDON_MEMBER' }),
       attribute('membersContentAccessRightID', v.accessRightId, 'O/O/O'),
-      ...references('subscriptions'),
+      ...references('membersContent', 'subscriptions'),
     ],
   },
   groupAnnc: announced(['scl', 'applicationAnnc']),
   subscriptions: {
     verbs: ['create', 'retrieve'],
     creates: ['subscription'],
-    attributes: [members('subscription', 'NA/NA/M')],
+    attributes: [members('subscription', 'NA/NA/M'), next],
   },
   subscription: {
     verbs: READ_WRITE_DELETE,
@@ -312,7 +322,7 @@ export const TYPES = define({
     verbs: ['create', 'retrieve', 'update'],
     creates: ['notificationChannel'],
     // The standard has no accessRightID here: nobody but the owner could listen.
-    attributes: [{ ...A('NA/O/O'), origin: 'gridcast' }, ...TC, members('notificationChannel', 'NA/NA/M')],
+    attributes: [{ ...A('NA/O/O'), origin: 'gridcast' }, ...TC, members('notificationChannel', 'NA/NA/M'), next],
   },
   notificationChannel: {
     verbs: ['retrieve', 'delete'],

@@ -1,7 +1,7 @@
 /** What an SCL registers here, over every binding: itself, how it is reached, its devices, what it announces; and groups of what is here. */
 import { formatTime } from '../../src/clock.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { ask, clientOf, closeStage, http, startBroker } from './stage.js';
+import { ask, clientOf, closeStage, http, startBroker, until } from './stage.js';
 
 afterEach(closeStage);
 
@@ -50,6 +50,27 @@ describe.each(['http', 'coap', 'ws'] as const)('over %s', (binding) => {
     expect((await ask(gscl, 'delete', '/m2m/scls/gscl-7')).status).toBe('STATUS_OK');
     for (const path of [annc.location, device.location, poc.location])
       expect((await ask(gscl, 'retrieve', path)).status).toBe('STATUS_NOT_FOUND');
+  });
+
+  test('who watches a registered SCL hears how it can be reached', async () => {
+    const running = await startBroker();
+    const gscl = await clientOf(running, 'http');
+    await ask(gscl, 'create', '/m2m/scls', GSCL);
+    const watcher = await clientOf(running, binding);
+    const heard: unknown[] = [];
+    const watching = (async () => {
+      for await (const { body } of watcher.observe('/m2m/scls/gscl-7', { accept: 'application/json' })) {
+        const { scl } = JSON.parse(Buffer.from(body).toString()) as { scl: { onlineStatus: string } };
+        heard.push(scl.onlineStatus);
+        if (heard.at(-1) === 'ONLINE') return;
+      }
+    })();
+    await until('somebody watches', () => [...running.broker.subscriptions.accounts()].length === 1);
+    await ask(gscl, 'create', '/m2m/scls/gscl-7/m2mPocs', {
+      m2mPoc: { contactInfo: { contactURI: 'coap://[::1]' } },
+    });
+    await watching;
+    expect(heard.at(-1)).toBe('ONLINE');
   });
 
   test('a group shows who belongs to it, and ends itself when it is to hold what it must not', async () => {

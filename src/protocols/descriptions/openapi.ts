@@ -6,6 +6,7 @@
 import { STATUSES, type Status } from '../../errors.js';
 import type { Json, JsonObject } from '../../json.js';
 import type { AttributeRow, Presence } from '../../resources/attribute.js';
+import { ANY_PATH } from '../../resources/retarget.js';
 import { TYPES, type TypeName, type TypeRow, type Verb } from '../../resources/types.js';
 import { FORMATS } from '../../routing/format.js';
 
@@ -60,7 +61,10 @@ function addPaths(paths: Record<string, JsonObject>, path: string, row: TypeRow,
   if (row.name === 'contentInstances')
     for (const place of ['latest', 'oldest'])
       paths[`${path}/${place}`] = operationsOf(`${path}/${place}`, TYPES.contentInstance);
-  for (const [name, verbs] of row.virtual) paths[`${path}/${name}`] = virtualOperations(`${path}/${name}`, name, verbs);
+  for (const [name, verbs] of row.virtual) {
+    const at = `${path}/${name === ANY_PATH ? '{ownPath}' : name}`;
+    paths[at] = virtualOperations(at, name === ANY_PATH ? row.name : name, verbs);
+  }
   const line = [...above, row.name];
   for (const name of row.collections) addPaths(paths, `${path}/${name}`, TYPES[name], line);
   for (const name of row.creates) {
