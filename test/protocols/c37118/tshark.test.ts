@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode } from '../../../src/protocols/c37118/codec.js';
+import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
 import { frameAt, pmu, stream } from './stream.js';
 
@@ -51,6 +52,10 @@ function judge(frames: readonly Uint8Array[]): string[] {
   }
 }
 
+/** As the protocol tree of one field each: tshark prints what it read, in the order it read it. */
+const fieldsOf = (text: string, pattern: RegExp): string[] =>
+  [...text.matchAll(pattern)].map(([, value = '']) => value);
+
 const numbersOf = (text: string, pattern: RegExp): number[] => pattern.exec(text)?.slice(1).map(Number) ?? [];
 
 judged('tshark reads what we write', () => {
@@ -97,5 +102,60 @@ judged('tshark reads what we write', () => {
     expect(words[2]).toMatch(/Configuration Frame 1/);
     expect(words[3]).toMatch(/data transmission on/i);
     expect(words[4]).toContain(Buffer.from('a substation').toString('hex'));
+  });
+
+  test('as CFG-3, made of a CFG-2 or full of everything it can say', () => {
+    const plain = stream([pmu(61), pmu(62, { format: 15, nominalFrequency: 0 })]);
+    const [one, two] = configuration3Of(plain).pmus;
+    const full = {
+      ...one!,
+      stationName: 'A substation with a long name',
+      phasors: [
+        { name: 'I phase C', modification: 0x18, type: 14, user: 0, scale: 0.5, angle: 0.25 },
+        { name: '', modification: 0, type: 1, user: 0, scale: 2, angle: 0 },
+      ],
+      analogs: [{ name: 'MW', scale: 0.5, offset: -10 }],
+      digitals: [{ names: ['BREAKER 1'], normalState: 1, validInputs: 3 }],
+      latitude: 41.25,
+      longitude: -1.5,
+      elevationM: 12.5,
+      serviceClass: 'P',
+      windowUs: 83_333,
+      groupDelayUs: 41_667,
+    };
+    const words = judge([encode(configuration3Of(plain)), encode({ ...configuration3Of(plain), pmus: [full, two!] })]);
+    for (const text of words) {
+      expect(text).toContain('[Checksum Status: Good]');
+      expect(text).not.toMatch(/malformed/i);
+      expect(text).toContain('Configuration data, 2 PMU(s) included');
+    }
+    expect(fieldsOf(words[0]!, /Station #\d+: "(.*)"/g)).toEqual(['Station 61', 'Station 62']);
+    expect(words[1]).toContain('Station name: A substation with a long name');
+    expect(fieldsOf(words[1]!, /(?:Phasor name|Analog value) #\d+: "(.*)"/g)).toEqual([
+      'I phase C',
+      '',
+      'MW',
+      'VA',
+      'IA',
+    ]);
+    expect(words[1]).toContain('BREAKER 1');
+    for (const line of [
+      'Current, Phase C',
+      'Modification Flags: 0x0018',
+      'Phasor scale factor: 0.5',
+      'Phasor angle offset: 0.25',
+      'Analog offset: -10',
+      'Normal state: 0x0001',
+      'Valid bits: 0x0003',
+      'PMU Latitude: 41.25',
+      'PMU Longitude: -1.5',
+      'PMU Elevation: 12.5',
+      'Service class: Protection',
+      'PM window length: 83333 microseconds',
+      'PM group delay: 41667 microseconds',
+      'PMU Latitude: Unspecified Location',
+      'Rate of transmission: 50 frame(s) per second',
+    ])
+      expect(words[1]).toContain(line);
   });
 });
