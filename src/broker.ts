@@ -13,7 +13,7 @@
  *     ├ canary
  *     ├ endpoints        population, temporary
  *     ├ sources          population
- *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
+ *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap, c37118 out; last up, first down
  */
 import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
 import { Access } from './actors/access.js';
@@ -24,6 +24,7 @@ import { Canary } from './actors/canary.js';
 import { Archives } from './actors/archives.js';
 import { audited, AuditFeed } from './actors/audit-feed.js';
 import { Commands } from './actors/commands.js';
+import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
@@ -49,6 +50,7 @@ import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
 import { Dispatcher, type Ask } from './routing/dispatcher.js';
 import { FORMATS } from './routing/format.js';
+import type { OutgoingStream } from './routing/outgoing.js';
 import { refused, type Request, type Response } from './routing/primitive.js';
 import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
@@ -332,6 +334,11 @@ export class Broker implements Site {
         isObservable: isObservable && type === 'contentInstance',
       };
     }
+  }
+
+  /** Who is meant by an IDCODE that a concentrator asks for. */
+  findStream(idCode: number): OutgoingStream | undefined {
+    return findOutgoing(this.resources, idCode);
   }
 
   private handOn(ask: Ask): void {

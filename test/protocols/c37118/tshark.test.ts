@@ -1,64 +1,13 @@
 /** An independent judge of our encoder: what we write, tshark reads with a good checksum and the values that were meant. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { encode } from '../../../src/protocols/c37118/codec.js';
 import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
+import { describeJudged, fieldsOf, judge } from '../../support/synphasor.js';
 import { frameAt, pmu, stream } from './stream.js';
-
-const hasTshark = spawnSync('tshark', ['--version']).status === 0;
-const judged = hasTshark ? describe : describe.skip;
-const PORT = 4713;
-/** DLT_RAW: packets begin with their IP header. */
-const LINK_TYPE_RAW = 101;
-
-/** A capture file with each frame as a UDP datagram to port 4713. */
-function pcapOf(frames: readonly Uint8Array[]): Buffer {
-  const header = Buffer.alloc(24);
-  header.writeUInt32LE(0xa1b2c3d4, 0);
-  header.writeUInt16LE(2, 4);
-  header.writeUInt16LE(4, 6);
-  header.writeUInt32LE(65535, 16);
-  header.writeUInt32LE(LINK_TYPE_RAW, 20);
-  const packets = frames.map((frame) => {
-    const bytes = 28 + frame.length;
-    const packet = Buffer.alloc(16 + 28);
-    packet.writeUInt32LE(bytes, 8);
-    packet.writeUInt32LE(bytes, 12);
-    // IPv4, UDP; checksums are left 0, which nobody looks at.
-    packet.set([0x45, 0, bytes >> 8, bytes & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1], 16);
-    packet.writeUInt16BE(40000, 36);
-    packet.writeUInt16BE(PORT, 38);
-    packet.writeUInt16BE(8 + frame.length, 40);
-    return Buffer.concat([packet, frame]);
-  });
-  return Buffer.concat([header, ...packets]);
-}
-
-/** tshark's words for each frame. */
-function judge(frames: readonly Uint8Array[]): string[] {
-  const folder = mkdtempSync(join(tmpdir(), 'gridcast-'));
-  try {
-    const file = join(folder, 'frames.pcap');
-    writeFileSync(file, pcapOf(frames));
-    const run = spawnSync('tshark', ['-r', file, '-d', `udp.port==${PORT},synphasor`, '-O', 'synphasor'], {
-      encoding: 'utf8',
-    });
-    return run.stdout.split(/^Frame \d+:/m).slice(1);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-/** As the protocol tree of one field each: tshark prints what it read, in the order it read it. */
-const fieldsOf = (text: string, pattern: RegExp): string[] =>
-  [...text.matchAll(pattern)].map(([, value = '']) => value);
 
 const numbersOf = (text: string, pattern: RegExp): number[] => pattern.exec(text)?.slice(1).map(Number) ?? [];
 
-judged('tshark reads what we write', () => {
+describeJudged('tshark reads what we write', () => {
   test('in all 16 formats', () => {
     const streams = Array.from({ length: 16 }, (_, format) =>
       stream([pmu(61, { format })], { streamId: 100 + format }),
