@@ -198,7 +198,10 @@ class Concentrator extends Port {
       if (isWanted) this.wanted.delete(idCode);
       return;
     }
-    if (!isWanted) { session.unsubscribe(subscribed.delivery, 'UNSUBSCRIBED'); return; }
+    if (!isWanted) {
+      session.unsubscribe(subscribed.delivery, 'UNSUBSCRIBED');
+      return;
+    }
     wanted.delivery = subscribed.delivery;
     this.idCodes.set(subscribed.delivery, idCode);
     session.open(subscribed.delivery);
