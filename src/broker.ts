@@ -29,6 +29,7 @@ import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
 import { Sessions } from './actors/sessions.js';
+import { Snapshots } from './actors/snapshots.js';
 import { Sources } from './sources.js';
 import { SubscriptionResources } from './actors/subscription-resources.js';
 import { Subscriptions } from './actors/subscriptions.js';
@@ -43,8 +44,10 @@ import type { Network } from './network.js';
 import type { Random } from './random.js';
 import { couriers } from './couriers.js';
 import { sampleEncoder, stateEncoder } from './protocols/sample-encoder.js';
+import { concentratorOf } from './protocols/c37118/concentrate.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
+import { snapshotSizes } from './protocols/snapshot-senml.js';
 import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
@@ -84,6 +87,7 @@ export class Broker implements Site {
   readonly subscriptions: Subscriptions;
   private readonly shown: SubscriptionResources;
   readonly sessions: Sessions;
+  readonly snapshots: Snapshots;
   readonly commands: Commands;
   readonly alarms: Alarms;
   private readonly ownAlarms: OwnAlarms;
@@ -139,7 +143,16 @@ export class Broker implements Site {
     });
     const { authorise } = this.access;
     this.dispatcher = new Dispatcher(this.resources.tree, clock, authorise, (ask) => this.handOn(ask));
-    this.subscriptions = new Subscriptions({ ...shared, resources: this.resources, access: this.access });
+    this.snapshots = new Snapshots(
+      { ...shared, resources: this.resources, encoder: sampleEncoder, sizes: snapshotSizes, concentratorOf },
+      (route, ending) => this.subscriptions.endAll(route, ending),
+    );
+    this.subscriptions = new Subscriptions({
+      ...shared,
+      resources: this.resources,
+      access: this.access,
+      snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
+    });
     this.shown = new SubscriptionResources({
       ...shared,
       subscriptions: this.subscriptions,
@@ -185,6 +198,7 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       measuredTimeOf,
       command: this.commands.accept,
+      snapshot: (request, group, rest) => this.snapshots.read(request, group, rest),
       alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
       shows: (originator, node) => this.access.shows(originator, node),
     });
@@ -206,6 +220,7 @@ export class Broker implements Site {
     });
     this.resources.listen({
       created: (node) => {
+        this.snapshots.changed(node);
         if (node.type === 'subscription') return this.shown.open(node);
         if (node.type === 'application') return this.sources.attach(node);
         if (node.row.isContainer) {
@@ -216,6 +231,7 @@ export class Broker implements Site {
         return undefined;
       },
       updated: (node) => {
+        this.snapshots.changed(node);
         if (node.row.isContainer) this.archives.retain(node);
         if (node.type === 'application') this.sources.reattach(node);
         if (node.row.isContainer) this.rules.apply(node);
@@ -223,9 +239,11 @@ export class Broker implements Site {
       written: (node, before, by) => this.access.written(node, before, by),
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
+        this.snapshots.rated(contentInstances);
       },
       removed: (node, ending, by) => {
         this.access.removed(node, by);
+        this.snapshots.removed(node, ending);
         const channel = this.resources.channelOf(node);
         if (channel) this.shown.closeChannel(channel);
         if (node.type === 'subscription') this.shown.close(node, ending);
@@ -293,6 +311,7 @@ export class Broker implements Site {
   async stop(): Promise<void> {
     this.isReady = false;
     this.resources.closeAll();
+    this.snapshots.closeAll();
     this.shown.stop();
     this.rules.dispose();
     this.access.stop();
@@ -338,7 +357,7 @@ export class Broker implements Site {
 
   /** Who is meant by an IDCODE that a concentrator asks for. */
   findStream(idCode: number): OutgoingStream | undefined {
-    return findOutgoing(this.resources, idCode);
+    return this.snapshots.findOutgoing(idCode) ?? findOutgoing(this.resources, idCode);
   }
 
   private handOn(ask: Ask): void {

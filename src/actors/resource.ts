@@ -33,6 +33,7 @@ import { isAlarmsContainer } from './alarm-places.js';
 import { readPage } from './instance-pages.js';
 import { shownContent } from './notification.js';
 import type { Node, Resources } from './resources.js';
+import { SNAPSHOT } from './snapshots.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
 export type ResourceMessage = Ask | Sample;
@@ -51,6 +52,8 @@ export interface ResourceOptions {
   readonly alarm: (ask: Ask, alarms: Node, body: Body) => void;
   /** Whether an originator may know of a resource. */
   readonly shows: (originator: string, node: Node) => boolean;
+  /** A group's last snapshot, or a part of it. */
+  readonly snapshot: (request: Request, group: Node, rest: readonly string[]) => Response;
 }
 
 /** Which actor answers for a target: its container's, or the resource's own. */
@@ -125,6 +128,8 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
   /** Undefined: somebody else will answer. */
   private handle(ask: Ask): Response | undefined {
     const { request, target } = ask;
+    if (target.kind === 'virtual' && target.name === SNAPSHOT)
+      return this.options.snapshot(request, target.node, target.rest);
     if (target.kind === 'virtual') {
       this.channel(target.node).ask(request.signal, ask.reply);
       return undefined;

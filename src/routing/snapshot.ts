@@ -47,6 +47,14 @@ export interface SnapshotFigures {
   duplicates: number;
 }
 
+export const noSnapshotFigures = (): SnapshotFigures => ({
+  taken: 0,
+  complete: 0,
+  incomplete: 0,
+  late: 0,
+  duplicates: 0,
+});
+
 /** A member that no set has had for so long, and for three sets, is off line: sets are not held up for it. */
 const OFF_LINE_US = 1_000_000;
 const OFF_LINE_SETS = 3;
@@ -62,7 +70,6 @@ interface OpenSet<Item> {
 }
 
 export class Aligner<Item> {
-  readonly figures: SnapshotFigures = { taken: 0, complete: 0, incomplete: 0, late: 0, duplicates: 0 };
   /** By slot, rising. */
   private readonly open: OpenSet<Item>[] = [];
   private lastSlot = -Infinity;
@@ -74,6 +81,7 @@ export class Aligner<Item> {
     private readonly members: number,
     private readonly terms: SnapshotTerms,
     private readonly publish: (set: AlignedSet<Item>) => void,
+    readonly figures: SnapshotFigures = noSnapshotFigures(),
   ) {
     this.absences = Array.from({ length: members }, () => 0);
   }

@@ -1,16 +1,14 @@
 /** PMUs taken from the broker as a legacy concentrator takes them: C37.118 over TCP, by IDCODE. */
-import { once } from 'node:events';
-import { connect as connectTcp, type Socket } from 'node:net';
-import { decode, encode } from '../../src/protocols/c37118/codec.js';
+import { decode } from '../../src/protocols/c37118/codec.js';
 import { COMMANDS } from '../../src/protocols/c37118/command.js';
 import type { Configuration } from '../../src/protocols/c37118/configuration.js';
 import { checkFrame, readHead, typeOf, viewOf } from '../../src/protocols/c37118/frame.js';
-import { noFramingCounts, StreamFramer } from '../../src/protocols/c37118/framer.js';
 import { systemClock } from '../../src/clock.js';
 import { addressKey } from '../../src/network.js';
-import { listenTo, Notes, tcpDevice } from '../protocols/c37118/device.js';
+import { listenTo, tcpDevice } from '../protocols/c37118/device.js';
 import { frameAt, stream as c37118Stream } from '../protocols/c37118/stream.js';
 import { describeJudged, fieldsOf, judge } from '../support/synphasor.js';
+import { Concentrator } from './concentrator.js';
 import {
   closeStage,
   http,
@@ -28,35 +26,6 @@ const attach = (running: RunningBroker, aPoC: string) =>
   http(running, 'POST', '/m2m/applications', { application: { appId: 'line', aPoC } });
 const flowing = (running: RunningBroker, idCode: number) =>
   until(`PMU ${idCode} sends`, () => running.broker.findStream(idCode));
-
-/** A concentrator on a bare socket: commands out, frames in. */
-class Concentrator {
-  readonly frames = new Notes<Buffer>();
-  private constructor(readonly socket: Socket) {
-    const framer = new StreamFramer(
-      noFramingCounts(),
-      (frame) => this.frames.add(Buffer.from(frame)),
-      () => undefined,
-    );
-    socket.on('data', (bytes) => framer.push(bytes, systemClock.monotonicUs()));
-    whenStageCloses(() => socket.destroy());
-  }
-  static async connect({ c37118Address }: RunningBroker): Promise<Concentrator> {
-    const socket = connectTcp({ host: '127.0.0.1', port: c37118Address?.port ?? 0 });
-    await once(socket, 'connect');
-    return new Concentrator(socket);
-  }
-  command(streamId: number, code: number): void {
-    const head = { version: 1, streamId, soc: 0, fraction: 0, timeQuality: 0 };
-    this.socket.write(encode({ kind: 'command', ...head, code, extension: new Uint8Array(0) }));
-  }
-  next(type: ReturnType<typeof typeOf>, from = 0): Promise<Buffer> {
-    return this.frames.until((frame) => typeOf(frame) === type, from);
-  }
-  get data(): Buffer[] {
-    return this.frames.all.filter((frame) => typeOf(frame) === 'data');
-  }
-}
 
 const configurationOf = (frame: Buffer): Configuration => {
   const decoded = decode(frame);

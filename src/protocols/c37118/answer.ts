@@ -15,6 +15,16 @@ export function answerTo(code: number, idCode: number, newest: Framed, wallUs: n
   const decoded = decodeConfiguration(newest.configuration(), 'configuration2');
   if (decoded.kind === 'malformed') return undefined;
   const configuration = { ...decoded, streamId: idCode, timeQuality: 0, ...usTag(wallUs, decoded.timeBase) };
+  try {
+    return frameOf(code, configuration);
+  } catch (error) {
+    // A group may be too large for CFG-3, whose scales are longer: silence, as for what is not offered.
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function frameOf(code: number, configuration: Configuration): Uint8Array | undefined {
   switch (code) {
     case COMMANDS.sendHeader:
       return encodeHeader({ ...configuration, kind: 'header', text: headerText(configuration) });
