@@ -195,14 +195,15 @@ export class GroupSnapshot {
   private publish({ slotUs, items }: AlignedSet<Sample>): void {
     const { router, clock, encoder } = this.options;
     const measurements = items.map((sample) => sample && measurementOf(sample));
-    let isNew = false;
-    measurements.forEach((measurement, index) => {
-      const member = this.members[index]!; // an aligner has as many as there are members
-      if (!measurement || member.descriptor === measurement.descriptor) return;
-      member.descriptor = measurement.descriptor;
-      isNew = true;
-    });
-    if (isNew) this.cut();
+    const isKnown = this.members.every(
+      ({ descriptor }, index) => measurements[index] === undefined || measurements[index].descriptor === descriptor,
+    );
+    if (!isKnown) {
+      this.members.forEach(
+        (member, index) => (member.descriptor = measurements[index]?.descriptor ?? member.descriptor),
+      );
+      this.cut();
+    }
     const framed = this.concentrate?.(measurements, slotUs);
     const arrivedUs = clock.monotonicUs();
     const members = items.map((sample, index): SnapshotMember => ({ name: this.members[index]!.name, sample })); // as above
@@ -212,8 +213,8 @@ export class GroupSnapshot {
       return new Sample({ kind: 'snapshot', snapshot }, slotUs, arrivedUs, quality, encoder);
     };
     router.publish(this.whole, sampleOf(members, framed));
-    this.layout.forEach((indexes, part) =>
-      router.publish(this.parts[part]!, sampleOf(indexes.map((index) => members[index]!))), // `cut` has opened them
+    this.layout.forEach(
+      (indexes, part) => router.publish(this.parts[part]!, sampleOf(indexes.map((index) => members[index]!))), // `cut` has opened them
     );
   }
 

@@ -10,7 +10,12 @@
  */
 import type { Framed, Measurement } from '../../routing/measurement.js';
 import type { Concentrate } from '../../routing/snapshot-content.js';
-import { decodeConfiguration, encodeConfiguration, type Configuration, type PmuConfiguration } from './configuration.js';
+import {
+  decodeConfiguration,
+  encodeConfiguration,
+  type Configuration,
+  type PmuConfiguration,
+} from './configuration.js';
 import { blockOf, encodeData, layoutOf, type StreamLayout } from './data-frame.js';
 import { CHK_BYTES, HEAD_BYTES, readHead, seal, VERSION, viewOf, type FrameHead } from './frame.js';
 import { TIME_QUALITY, usTag } from './time.js';
@@ -42,16 +47,17 @@ export function concentratorOf(idCode: number, rate: number): Concentrate {
   let changes = 0;
   let stream: Stream | undefined;
   return (measurements, slotUs) => {
-    let isChanged = false;
+    const before = changes;
     measurements.forEach((measurement, member) => {
       const bytes = measurement?.configuration();
       if (!bytes || known[member]?.bytes === bytes) return;
       const decoded = decodeConfiguration(bytes, 'configuration2');
       const pmu = decoded.kind === 'malformed' ? undefined : decoded.pmus[0];
-      if (pmu) known[member] = { bytes, pmu };
-      isChanged ||= pmu !== undefined;
+      if (!pmu) return;
+      known[member] = { bytes, pmu };
+      changes++;
     });
-    if (isChanged) stream = streamOf(idCode, rate, known, ++changes & CHANGES);
+    if (changes !== before) stream = streamOf(idCode, rate, known, changes & CHANGES);
     return stream && new ConcentratedFrame(stream, measurements, slotUs);
   };
 }

@@ -95,8 +95,7 @@ describeRecorded('recorded sessions', () => {
     const layout = layoutOf(configuration);
     for (const bytes of data) {
       const [measurement] = measurementsOf(bytes, configuration);
-      const { blocks, ...head } = dataOf(bytes, layout);
-      const written = encodeData({ ...head, blocks: [blockOf(measurement!, pmu!)] }, layout);
+      const written = encodeData({ ...dataOf(bytes, layout), blocks: [blockOf(measurement!, pmu!)] }, layout);
       // A rectangular phasor goes through magnitude and angle: equal to the last digit of a 32-bit float, not to the bit.
       if ((pmu!.format & 1) !== 0) expect(Buffer.from(written).equals(bytes)).toBe(true);
       else expectPhasors(measurementsOf(written, configuration)[0], polar(measurement));
