@@ -29,6 +29,7 @@ import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
 import { Sessions } from './actors/sessions.js';
+import type { SnapshotOptions } from './actors/group-snapshot.js';
 import { Snapshots } from './actors/snapshots.js';
 import { Sources } from './sources.js';
 import { SubscriptionResources } from './actors/subscription-resources.js';
@@ -139,12 +140,14 @@ export class Broker implements Site {
       recheck: () => {
         this.subscriptions.recheck();
         this.sessions.recheck();
+        this.snapshots.recheck();
       },
     });
     const { authorise } = this.access;
     this.dispatcher = new Dispatcher(this.resources.tree, clock, authorise, (ask) => this.handOn(ask));
+    const mayRead: SnapshotOptions['mayRead'] = (originator, node) => this.access.may(originator, 'READ', node);
     this.snapshots = new Snapshots(
-      { ...shared, resources: this.resources, encoder: sampleEncoder, sizes: snapshotSizes, concentratorOf },
+      { ...shared, resources: this.resources, encoder: sampleEncoder, sizes: snapshotSizes, concentratorOf, mayRead },
       (route, ending) => this.subscriptions.endAll(route, ending),
     );
     this.subscriptions = new Subscriptions({

@@ -27,6 +27,7 @@ export interface SnapshotOptions {
   readonly clock: Clock;
   readonly encoder: SampleEncoder;
   readonly sizes: SnapshotSizes;
+  readonly mayRead: (originator: string, node: Node) => boolean;
   readonly concentratorOf: ConcentratorOf;
 }
 
@@ -155,7 +156,10 @@ export class GroupSnapshot {
 
   /** Nothing of a source that declares no rate which the group's divides: its samples belong to no slot. */
   private listen(contentInstances: Node, index: number): Delivery | undefined {
-    const { resources, router } = this.options;
+    const { resources, router, mayRead } = this.options;
+    // A group shows its readers no more than whoever made it may read himself.
+    const { creator } = this.group;
+    if (creator.kind === 'originator' && !mayRead(creator.id, contentInstances)) return undefined;
     const route = resources.routeOf(contentInstances);
     const cadence = route && route.sourceRate >= 1 ? Cadence.of(route.sourceRate, this.terms) : undefined;
     if (!route || !cadence || isRefusal(cadence)) return undefined;

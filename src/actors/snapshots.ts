@@ -49,6 +49,11 @@ export class Snapshots {
     if (container) this.regather((snapshot) => snapshot.concerns(container));
   }
 
+  /** Rights have changed: what the makers of groups may read is asked anew. */
+  recheck(): void {
+    this.regather(() => true);
+  }
+
   /** The broker stops. */
   closeAll(): void {
     for (const { snapshot } of this.standing.values()) snapshot.close();
