@@ -13,7 +13,7 @@
  *     ├ canary
  *     ├ endpoints        population, temporary
  *     ├ sources          population
- *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap; last up, first down
+ *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap, c37118 out; last up, first down
  */
 import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
 import { Access } from './actors/access.js';
@@ -25,11 +25,14 @@ import { Archives } from './actors/archives.js';
 import { audited, AuditFeed } from './actors/audit-feed.js';
 import { Commands } from './actors/commands.js';
 import { MembersContent } from './actors/members-content.js';
+import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Resources } from './actors/resources.js';
 import { Retargeting } from './actors/retargeting.js';
 import { Sessions } from './actors/sessions.js';
+import type { SnapshotOptions } from './actors/group-snapshot.js';
+import { Snapshots } from './actors/snapshots.js';
 import { Sources } from './sources.js';
 import { SubscriptionResources } from './actors/subscription-resources.js';
 import { Subscriptions } from './actors/subscriptions.js';
@@ -44,13 +47,16 @@ import type { Network } from './network.js';
 import type { Random } from './random.js';
 import { couriers, forwarders } from './couriers.js';
 import { sampleEncoder, stateEncoder } from './protocols/sample-encoder.js';
+import { concentratorOf } from './protocols/c37118/concentrate.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
+import { snapshotSizes } from './protocols/snapshot-senml.js';
 import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
 import { Dispatcher, type Ask } from './routing/dispatcher.js';
 import { FORMATS } from './routing/format.js';
+import type { OutgoingStream } from './routing/outgoing.js';
 import { refused, type Request, type Response } from './routing/primitive.js';
 import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
@@ -84,6 +90,7 @@ export class Broker implements Site {
   readonly subscriptions: Subscriptions;
   private readonly shown: SubscriptionResources;
   readonly sessions: Sessions;
+  readonly snapshots: Snapshots;
   readonly commands: Commands;
   readonly alarms: Alarms;
   private readonly ownAlarms: OwnAlarms;
@@ -135,11 +142,22 @@ export class Broker implements Site {
       recheck: () => {
         this.subscriptions.recheck();
         this.sessions.recheck();
+        this.snapshots.recheck();
       },
     });
     const { authorise } = this.access;
     this.dispatcher = new Dispatcher(this.resources.tree, clock, authorise, (ask) => this.handOn(ask));
-    this.subscriptions = new Subscriptions({ ...shared, resources: this.resources, access: this.access });
+    const mayRead: SnapshotOptions['mayRead'] = (originator, node) => this.access.may(originator, 'READ', node);
+    this.snapshots = new Snapshots(
+      { ...shared, resources: this.resources, encoder: sampleEncoder, sizes: snapshotSizes, concentratorOf, mayRead },
+      (route, ending) => this.subscriptions.endAll(route, ending),
+    );
+    this.subscriptions = new Subscriptions({
+      ...shared,
+      resources: this.resources,
+      access: this.access,
+      snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
+    });
     this.shown = new SubscriptionResources({
       ...shared,
       subscriptions: this.subscriptions,
@@ -185,6 +203,7 @@ export class Broker implements Site {
       encoder: sampleEncoder,
       measuredTimeOf,
       command: this.commands.accept,
+      snapshot: (request, group, rest) => this.snapshots.read(request, group, rest),
       alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
       membersContent: new MembersContent({ resources: this.resources, dispatch: (request) => this.request(request) }),
       retargeting: new Retargeting(forwarders(surroundings)),
@@ -208,6 +227,7 @@ export class Broker implements Site {
     });
     this.resources.listen({
       created: (node) => {
+        this.snapshots.changed(node);
         if (node.type === 'subscription') return this.shown.open(node);
         if (node.type === 'application') return this.sources.attach(node);
         if (node.row.isContainer) {
@@ -218,6 +238,7 @@ export class Broker implements Site {
         return undefined;
       },
       updated: (node) => {
+        this.snapshots.changed(node);
         if (node.row.isContainer) this.archives.retain(node);
         if (node.type === 'application') this.sources.reattach(node);
         if (node.row.isContainer) this.rules.apply(node);
@@ -225,9 +246,11 @@ export class Broker implements Site {
       written: (node, before, by) => this.access.written(node, before, by),
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
+        this.snapshots.rated(contentInstances);
       },
       removed: (node, ending, by) => {
         this.access.removed(node, by);
+        this.snapshots.removed(node, ending);
         const channel = this.resources.channelOf(node);
         if (channel) this.shown.closeChannel(channel);
         if (node.type === 'subscription') this.shown.close(node, ending);
@@ -295,6 +318,7 @@ export class Broker implements Site {
   async stop(): Promise<void> {
     this.isReady = false;
     this.resources.closeAll();
+    this.snapshots.closeAll();
     this.shown.stop();
     this.rules.dispose();
     this.access.stop();
@@ -336,6 +360,11 @@ export class Broker implements Site {
         isObservable: isObservable && type === 'contentInstance',
       };
     }
+  }
+
+  /** Who is meant by an IDCODE that a concentrator asks for. */
+  findStream(idCode: number): OutgoingStream | undefined {
+    return this.snapshots.findOutgoing(idCode) ?? findOutgoing(this.resources, idCode);
   }
 
   private handOn(ask: Ask): void {

@@ -73,6 +73,21 @@ const KEYS = {
   ),
   http: port(8080, 'port of HTTP and WebSocket'),
   coap: port(5683, 'port of CoAP'),
+  c37118Out: key<number | 'off'>(
+    z.union([
+      z.literal('off'),
+      z.int().min(0).max(LARGEST_PORT),
+      // Of a flag or variable: text stays text where the default is none of the number's kind.
+      z
+        .string()
+        .regex(/^\d{1,5}$/)
+        .transform(Number)
+        .pipe(z.int().max(LARGEST_PORT)),
+    ]),
+    'off',
+    'TCP port where legacy concentrators take PMUs and groups as C37.118 streams',
+    `off, or a port from 0 to ${LARGEST_PORT}, 0 for any free one`,
+  ),
   listeners: key<readonly ListenerConfig[]>(
     listenersSchema,
     [],

@@ -4,7 +4,7 @@ import type { Metrics, Reading } from './metrics.js';
 import type { HistoryLog } from './store/history-log.js';
 
 export function exposeFigures(broker: Broker): void {
-  const { metrics, subscriptions, sessions, commands, resources, sources, archives, wheel } = broker;
+  const { metrics, subscriptions, sessions, commands, resources, sources, snapshots, archives, wheel } = broker;
 
   metrics.counter('gridcast_samples_published_total', 'Samples taken in', [], () => [
     [{}, sum(resources.allRoutes(), ({ published }) => published)],
@@ -78,6 +78,11 @@ export function exposeFigures(broker: Broker): void {
   );
   metrics.counter('gridcast_source_missing_total', 'Slots of each PMU stream that brought no frame', ['source'], () =>
     [...sources.figures()].map(({ name, health }): Reading => [{ source: name }, health?.missingSlots ?? 0]),
+  );
+  metrics.counter('gridcast_snapshots_total', 'Sets and samples of each group', ['group', 'figure'], () =>
+    [...snapshots.figures()].flatMap(([group, figures]) =>
+      Object.entries(figures).map(([figure, count]): Reading => [{ group, figure }, count]),
+    ),
   );
   if (archives.log) exposeHistory(metrics, archives.log);
   metrics.gauge('gridcast_deadlines', 'Leases, deadlines and holds on the timer wheel', [], () => [[{}, wheel.size]]);

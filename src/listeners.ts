@@ -3,7 +3,8 @@ import { explain } from './actors/access-explained.js';
 import type { Broker, ListenerOf } from './broker.js';
 import type { Config } from './config.js';
 import { placesOf, type Place } from './config-channels.js';
-import type { Address, UdpSocket } from './network.js';
+import type { Address, TcpListener, UdpSocket } from './network.js';
+import { DataServer } from './protocols/c37118/server.js';
 import { asyncApi } from './protocols/descriptions/asyncapi.js';
 import { openApi } from './protocols/descriptions/openapi.js';
 import { CoapBinding } from './protocols/coap/binding.js';
@@ -20,7 +21,7 @@ import type { Reading } from './metrics.js';
 import { OPEN, type ChannelSecurity } from './security.js';
 
 /** Where a listener turned out to be, told at each start: a restart on port 0 would move it, so the first port is kept. */
-export type Bound = (protocol: Place['protocol'], at: Address) => void;
+export type Bound = (protocol: Place['protocol'] | 'c37118', at: Address) => void;
 
 /** A listener for each place of the configuration. */
 export function listenersOf(config: Config, bound: Bound, security: ChannelSecurity = OPEN): readonly ListenerOf[] {
@@ -33,10 +34,11 @@ export function listenersOf(config: Config, bound: Bound, security: ChannelSecur
     const given = { place, name, security, bound: (at: Address) => bound(place.protocol, at) };
     return place.protocol === 'coap' ? coapListener(given, coaps) : httpListener(given);
   });
-  return listeners.map((make, index) => (broker) => {
+  const exposed = listeners.map((make, index): ListenerOf => (broker) => {
     if (index === 0) exposeCoap(broker, coaps);
     return make(broker);
   });
+  return config.c37118Out === 'off' ? exposed : [...exposed, c37118Listener(config.c37118Out, bound)];
 }
 
 interface Given {
@@ -46,6 +48,32 @@ interface Given {
   readonly security: ChannelSecurity;
   readonly bound: (at: Address) => void;
 }
+
+/** C37.118 out; it knows neither identity nor encryption, and stands on the loopback alone. */
+const c37118Listener =
+  (wanted: number, bound: Bound): ListenerOf =>
+  (broker) => {
+    const { config, surroundings } = broker;
+    const { clock, log, network } = surroundings;
+    const server = new DataServer({ site: broker, find: (idCode) => broker.findStream(idCode), clock, log });
+    let listener: TcpListener | undefined;
+    let port = wanted;
+    broker.metrics.counter('gridcast_c37118_out_total', 'C37.118 to concentrators', ['event'], () =>
+      Object.entries(server.figures).map(([event, count]): Reading => [{ event }, count as number]),
+    );
+    return {
+      name: 'c37118',
+      async start() {
+        listener = await network.listenTcp({ host: config.host, port }, server.accept);
+        port = listener.local.port;
+        bound('c37118', listener.local);
+      },
+      async stop() {
+        server.close('SHUTDOWN');
+        await listener?.close();
+      },
+    };
+  };
 
 /** HTTP and WebSocket, on one port. */
 const httpListener =

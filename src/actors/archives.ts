@@ -126,6 +126,7 @@ function formOf({ encoder, readMeasurement }: ArchivesOptions): HistoryForm<Reco
   return {
     stored({ value, measuredUs, createdUs, sizeBytes, name, creator, attributes }) {
       const { content, quality } = value;
+      if (content.kind === 'snapshot') throw new Error('a snapshot in a container'); // groups have them, and keep none
       const isMeasurement = content.kind === 'measurement';
       return {
         measuredUs,

@@ -13,7 +13,12 @@ type InstancePage = NonNullable<Reading<Sample>['page']>;
 
 const KIB = 1024;
 /** Bytes of the instances in one answer. CoAP's is what an answer in blocks may keep waiting for its reader. */
-const PAGE_BYTES: Readonly<Record<BindingName, number>> = { coap: 64 * KIB, ws: 256 * KIB, http: 1024 * KIB };
+const PAGE_BYTES: Readonly<Record<BindingName, number>> = {
+  coap: 64 * KIB,
+  ws: 256 * KIB,
+  http: 1024 * KIB,
+  c37118: 64 * KIB,
+};
 
 /** @param content how a reader sees the content of an instance */
 export function readPage(

@@ -32,6 +32,7 @@ import type { MembersContent } from './members-content.js';
 import type { Node } from './resources.js';
 import type { Retargeting } from './retargeting.js';
 import { Retrieval, type RetrievalOptions } from './retrieval.js';
+import { SNAPSHOT } from './snapshots.js';
 
 /** A measurement for its container: the fast path of `ResourceMessage`. */
 export type ResourceMessage = Ask | Sample;
@@ -48,6 +49,8 @@ export interface ResourceOptions extends RetrievalOptions {
   readonly alarm: (ask: Ask, alarms: Node, body: Body) => void;
   readonly membersContent: MembersContent;
   readonly retargeting: Retargeting;
+  /** A group's last snapshot, or a part of it. */
+  readonly snapshot: (request: Request, group: Node, rest: readonly string[]) => Response;
 }
 
 /** Which actor answers for a target: its container's, or the resource's own. */
@@ -150,6 +153,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.channel(node).ask(request.signal, reply);
       return undefined;
     }
+    if (name === SNAPSHOT) return this.options.snapshot(request, node, rest);
     if (name === 'discovery' && rest.length > 0)
       return refused(refuse('STATUS_NOT_FOUND', `There is nothing below ${name} of ${node.reference}.`));
     const { resources, clock, shows, membersContent, retargeting } = this.options;

@@ -20,6 +20,7 @@ import type { Terms } from '../routing/terms.js';
 import type { Access } from './access.js';
 import type { Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
+import { SNAPSHOT } from './snapshots.js';
 import { subscriptionKind, type SubscriptionMessage, type SubscriptionRecord } from './subscription.js';
 
 export interface SubscriptionsOptions {
@@ -30,6 +31,8 @@ export interface SubscriptionsOptions {
   readonly log: Log;
   readonly schedule: Schedule;
   readonly access: Pick<Access, 'may'>;
+  /** What of a group's snapshots is subscribed to. */
+  readonly snapshotRoute: (target: VirtualTarget) => Route | Refusal;
 }
 
 /** What is asked for, by whom: undefined is the broker itself. */
@@ -39,6 +42,8 @@ export interface Wanted {
   readonly accept: readonly string[];
   readonly preferred: ContentFormat;
 }
+
+type VirtualTarget = Extract<FoundTarget, { readonly kind: 'virtual' }>;
 
 /** Sums over all subscriptions that have ended, so that no sample leaves the books. */
 export interface Totals {
@@ -82,13 +87,15 @@ export class Subscriptions {
   ): Delivery | Refusal {
     const projection = projectionOf(target);
     if (isRefusal(projection)) return projection;
-    const route = this.options.resources.routeOf(target.node);
+    const route =
+      target.kind === 'virtual' ? this.options.snapshotRoute(target) : this.options.resources.routeOf(target.node);
     if (!route) return notObservable(target.node);
-    const content = target.node.history?.latest?.value.content;
+    if (isRefusal(route)) return route;
+    const content = target.kind === 'virtual' ? SOME_SNAPSHOT : target.node.history?.latest?.value.content;
     const isJsonBetter =
       projection === 'instance'
         ? target.kind === 'resource' || wanted.preferred.mediaType.includes('json')
-        : !holdsMeasurements(target.node);
+        : target.kind !== 'virtual' && !holdsMeasurements(target.node);
     const preferred = isJsonBetter ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
@@ -151,8 +158,12 @@ export class Subscriptions {
   /** A container goes: its subscribers are told. */
   closeRoute(contentInstances: Node, ending: Ending): void {
     const route = this.options.resources.routeOf(contentInstances);
-    for (const delivery of (route?.groups ?? []).flatMap(({ deliveries }) => deliveries))
-      this.endAndTell(delivery, ending);
+    if (route) this.endAll(route, ending);
+  }
+
+  /** Ends all of a route's, and tells their subscribers. */
+  endAll(route: Route, ending: Ending): void {
+    for (const delivery of route.groups.flatMap(({ deliveries }) => deliveries)) this.endAndTell(delivery, ending);
   }
 
   /** Something threw on the way to one subscriber; its actor starts anew, the delivery stands. */
@@ -220,6 +231,7 @@ export class Subscriptions {
 /** `latest` of a contentInstances, whole or its bare content; any other subscribable resource, whole. */
 function projectionOf(target: FoundTarget): Projection | Refusal {
   const { kind, node } = target;
+  if (target.kind === 'virtual' && target.name === SNAPSHOT) return 'content';
   if (kind === 'resource' && node.row.isSubscribable && !node.history) return 'instance';
   if (target.kind === 'instance' && target.by === 'latest') {
     const part = target.rest.join('/');
@@ -228,6 +240,9 @@ function projectionOf(target: FoundTarget): Projection | Refusal {
   }
   return notObservable(target.node);
 }
+
+/** What formats a snapshot is to be had in does not depend on what is in it. */
+const SOME_SNAPSHOT = { kind: 'snapshot', snapshot: { group: '', members: [] } } as const;
 
 /** The binding's default is one for measurements. What comes into an empty container of any other kind is most likely JSON. */
 function holdsMeasurements({ parent, history }: Node): boolean {

@@ -63,7 +63,8 @@ const CONTENT = 'containers/measurements/contentInstances/latest/content';
 
 /** What listens where, and the next three commands to try. */
 function banner(version: string, listening: readonly Listening[], hasPmu: boolean, shell: Shell): readonly string[] {
-  const roots = listening.flatMap(rootsOf);
+  const roots = listening.filter(({ protocol }) => protocol !== 'c37118').flatMap(rootsOf);
+  const out = listening.filter(({ protocol }) => protocol === 'c37118');
   // There is a listener: it has started.
   const web = roots.find(({ name }) => name === 'HTTP')?.uri ?? roots[0]!.uri;
   const stream = roots.find(({ name }) => name === 'CoAP')?.uri ?? web;
@@ -75,6 +76,7 @@ function banner(version: string, listening: readonly Listening[], hasPmu: boolea
   return [
     `${shell.paint('bold', `Gridcast ${version}`)} listens at`,
     ...roots.map(({ name, uri }) => `  ${name.padEnd(9)}  ${uri}/m2m`),
+    ...out.map(({ authority }) => `  C37.118    tcp://${authority}`),
     'Try next, in another terminal:',
     ...next.map((line) => `  ${shell.paint('cyan', line)}`),
   ];

@@ -64,7 +64,7 @@ export interface Notification {
 }
 
 export interface Client {
-  readonly binding: BindingName;
+  readonly binding: Exclude<BindingName, 'c37118'>;
   request(request: ClientRequest): Promise<ClientResponse>;
   /** Subscribes at the first step of the iteration. Throws a GridcastError when refused, or ended from the other side. */
   observe(to: string, terms?: ObserveTerms): AsyncIterableIterator<Notification>;

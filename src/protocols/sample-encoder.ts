@@ -7,9 +7,11 @@ import { instanceFields, type InstanceContent } from '../resources/instance.js';
 import { bareMediaType, FORMATS, type ContentFormat } from '../routing/format.js';
 import type { JsonObject } from '../routing/primitive.js';
 import type { Sample, SampleEncoder } from '../routing/sample.js';
+import type { SnapshotContent } from '../routing/snapshot-content.js';
 import { writeCbor } from './codec.js';
 import { writeSampleProto } from './sample-message.js';
 import { writeSenmlCbor, writeSenmlJson } from './senml.js';
+import { writeSnapshotCbor, writeSnapshotJson } from './snapshot-senml.js';
 
 export const sampleEncoder: SampleEncoder = {
   encode: (sample, projection, format) => (projection === 'content' ? contentBody : instanceBody)(sample, format),
@@ -29,6 +31,7 @@ export const stateEncoder: SampleEncoder = {
 function contentBody(sample: Sample, format: ContentFormat): Uint8Array | undefined {
   const { content, measuredUs } = sample;
   if (content.kind === 'stored') return isWrittenAs(content.mediaType, format) ? content.bytes : undefined;
+  if (content.kind === 'snapshot') return snapshotBody(sample, content.snapshot, format);
   const { measurement } = content;
   switch (format) {
     case FORMATS.senmlJson:
@@ -44,6 +47,25 @@ function contentBody(sample: Sample, format: ContentFormat): Uint8Array | undefi
       return writeSampleProto(measurement, measuredUs);
     case FORMATS.c37118:
       return measurement.frame();
+    default:
+      return undefined;
+  }
+}
+
+function snapshotBody(
+  { measuredUs }: Sample,
+  snapshot: SnapshotContent,
+  format: ContentFormat,
+): Uint8Array | undefined {
+  switch (format) {
+    case FORMATS.senmlJson:
+    case FORMATS.json:
+      return writeSnapshotJson(snapshot, measuredUs);
+    case FORMATS.senmlCbor:
+    case FORMATS.cbor:
+      return writeSnapshotCbor(snapshot, measuredUs);
+    case FORMATS.c37118:
+      return snapshot.framed?.frame();
     default:
       return undefined;
   }

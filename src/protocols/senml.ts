@@ -33,7 +33,7 @@ export const SENML_LABELS = {
 
 /** Times below are relative to now, and so an older instant has no absolute form [RFC8428-4.5.3]. */
 export const SENML_ABSOLUTE_S = 2 ** 28;
-const US_PER_SECOND = 1_000_000;
+export const US_PER_SECOND = 1_000_000;
 
 interface Channel {
   /** Relative to the base name. */
@@ -125,6 +125,9 @@ function makeTemplate(descriptor: PmuDescriptor): Template {
   };
 }
 
+/** No pack of this descriptor is longer as application/senml+cbor. */
+export const longestSenmlCbor = (descriptor: PmuDescriptor): number => templateOf(descriptor).cborLimit;
+
 /** The pack as application/senml+json. `measuredUs`: UTC, microseconds since the epoch. */
 export function writeSenmlJson(measurement: Measurement, measuredUs: number): Uint8Array {
   const { jsonBase, json } = templateOf(measurement.descriptor);
@@ -140,12 +143,12 @@ export function writeSenmlJson(measurement: Measurement, measuredUs: number): Ui
 }
 
 /** `1387808155.020000`: all six decimals, exact, which a double of the seconds is to a quarter of a microsecond. */
-function secondsText(us: number): string {
+export function secondsText(us: number): string {
   const microseconds = us % US_PER_SECOND;
   return `${(us - microseconds) / US_PER_SECOND}.${String(microseconds).padStart(6, '0')}`;
 }
 
-const isAbsolute = (measuredUs: number): boolean => measuredUs >= SENML_ABSOLUTE_S * US_PER_SECOND;
+export const isAbsolute = (measuredUs: number): boolean => measuredUs >= SENML_ABSOLUTE_S * US_PER_SECOND;
 
 const CBOR_ARRAY_HEAD_BYTES = 3;
 /** The array's head, the first map's head, the label of the base time and its float64. */

@@ -7,6 +7,7 @@
 import type { Refusal } from '../errors.js';
 import { A, attribute, I, members, N, next, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
 import { containerAttributes, contentInstancesAttributes } from './container-attributes.js';
+import { snapshotAttributes } from './snapshot-attributes.js';
 import { MEMBER_TYPE_WORDS, membersOf, settleMembers, STRATEGIES } from './group.js';
 import type { ResourceNode } from './node.js';
 import { ONLINE_STATUSES, onlineStatusOf, takesRequests } from './online-status.js';
@@ -273,7 +274,7 @@ export const TYPES = define({
     verbs: READ_WRITE_DELETE,
     below: ['sclBase', 'application'],
     collections: ['subscriptions'],
-    virtual: { membersContent: ['create', 'retrieve', 'update', 'delete'] },
+    virtual: { membersContent: ['create', 'retrieve', 'update', 'delete'], snapshot: ['retrieve'] },
     settle: settleMembers,
     attributes: [
       I(),
@@ -290,6 +291,7 @@ export const TYPES = define({
       attribute('memberTypeValidated', v.boolean, 'NP/NP/M', { derived: () => true }),
       attribute('consistencyStrategy', v.oneOf(...STRATEGIES), 'O/O/M', { default: 'ABANDON_MEMBER' }),
       attribute('membersContentAccessRightID', v.accessRightId, 'O/O/O'),
+      ...snapshotAttributes,
       ...references('membersContent', 'subscriptions'),
     ],
   },

@@ -82,6 +82,7 @@ export class RuleCheck {
 
   private read({ content }: Sample): number {
     if (content.kind === 'measurement') return this.channel?.read(content.measurement) ?? NaN;
+    if (content.kind === 'snapshot') return NaN;
     return this.valueOf(content.mediaType, content.bytes, this.rule.field ?? '');
   }
 }

@@ -37,7 +37,16 @@ export interface Phasor {
   readonly angle: number;
 }
 
-export interface Measurement {
+/** What can be said as a C37.118 data frame. */
+export interface Framed {
+  /** A data frame, decodable with `configuration()`. */
+  frame(): Uint8Array;
+  /** The CFG-2 frame that decodes `frame()`. */
+  configuration(): Uint8Array;
+}
+
+/** Framed with this PMU alone. */
+export interface Measurement extends Framed {
   readonly descriptor: PmuDescriptor;
   /** STAT as sent, 16 bits. */
   readonly stat: number;
@@ -51,8 +60,4 @@ export interface Measurement {
   readonly analogs: readonly number[];
   /** Digital words, 16 points each. */
   readonly digitals: readonly number[];
-  /** A C37.118 data frame with this PMU alone, decodable with `configuration()`. */
-  frame(): Uint8Array;
-  /** The CFG-2 frame that decodes `frame()`. */
-  configuration(): Uint8Array;
 }

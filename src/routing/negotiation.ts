@@ -11,6 +11,7 @@ const MEASUREMENT_FORMATS: readonly ContentFormat[] = [
   FORMATS.protobuf,
   FORMATS.c37118,
 ];
+const SNAPSHOT_FORMATS = MEASUREMENT_FORMATS.filter((format) => format !== FORMATS.protobuf);
 const MEASUREMENT_TYPES = MEASUREMENT_FORMATS.map(({ mediaType }) => mediaType);
 const INSTANCE_FORMATS: readonly ContentFormat[] = [FORMATS.json, FORMATS.cbor];
 
@@ -46,13 +47,14 @@ function possibleFormats(projection: Projection, content: SampleContent | undefi
   if (projection === 'instance') return INSTANCE_FORMATS;
   if (content === undefined) return Object.values(FORMATS);
   if (content.kind === 'measurement') return MEASUREMENT_FORMATS;
+  if (content.kind === 'snapshot') return SNAPSHOT_FORMATS;
   const format = formatOfMediaType(content.mediaType);
   return format ? [format] : [];
 }
 
 /** The media types that a content is to be had as, without their parameters. */
 export const mediaTypesOf = (content: SampleContent): readonly string[] =>
-  content.kind === 'measurement' ? MEASUREMENT_TYPES : [bareMediaType(content.mediaType)];
+  content.kind === 'stored' ? [bareMediaType(content.mediaType)] : MEASUREMENT_TYPES;
 
 /** Whether stored content of any media type, known here or not, is what the asker accepts. */
 const acceptsStored = (mediaType: string, accept: readonly string[]): boolean =>

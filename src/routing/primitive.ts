@@ -7,7 +7,7 @@ import type { Json, JsonObject } from '../json.js';
 import type { ContentFormat } from './format.js';
 
 export type Operation = 'create' | 'retrieve' | 'update' | 'delete' | 'notify';
-export type BindingName = 'http' | 'coap' | 'ws';
+export type BindingName = 'http' | 'coap' | 'ws' | 'c37118';
 /** What travels on the reliable lane: acknowledged by the receiver, in order, never conflated. */
 export type ReliableKind = 'command' | 'alarm' | 'outcome';
 

@@ -8,6 +8,7 @@
  */
 import type { ContentFormat, Projection } from './format.js';
 import type { Measurement } from './measurement.js';
+import type { SnapshotContent } from './snapshot-content.js';
 
 /** Bits of `Sample.quality`. 0 is a good sample. */
 export const QUALITY = {
@@ -21,10 +22,11 @@ export const QUALITY = {
   byArrival: 8,
 } as const;
 
-/** What a sample holds: a PMU's measurement, or bytes that a publisher stored as they are. */
+/** What a sample holds: a PMU's measurement, bytes that a publisher stored as they are, or one slot of a group. */
 export type SampleContent =
   | { readonly kind: 'measurement'; readonly measurement: Measurement }
-  | { readonly kind: 'stored'; readonly mediaType: string; readonly bytes: Uint8Array };
+  | { readonly kind: 'stored'; readonly mediaType: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotContent };
 
 /** Writes samples in the formats that the protocols know; `undefined` where this sample has no such form. */
 export interface SampleEncoder {

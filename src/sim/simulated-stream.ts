@@ -13,6 +13,7 @@ import {
   type Configuration,
   type PmuConfiguration,
 } from '../protocols/c37118/configuration.js';
+import { configuration3Of, encodeConfiguration3 } from '../protocols/c37118/configuration3.js';
 import { blockOf, encodeData, layoutOf, type PmuValues, type StreamLayout } from '../protocols/c37118/data-frame.js';
 import { VERSION, type FrameHead } from '../protocols/c37118/frame.js';
 import { STAT } from '../protocols/c37118/stat.js';
@@ -83,6 +84,8 @@ export class SimulatedStream {
         return encodeConfiguration(this.configuration('configuration1', head, wallUs));
       case COMMANDS.sendConfiguration2:
         return encodeConfiguration(this.configuration('configuration2', head, wallUs));
+      case COMMANDS.sendConfiguration3:
+        return encodeConfiguration3(configuration3Of(this.configuration('configuration2', head, wallUs)));
       default:
         return undefined;
     }

@@ -43,8 +43,12 @@ const IDENTITY = {
 const ENFORCED = { rights: 'enforced', administrators: [CHIEF], identity: IDENTITY } as const;
 
 /** A client of somebody. */
-const clientOf = (running: RunningBroker, name: string, binding: BindingName = 'ws', options: object = {}) =>
-  client(running[binding], { token: keyOf(name), ...options });
+const clientOf = (
+  running: RunningBroker,
+  name: string,
+  binding: Exclude<BindingName, 'c37118'> = 'ws',
+  options: object = {},
+) => client(running[binding], { token: keyOf(name), ...options });
 
 /** A broker with rights, its administrator, and containers that each have one instance, `first`. */
 async function stage(containers: Readonly<Record<string, readonly JsonObject[] | undefined>> = {}) {

@@ -11,7 +11,6 @@ import {
   type Verdict,
 } from '../../src/client/index.js';
 import { parseTarget } from '../../src/client/target.js';
-import type { BindingName } from '../../src/routing/primitive.js';
 import { startDaemon, type RunningDaemon } from '../support/daemon.js';
 
 let daemon: RunningDaemon;
@@ -53,7 +52,7 @@ async function standing(wanted: number): Promise<void> {
 }
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
-describe.each<[string, BindingName, object]>([
+describe.each<[string, Client['binding'], object]>([
   ['http', 'http', {}],
   ['coap', 'coap', {}],
   ['ws as JSON', 'ws', { subprotocol: 'gridcast.v1+json' }],

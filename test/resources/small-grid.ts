@@ -141,7 +141,6 @@ export const MINIMAL: Readonly<Partial<Record<TypeName, Least>>> = {
   },
   group: { collection: '/m2m/groups', body: { memberType: 'APPLICATION' } },
   groupAnnc: announced('/m2m/scls/gscl-1/groups'),
-  accessRightAnnc: announced('/m2m/scls/gscl-1/accessRights'),
   subscription: {
     collection: '/m2m/applications/pmu-1/containers/measurements/contentInstances/subscriptions',
     body: { contact: 'coap://[::1]/inbox' },

@@ -18,6 +18,10 @@ const cases = (kept: (attribute: AttributeRow, type: TypeName) => boolean): read
 
 /** One value that each writable attribute takes as it is. */
 const PROPER: Readonly<Record<string, Json>> = {
+  snapshotRate: 10,
+  snapshotWait: 100,
+  snapshotWaitMode: 'absolute',
+  idCode: 500,
   id: 'load',
   appId: 'load',
   sclId: 'gscl-7',
@@ -237,6 +241,7 @@ describe('the type table', () => {
       ...['defaultRate', 'highestRate', 'reportingRate', 'durability', 'alarmRules', 'storage', 'isPersonal'].map(
         (name) => `container.${name}`,
       ),
+      ...['snapshotRate', 'snapshotWait', 'snapshotWaitMode', 'idCode'].map((name) => `group.${name}`),
       ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });

@@ -21,6 +21,8 @@ export interface RunningBroker {
   readonly security: Security;
   readonly coap: string;
   readonly coapAddress: Address;
+  /** Where it is on. */
+  readonly c37118Address: Address | undefined;
   /** What the supervision tree escalated to the process, if anything. */
   readonly fatal: unknown[];
   close(): Promise<void>;
@@ -63,6 +65,7 @@ export async function startBroker(
     ws: `ws://127.0.0.1:${http.port}/m2m`,
     coap: `coap://127.0.0.1:${coap.port}`,
     coapAddress: coap,
+    c37118Address: at.get('c37118'),
     fatal,
     async close() {
       const index = open.indexOf(running);

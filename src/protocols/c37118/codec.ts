@@ -15,6 +15,7 @@ import {
   type HeaderFrame,
 } from './command.js';
 import { decodeConfiguration, encodeConfiguration, type Configuration } from './configuration.js';
+import { decodeConfiguration3, encodeConfiguration3, isPart, type Configuration3 } from './configuration3.js';
 import { decodeData, type DataFrame, type StreamLayout } from './data-frame.js';
 import {
   checkFrame,
@@ -27,14 +28,14 @@ import {
   type Malformed,
 } from './frame.js';
 
-/** A good frame of a type that is not read yet (CFG-3). */
+/** A good frame that is not read: a CFG-3 in several parts. */
 export interface UnsupportedFrame extends FrameHead {
   readonly kind: 'unsupported';
   readonly type: FrameType;
   readonly bytes: Uint8Array;
 }
 
-export type Frame = DataFrame | HeaderFrame | Configuration | CommandFrame | UnsupportedFrame;
+export type Frame = DataFrame | HeaderFrame | Configuration | Configuration3 | CommandFrame | UnsupportedFrame;
 
 /**
  * Reads one frame.
@@ -69,7 +70,8 @@ function decodeChecked(
     case 'configuration2':
       return decodeConfiguration(bytes, type);
     case 'configuration3':
-      return { kind: 'unsupported', type, ...readHead(viewOf(bytes)), bytes };
+      if (isPart(bytes)) return { kind: 'unsupported', type, ...readHead(viewOf(bytes)), bytes };
+      return decodeConfiguration3(bytes);
   }
 }
 
@@ -87,6 +89,8 @@ export function encode(frame: Exclude<Frame, DataFrame>): Uint8Array {
     case 'configuration1':
     case 'configuration2':
       return encodeConfiguration(frame);
+    case 'configuration3':
+      return encodeConfiguration3(frame);
     case 'unsupported':
       return frame.bytes;
   }

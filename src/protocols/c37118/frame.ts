@@ -131,4 +131,13 @@ export function seal(frame: Uint8Array): void {
   viewOf(frame).setUint16(end, crcCcitt(frame, 0, end));
 }
 
+/** The same frame under another IDCODE. */
+export function readdressed(frame: Uint8Array, streamId: number): Uint8Array {
+  if (viewOf(frame).getUint16(STREAM_ID_AT) === streamId) return frame;
+  const copy = Uint8Array.from(frame);
+  viewOf(copy).setUint16(STREAM_ID_AT, streamId);
+  seal(copy);
+  return copy;
+}
+
 const hex = (value: number): string => `0x${value.toString(16)}`;

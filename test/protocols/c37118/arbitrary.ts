@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { CommandFrame, HeaderFrame } from '../../../src/protocols/c37118/command.js';
 import { FORMAT, type Configuration, type PmuConfiguration } from '../../../src/protocols/c37118/configuration.js';
+import type { Configuration3, PmuConfiguration3 } from '../../../src/protocols/c37118/configuration3.js';
 import type { DataFrame, PmuBlock } from '../../../src/protocols/c37118/data-frame.js';
 import type { FrameHead } from '../../../src/protocols/c37118/frame.js';
 
@@ -52,6 +53,45 @@ export const configurations: fc.Arbitrary<Configuration> = fc
       timeBase: fc.integer({ min: 1, max: 0xff_ffff }),
       timeBaseFlags: u8,
       pmus: fc.array(pmu, { maxLength: 3 }),
+      dataRate: i16.filter((rate) => rate !== 0),
+    }),
+  )
+  .map(([front, rest]) => ({ ...front, ...rest }));
+
+const utf8Name = fc.string({ unit: 'grapheme', maxLength: 16 });
+const scaled = fc.record({ name: utf8Name, modification: u16, type: u8, user: u8, scale: f32, angle: f32 });
+const wideWord = fc.record({
+  names: fc.array(utf8Name, { minLength: 16, maxLength: 16 }),
+  normalState: u16,
+  validInputs: u16,
+});
+const i32 = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+const pmu3: fc.Arbitrary<PmuConfiguration3> = fc.record({
+  stationName: utf8Name,
+  idCode: u16,
+  globalId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  format,
+  phasors: fc.array(scaled, { maxLength: 4 }),
+  analogs: fc.array(fc.record({ name: utf8Name, scale: f32, offset: f32 }), { maxLength: 3 }),
+  digitals: fc.array(wideWord, { maxLength: 2 }),
+  latitude: f32,
+  longitude: f32,
+  elevationM: f32,
+  serviceClass: fc.constantFrom('M', 'P'),
+  windowUs: i32,
+  groupDelayUs: i32,
+  nominalFrequency: u16,
+  configurationCount: u16,
+});
+
+export const configurations3: fc.Arbitrary<Configuration3> = fc
+  .tuple(
+    head,
+    fc.record({
+      kind: fc.constant('configuration3' as const),
+      timeBase: fc.integer({ min: 1, max: 0xff_ffff }),
+      timeBaseFlags: u8,
+      pmus: fc.array(pmu3, { maxLength: 3 }),
       dataRate: i16.filter((rate) => rate !== 0),
     }),
   )

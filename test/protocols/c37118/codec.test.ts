@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { decode, encode, type Frame } from '../../../src/protocols/c37118/codec.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
 import { reportingRate, type Configuration } from '../../../src/protocols/c37118/configuration.js';
+import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
 import { crcBetween, crcCcitt, crcStep } from '../../../src/protocols/c37118/crc.js';
 import { blockOf, encodeData, layoutOf } from '../../../src/protocols/c37118/data-frame.js';
 import { seal, type Malformed } from '../../../src/protocols/c37118/frame.js';
-import { commands, configurations, dataFrames, headers } from './arbitrary.js';
+import { commands, configurations, configurations3, dataFrames, headers } from './arbitrary.js';
 import { fromHex } from './recordings.js';
 
 const FAULTS = ['sync', 'size', 'type', 'version', 'crc', 'body', 'length', 'configuration'];
@@ -29,7 +30,7 @@ const configurationWithData = configurations.chain((configuration) =>
 describe('C37.118 codec', () => {
   test('reads every configuration, command and header it writes as it was', () => {
     fc.assert(
-      fc.property(fc.oneof(configurations, commands, headers), (frame) => {
+      fc.property(fc.oneof(configurations, configurations3, commands, headers), (frame) => {
         const bytes = encode(frame);
         const decoded = decode(bytes);
         expect(decoded).toEqual(frame);
@@ -85,6 +86,42 @@ describe('C37.118 codec', () => {
         else expect(frame.kind === 'data' || Buffer.from(encode(frame)).equals(bytes)).toBe(true);
       }),
     );
+  });
+
+  test('gives only its own error value for a CFG-3 cut anywhere or with any byte changed', () => {
+    fc.assert(
+      fc.property(configurations3, fc.nat(), fc.nat(255), (configuration, place, value) => {
+        const whole = encode(configuration);
+        const changed = resealed(whole, (copy) => (copy[14 + (place % (copy.length - 16))] = value));
+        const frame = decode(changed);
+        if (frame.kind === 'malformed') expect(frame.fault).toBe('body');
+        // Not byte by byte: the payload bits of a NaN do not come back.
+        else expect(frame.kind === 'data' || encode(frame).length === whole.length).toBe(true);
+        const size = 16 + (place % (whole.length - 16));
+        const cut = Buffer.from(whole.subarray(0, size));
+        cut.writeUInt16BE(size, 2);
+        seal(cut);
+        expect(decode(cut)).toMatchObject({ kind: 'malformed', fault: 'body' });
+      }),
+    );
+  });
+
+  test('leaves a CFG-3 in several parts unread, and passes it on as it is', () => {
+    const part = resealed(encode(configuration3Of(configuration50())), (copy) => copy.writeUInt16BE(1, 14));
+    const frame = decode(part);
+    expect(frame).toMatchObject({ kind: 'unsupported', type: 'configuration3', streamId: 200 });
+    expect(frame.kind === 'unsupported' && Buffer.from(encode(frame)).equals(part)).toBe(true);
+  });
+
+  test('says in a CFG-3 what a CFG-2 says, and unknown where that says nothing', () => {
+    const [pmu] = configuration3Of(configuration50()).pmus;
+    expect(pmu).toMatchObject({ stationName: 'Station A', idCode: 201, latitude: Infinity, configurationCount: 1 });
+    expect(pmu?.phasors).toEqual([
+      { name: 'VA', modification: 0, type: 0, user: 0, scale: expect.closeTo(9.15527, 5) as number, angle: 0 },
+    ]);
+    expect(pmu?.analogs).toEqual([{ name: 'AN1', scale: 1, offset: 0 }]);
+    const floats = { ...configuration50(), pmus: [{ ...configuration50().pmus[0]!, format: 2 }] };
+    expect(configuration3Of(floats).pmus[0]?.phasors[0]?.scale).toBe(1);
   });
 
   test('refuses a frame with any one or two bits turned', () => {

@@ -16,6 +16,8 @@ export const CAPTURES = [
 export type Capture = (typeof CAPTURES)[number];
 
 export interface RecordedFrame {
+  /** Microseconds since the epoch. */
+  readonly arrivedUs: number;
   readonly source: string;
   readonly type: 'DATA' | 'CFG2' | 'CMD' | 'HDR';
   readonly bytes: Buffer;
@@ -29,8 +31,13 @@ export function recordedFrames(capture: Capture): RecordedFrame[] {
     .trim()
     .split('\n')
     .map((line) => {
-      const [, source = '', type, hex = ''] = line.split('\t');
-      return { source, type: type as RecordedFrame['type'], bytes: fromHex(hex) };
+      const [arrivedS, source = '', type, hex = ''] = line.split('\t');
+      return {
+        arrivedUs: Math.round(Number(arrivedS) * 1e6),
+        source,
+        type: type as RecordedFrame['type'],
+        bytes: fromHex(hex),
+      };
     });
 }
 

@@ -1,59 +1,13 @@
 /** An independent judge of our encoder: what we write, tshark reads with a good checksum and the values that were meant. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { encode } from '../../../src/protocols/c37118/codec.js';
+import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
+import { describeJudged, fieldsOf, judge } from '../../support/synphasor.js';
 import { frameAt, pmu, stream } from './stream.js';
-
-const hasTshark = spawnSync('tshark', ['--version']).status === 0;
-const judged = hasTshark ? describe : describe.skip;
-const PORT = 4713;
-/** DLT_RAW: packets begin with their IP header. */
-const LINK_TYPE_RAW = 101;
-
-/** A capture file with each frame as a UDP datagram to port 4713. */
-function pcapOf(frames: readonly Uint8Array[]): Buffer {
-  const header = Buffer.alloc(24);
-  header.writeUInt32LE(0xa1b2c3d4, 0);
-  header.writeUInt16LE(2, 4);
-  header.writeUInt16LE(4, 6);
-  header.writeUInt32LE(65535, 16);
-  header.writeUInt32LE(LINK_TYPE_RAW, 20);
-  const packets = frames.map((frame) => {
-    const bytes = 28 + frame.length;
-    const packet = Buffer.alloc(16 + 28);
-    packet.writeUInt32LE(bytes, 8);
-    packet.writeUInt32LE(bytes, 12);
-    // IPv4, UDP; checksums are left 0, which nobody looks at.
-    packet.set([0x45, 0, bytes >> 8, bytes & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1], 16);
-    packet.writeUInt16BE(40000, 36);
-    packet.writeUInt16BE(PORT, 38);
-    packet.writeUInt16BE(8 + frame.length, 40);
-    return Buffer.concat([packet, frame]);
-  });
-  return Buffer.concat([header, ...packets]);
-}
-
-/** tshark's words for each frame. */
-function judge(frames: readonly Uint8Array[]): string[] {
-  const folder = mkdtempSync(join(tmpdir(), 'gridcast-'));
-  try {
-    const file = join(folder, 'frames.pcap');
-    writeFileSync(file, pcapOf(frames));
-    const run = spawnSync('tshark', ['-r', file, '-d', `udp.port==${PORT},synphasor`, '-O', 'synphasor'], {
-      encoding: 'utf8',
-    });
-    return run.stdout.split(/^Frame \d+:/m).slice(1);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 const numbersOf = (text: string, pattern: RegExp): number[] => pattern.exec(text)?.slice(1).map(Number) ?? [];
 
-judged('tshark reads what we write', () => {
+describeJudged('tshark reads what we write', () => {
   test('in all 16 formats', () => {
     const streams = Array.from({ length: 16 }, (_, format) =>
       stream([pmu(61, { format })], { streamId: 100 + format }),
@@ -97,5 +51,60 @@ judged('tshark reads what we write', () => {
     expect(words[2]).toMatch(/Configuration Frame 1/);
     expect(words[3]).toMatch(/data transmission on/i);
     expect(words[4]).toContain(Buffer.from('a substation').toString('hex'));
+  });
+
+  test('as CFG-3, made of a CFG-2 or full of everything it can say', () => {
+    const plain = stream([pmu(61), pmu(62, { format: 15, nominalFrequency: 0 })]);
+    const [one, two] = configuration3Of(plain).pmus;
+    const full = {
+      ...one!,
+      stationName: 'A substation with a long name',
+      phasors: [
+        { name: 'I phase C', modification: 0x18, type: 14, user: 0, scale: 0.5, angle: 0.25 },
+        { name: '', modification: 0, type: 1, user: 0, scale: 2, angle: 0 },
+      ],
+      analogs: [{ name: 'MW', scale: 0.5, offset: -10 }],
+      digitals: [{ names: ['BREAKER 1'], normalState: 1, validInputs: 3 }],
+      latitude: 41.25,
+      longitude: -1.5,
+      elevationM: 12.5,
+      serviceClass: 'P',
+      windowUs: 83_333,
+      groupDelayUs: 41_667,
+    };
+    const words = judge([encode(configuration3Of(plain)), encode({ ...configuration3Of(plain), pmus: [full, two!] })]);
+    for (const text of words) {
+      expect(text).toContain('[Checksum Status: Good]');
+      expect(text).not.toMatch(/malformed/i);
+      expect(text).toContain('Configuration data, 2 PMU(s) included');
+    }
+    expect(fieldsOf(words[0]!, /Station #\d+: "(.*)"/g)).toEqual(['Station 61', 'Station 62']);
+    expect(words[1]).toContain('Station name: A substation with a long name');
+    expect(fieldsOf(words[1]!, /(?:Phasor name|Analog value) #\d+: "(.*)"/g)).toEqual([
+      'I phase C',
+      '',
+      'MW',
+      'VA',
+      'IA',
+    ]);
+    expect(words[1]).toContain('BREAKER 1');
+    for (const line of [
+      'Current, Phase C',
+      'Modification Flags: 0x0018',
+      'Phasor scale factor: 0.5',
+      'Phasor angle offset: 0.25',
+      'Analog offset: -10',
+      'Normal state: 0x0001',
+      'Valid bits: 0x0003',
+      'PMU Latitude: 41.25',
+      'PMU Longitude: -1.5',
+      'PMU Elevation: 12.5',
+      'Service class: Protection',
+      'PM window length: 83333 microseconds',
+      'PM group delay: 41667 microseconds',
+      'PMU Latitude: Unspecified Location',
+      'Rate of transmission: 50 frame(s) per second',
+    ])
+      expect(words[1]).toContain(line);
   });
 });
