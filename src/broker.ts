@@ -163,7 +163,7 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       resources: this.resources,
       access: this.access,
-      couriers: couriers(surroundings),
+      couriers: couriers(forwarders(surroundings)),
     });
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
     this.alarms = new Alarms({
