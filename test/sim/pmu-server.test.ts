@@ -11,7 +11,7 @@ import type { Simulator } from '../../src/sim/simulator.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { commandFrame, dataOf, Reader } from './reader.js';
 
-const [OFF, ON, HEADER, CFG1, CFG2] = [1, 2, 3, 4, 5];
+const [OFF, ON, HEADER, CFG1, CFG2, CFG3] = [1, 2, 3, 4, 5, 6];
 const START_US = Date.UTC(2026, 0, 1) * 1000;
 
 const open: { close(): unknown }[] = [];
@@ -75,7 +75,7 @@ describe.each(['tcp', 'udp'])('a source commanded over %s', (scheme) => {
     expect(source.counters).toMatchObject({ sent: 30, dropped: 0, late: 0, skipped: 0 });
   });
 
-  test('answers header and CFG-1, and discards in silence what makes no sense', async () => {
+  test('answers header, CFG-1 and CFG-3, and discards in silence what makes no sense', async () => {
     const { source } = await start({ listen });
     const reader = await connect(source);
     reader.command(1, HEADER);
@@ -85,18 +85,22 @@ describe.each(['tcp', 'udp'])('a source commanded over %s', (scheme) => {
     const [cfg1 = new Uint8Array(0)] = await reader.until('configuration1');
     expect(decodeConfiguration(cfg1, 'configuration1').kind).toBe('configuration1');
 
+    reader.command(1, CFG3);
+    const [cfg3 = new Uint8Array(0)] = await reader.until('configuration3');
+    expect(typeOf(cfg3)).toBe('configuration3');
+
     const spoilt = commandFrame(1, CFG2);
     spoilt[15] = 3;
     const nonsense = [
       commandFrame(2, CFG2),
-      commandFrame(1, 6),
+      commandFrame(1, 7),
       commandFrame(1, 77),
       spoilt,
       Buffer.from('GET / HTTP/1.1\r\n'),
     ];
     for (const bytes of nonsense) reader.send(bytes);
     await reader.configure(1);
-    expect(reader.frames.map(typeOf)).toEqual(['header', 'configuration1', 'configuration2']);
+    expect(reader.frames.map(typeOf)).toEqual(['header', 'configuration1', 'configuration3', 'configuration2']);
     expect(source.counters.discarded).toBeGreaterThanOrEqual(nonsense.length);
   });
 
