@@ -19,6 +19,8 @@ const WELL_LIMIT_MS = 1_000;
 /** A stream of 30 samples a second may stutter beside a sick disk, but not stand. */
 export const GAP_LIMIT_MS = 500;
 const LOOK_MS = 10;
+/** For answers to what was on the disk before it fell sick: they are true, and may arrive after the news. */
+const UNDER_WAY_MS = 100;
 const SETTLE_MS = 20_000;
 
 export class SickDisk {
@@ -68,6 +70,7 @@ export class SickDisk {
 
   /** Red: while it lasts nothing may be accepted, what is asked for is refused with 503 and a sentence, and the stream goes on. */
   async staysRed(forMs: number): Promise<void> {
+    await wait(UNDER_WAY_MS);
     const before = this.accepted;
     const refusedBefore = this.creator.refused.get(503) ?? 0;
     this.stream.mark();
