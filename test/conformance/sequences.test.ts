@@ -8,11 +8,13 @@ import { GridcastError } from '../../src/client/error.js';
 import { STATUSES } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import { seededRandom, type Random } from '../../src/random.js';
-import { closeStage, startBroker, whenStageCloses } from '../broker/stage.js';
+import { closeStage, startBroker, whenStageCloses, type RunningBroker } from '../broker/stage.js';
 import { Model, type Asked, type Expected } from './model.js';
 
 const SEQUENCES = Number(process.env.SEQUENCES ?? 200);
 const STEPS = 20;
+/** A CoAP endpoint has 65,536 message ids per exchange lifetime. */
+const SEQUENCES_PER_CLIENT = 2_000;
 const SEED = Number(process.env.SEED ?? 1);
 
 afterEach(closeStage);
@@ -133,12 +135,18 @@ async function answerOf(client: Client, { op, to, root, attributes, text }: Aske
   }
 }
 
+async function openAll({ http, coap, ws }: RunningBroker): Promise<readonly Client[]> {
+  const clients = await Promise.all([http, coap, ws].map((uri) => open(uri)));
+  for (const client of clients) whenStageCloses(() => client.close());
+  return clients;
+}
+
 test(`${SEQUENCES} sequences of ${STEPS} requests, no difference`, async () => {
   const running = await startBroker();
-  const clients = await Promise.all([running.http, running.coap, running.ws].map((uri) => open(uri)));
-  for (const client of clients) whenStageCloses(() => client.close());
+  let clients: readonly Client[] = [];
   const statuses = new Map<number, number>();
   for (let n = 0; n < SEQUENCES; n++) {
+    if (n % SEQUENCES_PER_CLIENT === 0) clients = await openAll(running);
     const seed = SEED + n;
     const random = seededRandom(seed);
     const chooser = new Chooser(random, `s${seed}-`);
