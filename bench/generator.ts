@@ -52,7 +52,8 @@ async function open(site: Site, over: (Order & { order: 'open' })['over']): Prom
   await create(site.http, '/m2m/applications', { application: { appId: 'bench' } });
   const containers = `/${FOLDER.join('/')}`;
   for (let topic = 0; topic < TOPICS; topic++)
-    await create(site.http, containers, { container: { id: topicId(topic) } });
+    // What is promised of a PMU's measurements.
+    await create(site.http, containers, { container: { id: topicId(topic), durability: 'latest' } });
   publish = await openCoapPublishers(site.coap);
   // What is observed is the newest instance: there must be one.
   for (let topic = 0; topic < TOPICS; topic++) publish(topic);
