@@ -39,8 +39,10 @@ export class Wire {
 
   /** What waits goes now: before measurements, which are written apart, overtake it. */
   flush(): void {
+    // Called for each subscriber of each turn: nothing is made where nothing waits.
+    if (this.waiting.length === 0) return;
     const frames = this.waiting.splice(0);
-    if (!this.isOpen || frames.length === 0) return;
+    if (!this.isOpen) return;
     const results: SendResult[] = [];
     this.socket.cork(() => {
       for (const frame of frames) results.push(this.socket.send(frame, this.codec.isBinary));
