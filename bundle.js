@@ -15,7 +15,7 @@ await build({
   minifySyntax: true,
   minifyWhitespace: true,
   // They load machine code from beside themselves.
-  external: ['classic-level', 'uWebSockets.js'],
+  external: ['classic-level', 'koffi', 'uWebSockets.js'],
   // What is CommonJS asks for Node's own modules.
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",

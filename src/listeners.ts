@@ -3,7 +3,7 @@ import { explain } from './actors/access-explained.js';
 import type { Broker, ListenerOf } from './broker.js';
 import type { Config } from './config.js';
 import { placesOf, type Place } from './config-channels.js';
-import type { Address, TcpListener, UdpSocket } from './network.js';
+import type { Address, TcpListener, UdpFigures, UdpSocket } from './network.js';
 import { DataServer } from './protocols/c37118/server.js';
 import { asyncApi } from './protocols/descriptions/asyncapi.js';
 import { openApi } from './protocols/descriptions/openapi.js';
@@ -129,7 +129,7 @@ const coapListener =
     return {
       name,
       async start(fail) {
-        const socket = guarded(await network.bindUdp({ host: place.host, port }), fail);
+        const socket = guarded(await network.bindUdp({ host: place.host, port }, 'many'), fail);
         port = socket.local.port;
         const endpoint = new Endpoint({
           socket,
@@ -191,6 +191,21 @@ function exposeCoap({ metrics }: Broker, bindings: readonly CoapBinding[]): void
     }
     return Array.from(sums, ([event, count]): Reading => [{ event }, count]);
   });
+  const sum = (figure: (of: UdpFigures) => number): Reading[] => [
+    [{}, bindings.reduce((total, { endpoint }) => total + figure(endpoint.socketFigures()), 0)],
+  ];
+  metrics.counter(
+    'gridcast_udp_send_drops_total',
+    'Datagrams given up because too many waited for the interface',
+    [],
+    () => sum(({ sendDrops }) => sendDrops),
+  );
+  metrics.counter('gridcast_udp_receive_drops_total', 'Datagrams that found the receive buffer full', [], () =>
+    sum(({ receiveDrops }) => receiveDrops ?? 0),
+  );
+  metrics.counter('gridcast_udp_trains_total', 'Sends that carried several datagrams to one peer', [], () =>
+    sum(({ trains }) => trains),
+  );
   metrics.counter('gridcast_coap_refused_for_ids_total', 'Observations refused for want of message ids', [], () => [
     [{}, bindings.reduce((sum, { observers }) => sum + observers.refusedForIds, 0)],
   ]);

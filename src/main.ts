@@ -7,6 +7,7 @@ import { isRefusal, reasonOf, refuse, type Refusal } from './errors.js';
 import { listenersOf, type Bound } from './listeners.js';
 import { openLog, type Log } from './log.js';
 import { addressKey, systemNetwork } from './network.js';
+import { loadLibc } from './network/libc.js';
 import { systemRandom } from './random.js';
 import { Security } from './security.js';
 import { lockFolder } from './store/folder-lock.js';
@@ -43,6 +44,8 @@ export interface Daemon {
  */
 export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
+  const datagrams = loadLibc();
+  if (typeof datagrams === 'string') log.info({ reason: datagrams }, 'udp: each datagram is sent on its own');
   const security = await Security.open(config, systemDisk, systemClock);
   if (isRefusal(security)) return security;
   // A listener that is restarted has its port again.

@@ -2,30 +2,11 @@
  * The network, injected like time: UDP and TCP as the protocols need them, so that a test can stand in for either.
  * The HTTP/WebSocket server has its own seam (protocols/transport), because one library is both.
  */
-import { createSocket, type RemoteInfo } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { bindUdp } from './network/udp.js';
+import { addressKey, type Address, type UdpSocket, type UdpUse } from './network/udp-socket.js';
 
-export interface Address {
-  /** Numeric IPv4 or IPv6 address; names are resolved before they get here. */
-  readonly host: string;
-  readonly port: number;
-}
-
-export const addressKey = ({ host, port }: Address): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-
-/** A UDP socket. Datagrams are queued while a turn of the event loop runs and leave together. */
-export interface UdpSocket {
-  readonly local: Address;
-  /** Takes one datagram for sending. The bytes must not change until `flush` has returned. */
-  queue(datagram: Uint8Array, to: Address): void;
-  /** Sends what was queued. The one seam where faster system calls go. */
-  flush(): void;
-  /** Called for each datagram; `datagram` belongs to the receiver. */
-  onDatagram(receive: (datagram: Buffer, from: Address) => void): void;
-  onError(fail: (error: Error) => void): void;
-  close(): void;
-}
+export { addressKey, type Address, type UdpFigures, type UdpSocket, type UdpUse } from './network/udp-socket.js';
 
 /** One TCP connection, no delay set: Nagle against delayed acknowledgements costs up to 75 ms a frame. */
 export interface TcpConnection {
@@ -47,61 +28,12 @@ export interface TcpListener {
 
 export interface Network {
   /** Port 0 takes any free one. Rejects with the system's error, EADDRINUSE for one. */
-  bindUdp(at: Address): Promise<UdpSocket>;
+  bindUdp(at: Address, use?: UdpUse): Promise<UdpSocket>;
   connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection>;
   listenTcp(at: Address, accept: (connection: TcpConnection) => void): Promise<TcpListener>;
 }
 
-/** Asked for; what was granted depends on net.core.rmem_max. A pause of the collector must not cost datagrams. */
-const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
-
 export const systemNetwork: Network = { bindUdp, connectTcp, listenTcp };
-
-async function bindUdp(at: Address): Promise<UdpSocket> {
-  const family = at.host.includes(':') ? 6 : 4;
-  const socket = createSocket({
-    type: family === 6 ? 'udp6' : 'udp4',
-    // Addresses are numeric: answering at once spares a trip through the resolver's thread pool per datagram.
-    lookup: (host, _options, done) => done(null, host, family),
-  });
-  await new Promise<void>((bound, failed) => {
-    socket.once('error', failed);
-    socket.bind(at.port, at.host, () => {
-      socket.off('error', failed);
-      bound();
-    });
-  });
-  socket.setRecvBufferSize(UDP_BUFFER_BYTES);
-  socket.setSendBufferSize(UDP_BUFFER_BYTES);
-  const { address, port } = socket.address();
-  let waiting: { datagram: Uint8Array; to: Address }[] = [];
-  let isClosed = false;
-  let fail: (error: Error) => void = () => {};
-  socket.on('error', (error) => fail(error));
-  const sent = (error: Error | null): void => {
-    if (error && !isClosed) fail(error);
-  };
-  return {
-    local: { host: address, port },
-    queue: (datagram, to) => void waiting.push({ datagram, to }),
-    flush() {
-      const leaving = waiting;
-      waiting = [];
-      if (isClosed) return;
-      for (const { datagram, to } of leaving) socket.send(datagram, to.port, to.host, sent);
-    },
-    onDatagram: (receive) =>
-      void socket.on('message', (datagram: Buffer, from: RemoteInfo) =>
-        receive(datagram, { host: from.address, port: from.port }),
-      ),
-    onError: (listener) => void (fail = listener),
-    close() {
-      if (isClosed) return;
-      isClosed = true;
-      socket.close();
-    },
-  };
-}
 
 function connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection> {
   return new Promise((connected, failed) => {

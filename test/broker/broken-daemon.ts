@@ -5,12 +5,13 @@ import { serve } from '../../src/main.js';
 import { systemNetwork, type Network } from '../../src/network.js';
 
 const { bindUdp } = systemNetwork;
-(systemNetwork as { bindUdp: Network['bindUdp'] }).bindUdp = async (at) => ({
-  ...(await bindUdp(at)),
-  queue() {
+(systemNetwork as { bindUdp: Network['bindUdp'] }).bindUdp = async (...args) => {
+  const socket = await bindUdp(...args);
+  socket.batch.open = () => {
     throw new Error('injected');
-  },
-});
+  };
+  return socket;
+};
 
 const loaded = loadConfig({ flags: { http: '0', coap: '0', logLevel: 'fatal' }, environment: {} });
 if (isRefusal(loaded)) throw new Error(loaded.detail);

@@ -271,10 +271,12 @@ function breakableNetwork(): Network & { isBroken: boolean } {
   const network = {
     ...systemNetwork,
     isBroken: false,
-    async bindUdp(at: Parameters<Network['bindUdp']>[0]) {
-      const socket = await systemNetwork.bindUdp(at);
-      const queue: typeof socket.queue = (...args) => (network.isBroken ? throwBug() : socket.queue(...args));
-      return { ...socket, queue };
+    async bindUdp(...args: Parameters<Network['bindUdp']>) {
+      const socket = await systemNetwork.bindUdp(...args);
+      const { batch } = socket;
+      const open = batch.open.bind(batch);
+      batch.open = (...datagram) => (network.isBroken ? throwBug() : open(...datagram));
+      return socket;
     },
   };
   return network;

@@ -9,7 +9,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../src/clock.js';
-import type { Address, UdpSocket } from '../../src/network.js';
+import type { Address, UdpFigures, UdpSocket } from '../../src/network.js';
+import { Batch, Destination } from '../../src/network/batch.js';
 
 const isThere = (tool: string): boolean => spawnSync('which', [tool]).status === 0;
 export const hasTshark = isThere('tshark');
@@ -44,12 +45,19 @@ export class Tap implements UdpSocket {
   get local(): Address {
     return this.socket.local;
   }
+  readonly batch = new Batch({ datagrams: 256, bytes: 256 * 1024 }, () => this.flush());
   queue(datagram: Uint8Array, to: Address): void {
-    this.note(datagram, this.local, to);
-    if (!this.loses(++this.outgoing)) this.socket.queue(datagram, to);
+    this.batch.add(datagram, new Destination(to));
   }
   flush(): void {
+    this.batch.drain((datagram, to) => {
+      this.note(datagram, this.local, to);
+      if (!this.loses(++this.outgoing)) this.socket.queue(datagram, to);
+    });
     this.socket.flush();
+  }
+  figures(): UdpFigures {
+    return this.socket.figures();
   }
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void {
     this.socket.onDatagram((datagram, from) => {

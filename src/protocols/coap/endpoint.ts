@@ -12,12 +12,24 @@
 import type { Cancel, Clock } from '../../clock.js';
 import { coapCode } from '../../errors.js';
 import type { Log } from '../../log.js';
-import { addressKey, type Address, type UdpSocket } from '../../network.js';
+import { addressKey, type Address, type UdpFigures, type UdpSocket } from '../../network.js';
+import { Destination } from '../../network/batch.js';
 import type { Random } from '../../random.js';
 import { Confirmable, type Carrier, type Outgoing, type Timers } from './confirmable.js';
 import { DedupBudget } from './dedup.js';
 import { Exchange, type Answering } from './exchange.js';
-import { CODE, compose, decode, encodeEmpty, isMalformed, isRequest, TYPE, tokenKey, type Message } from './message.js';
+import {
+  CODE,
+  decode,
+  encodeEmpty,
+  HEADER_BYTES,
+  isMalformed,
+  isRequest,
+  TYPE,
+  tokenKey,
+  writeHead,
+  type Message,
+} from './message.js';
 import { optionName, screen } from './options.js';
 import { PARAMETERS, type Congestion, type Parameters } from './parameters.js';
 import { Peer, type PeerFigures } from './peer.js';
@@ -122,7 +134,7 @@ export class Endpoint implements Carrier, Answering {
 
   /** Queues a datagram; it leaves at the end of this turn. */
   send(peer: Peer, datagram: Uint8Array): void {
-    this.sendTo(peer.address, datagram);
+    this.sendTo(peer.destination, datagram);
   }
 
   /** Sends a non-confirmable and returns its id; `undefined` if the message-id budget is spent. */
@@ -132,7 +144,11 @@ export class Endpoint implements Carrier, Answering {
       this.figures.outOfIds++;
       return undefined;
     }
-    this.sendTo(peer.address, compose(TYPE.nonConfirmable, code, id, token, tail));
+    if (this.isClosed) return id;
+    const { batch } = this.socket;
+    const at = batch.open(peer.destination, HEADER_BYTES + token.length, tail);
+    writeHead(batch.bytes, at, TYPE.nonConfirmable, code, id, token);
+    this.touch();
     return id;
   }
 
@@ -145,6 +161,10 @@ export class Endpoint implements Carrier, Answering {
 
   *peerFigures(): Iterable<PeerFigures> {
     for (const peer of this.peers.values()) yield peer.figures(this.clock.monotonicUs());
+  }
+
+  socketFigures(): UdpFigures {
+    return this.socket.figures();
   }
 
   get peerCount(): number {
@@ -160,10 +180,14 @@ export class Endpoint implements Carrier, Answering {
     this.socket.close();
   }
 
-  private sendTo(address: Address, datagram: Uint8Array): void {
+  private sendTo(to: Destination, datagram: Uint8Array): void {
     if (this.isClosed) return;
+    this.socket.batch.add(datagram, to);
+    this.touch();
+  }
+
+  private touch(): void {
     this.figures.sent++;
-    this.socket.queue(datagram, address);
     if (this.isTouched) return;
     this.isTouched = true;
     this.clock.atTurnEnd(this.flush);
@@ -199,7 +223,7 @@ export class Endpoint implements Carrier, Answering {
 
   private reset(id: number, to: Address): void {
     this.figures.resetsSent++;
-    this.sendTo(to, encodeEmpty(TYPE.reset, id));
+    this.sendTo(new Destination(to), encodeEmpty(TYPE.reset, id));
   }
 
   private settle(message: Message, peer: Peer | undefined): void {

@@ -85,18 +85,31 @@ export function decode(datagram: Uint8Array): Message | Malformed {
 export const encode = ({ type, code, id, token, options, payload }: Message): Buffer =>
   compose(type, code, id, token, encodeTail(options, payload));
 
-/** Header and token before a tail that many datagrams share: all that a notification costs per observer. */
+/** Header and token before a tail that many datagrams share, as bytes of their own. */
 export function compose(type: MessageType, code: number, id: number, token: Uint8Array, tail: Uint8Array): Buffer {
-  const tokenLength = token.length;
-  const datagram = Buffer.allocUnsafe(HEADER_BYTES + tokenLength + tail.length);
-  datagram[0] = (VERSION << 6) | (type << 4) | tokenLength;
-  datagram[1] = code;
-  datagram[2] = id >>> 8;
-  datagram[3] = id;
-  // A loop beats set() for the 1 to 8 bytes of a token.
-  for (let at = 0; at < tokenLength; at++) datagram[HEADER_BYTES + at] = token[at] ?? 0;
-  datagram.set(tail, HEADER_BYTES + tokenLength);
+  const headBytes = HEADER_BYTES + token.length;
+  const datagram = Buffer.allocUnsafe(headBytes + tail.length);
+  writeHead(datagram, 0, type, code, id, token);
+  datagram.set(tail, headBytes);
   return datagram;
+}
+
+/** Writes header and token at an offset: all that a notification costs per observer. */
+export function writeHead(
+  bytes: Uint8Array,
+  at: number,
+  type: MessageType,
+  code: number,
+  id: number,
+  token: Uint8Array,
+): void {
+  const tokenLength = token.length;
+  bytes[at] = (VERSION << 6) | (type << 4) | tokenLength;
+  bytes[at + 1] = code;
+  bytes[at + 2] = id >>> 8;
+  bytes[at + 3] = id;
+  // A loop beats set() for the 1 to 8 bytes of a token.
+  for (let n = 0; n < tokenLength; n++) bytes[at + HEADER_BYTES + n] = token[n] ?? 0;
 }
 
 /** An empty message: an acknowledgement, a reset, or (confirmable) a ping. */

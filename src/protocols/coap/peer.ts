@@ -3,6 +3,7 @@
  * from it lately, what is outstanding towards it. It lives while any of that does, and is forgotten afterwards.
  */
 import { addressKey, type Address } from '../../network.js';
+import { Destination } from '../../network/batch.js';
 import type { Random } from '../../random.js';
 import type { Identity } from '../identity.js';
 import { Arrivals } from './arrivals.js';
@@ -36,6 +37,7 @@ export interface PeerFigures {
 
 export class Peer {
   readonly key: string;
+  readonly destination: Destination;
   readonly rtt = new RttEstimator();
   readonly ids: MessageIds;
   readonly recent: Recent;
@@ -62,6 +64,7 @@ export class Peer {
     random: Random,
   ) {
     this.key = addressKey(address);
+    this.destination = new Destination(address);
     this.ids = new MessageIds(parameters.exchangeLifetimeMs, random);
     this.recent = new Recent(budget);
   }

@@ -3,7 +3,8 @@
  * neither expected nor declared lost fails the script at its end [after Californium's lockstep endpoint].
  */
 import { silentLog } from '../../../src/log.js';
-import { addressKey, type Address, type UdpSocket } from '../../../src/network.js';
+import { addressKey, type Address, type UdpFigures, type UdpSocket } from '../../../src/network.js';
+import { Batch, Destination } from '../../../src/network/batch.js';
 import { Endpoint } from '../../../src/protocols/coap/endpoint.js';
 import {
   decode,
@@ -27,14 +28,17 @@ export class MemorySocket implements UdpSocket {
   readonly local = SERVER;
   readonly sent: { readonly bytes: Buffer; readonly to: Address }[] = [];
   isClosed = false;
-  private waiting: { bytes: Buffer; to: Address }[] = [];
+  readonly batch = new Batch({ datagrams: 4096, bytes: 1024 * 1024 }, () => this.flush());
   private receive: (datagram: Buffer, from: Address) => void = () => {};
 
   queue(datagram: Uint8Array, to: Address): void {
-    this.waiting.push({ bytes: Buffer.from(datagram), to });
+    this.batch.add(datagram, new Destination(to));
   }
   flush(): void {
-    this.sent.push(...this.waiting.splice(0));
+    this.batch.drain((datagram, to) => this.sent.push({ bytes: Buffer.from(datagram), to }));
+  }
+  figures(): UdpFigures {
+    return { sendDrops: 0, receiveDrops: undefined, trains: 0 };
   }
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void {
     this.receive = receive;

@@ -1,0 +1,129 @@
+/**
+ * Datagrams of one socket that wait for the end of the turn.
+ *
+ *     open(destination, head bytes, tail) ──> columns ── flush ──> trains per destination (mmsg.ts), or one by one (dgram)
+ *                  │                                   head | tail
+ *                  └──> the caller writes the head into `bytes`; a tail that many datagrams share is copied once
+ *
+ * Nothing is allocated per datagram. What does not fit makes `onFull` empty the batch first.
+ */
+import type { Address } from './udp-socket.js';
+
+/** What may wait at once; beyond, it is sent within the turn. */
+export interface Room {
+  readonly datagrams: number;
+  /** At least the longest datagram. */
+  readonly bytes: number;
+}
+const NONE = -1;
+const NOTHING = new Uint8Array(0);
+
+/** Where datagrams go, and which of them wait; of one socket. */
+export class Destination {
+  first = NONE;
+  last = NONE;
+  /** As the system spells it, made by the socket at the first sending; null where it can not. */
+  name: Uint32Array | null | undefined;
+  /** False once the system has refused a train to it. */
+  takesTrains = true;
+
+  constructor(readonly address: Address) {}
+}
+
+export class Batch {
+  /** By index of a datagram: where its parts lie in `bytes`, and the next one to the same destination or a negative number. */
+  readonly headAt: Int32Array;
+  readonly headBytes: Int32Array;
+  readonly tailAt: Int32Array;
+  readonly tailBytes: Int32Array;
+  readonly next: Int32Array;
+  /** Those that something waits for, in order of their first. */
+  readonly destinations: Destination[] = [];
+  count = 0;
+  private used = 0;
+  private lastTail: Uint8Array | undefined;
+  private lastTailAt = 0;
+  private readonly order: Destination[] = [];
+
+  /** @param onFull sends what waits and clears the batch; @param bytes where datagrams lie */
+  constructor(
+    readonly room: Room,
+    private readonly onFull: () => void,
+    readonly bytes: Uint8Array = new Uint8Array(room.bytes),
+  ) {
+    const column = (): Int32Array => new Int32Array(room.datagrams);
+    this.headAt = column();
+    this.headBytes = column();
+    this.tailAt = column();
+    this.tailBytes = column();
+    this.next = column();
+  }
+
+  /** Takes a datagram; its bytes are copied. */
+  add(datagram: Uint8Array, to: Destination): void {
+    const at = this.open(to, datagram.length, NOTHING);
+    this.bytes.set(datagram, at);
+  }
+
+  /**
+   * Makes room for a datagram of `headBytes`, which the caller writes at the offset returned before anything else is opened, and
+   * of `tail`. A tail that is handed over again must not have changed.
+   */
+  open(to: Destination, headBytes: number, tail: Uint8Array): number {
+    if (this.count === this.room.datagrams || this.used + headBytes + tail.length > this.bytes.length) this.onFull();
+    const index = this.count++;
+    if (tail !== this.lastTail) {
+      this.bytes.set(tail, this.used);
+      this.lastTail = tail;
+      this.lastTailAt = this.used;
+      this.used += tail.length;
+    }
+    const at = this.used;
+    this.used += headBytes;
+    this.headAt[index] = at;
+    this.headBytes[index] = headBytes;
+    this.tailAt[index] = this.lastTailAt;
+    this.tailBytes[index] = tail.length;
+    this.next[index] = NONE;
+    if (to.last < 0) {
+      to.first = index;
+      this.destinations.push(to);
+    } else this.next[to.last] = index;
+    to.last = index;
+    this.order[index] = to;
+    return at;
+  }
+
+  sizeOf(index: number): number {
+    return (this.headBytes[index] ?? 0) + (this.tailBytes[index] ?? 0);
+  }
+
+  /** One datagram as bytes of its own. */
+  copyOf(index: number): Uint8Array {
+    const [head = 0, headBytes = 0] = [this.headAt[index], this.headBytes[index]];
+    const [tail = 0, tailBytes = 0] = [this.tailAt[index], this.tailBytes[index]];
+    const datagram = Buffer.allocUnsafe(headBytes + tailBytes);
+    datagram.set(this.bytes.subarray(head, head + headBytes));
+    datagram.set(this.bytes.subarray(tail, tail + tailBytes), headBytes);
+    return datagram;
+  }
+
+  /** Hands out all that waits, in the order it came, and forgets it. */
+  drain(send: (datagram: Uint8Array, to: Address) => void): void {
+    const { count } = this;
+    for (let index = 0; index < count; index++) {
+      const to = this.order[index];
+      if (to) send(this.copyOf(index), to.address);
+    }
+    this.clear();
+  }
+
+  /** Forgets what waits. */
+  clear(): void {
+    for (const destination of this.destinations) destination.first = destination.last = NONE;
+    this.destinations.length = 0;
+    this.count = 0;
+    this.used = 0;
+    this.lastTail = undefined;
+  }
+}

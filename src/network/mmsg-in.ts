@@ -1,0 +1,77 @@
+/**
+ * What else waits at a socket, taken with one system call.
+ *
+ *     libuv hands over one datagram at a time, each with a buffer of its own ──> the second one of a turn: recvmmsg takes the rest
+ *
+ * A datagram alone costs nothing more than before; of a burst each costs a quarter.
+ */
+import type { Address } from './udp-socket.js';
+import { arena, type Libc } from './libc.js';
+import { nameBytes, Senders } from './socket-name.js';
+
+const MESSAGE_WORDS = 16;
+const NAME_LENGTH = 2;
+const IOV_LOW = 4;
+const LENGTH = 14;
+const WORD_BYTES = 4;
+const IOVEC_WORDS = 4;
+const MSG_DONTWAIT = 0x40;
+/** Per call; libuv takes 32 before it looks at other sockets. */
+const MOST_MESSAGES = 64;
+/** Calls in a row: other sockets and timers wait meanwhile. */
+const MOST_CALLS = 4;
+/** Of UDP. Pages that no datagram reaches are never touched. */
+const SLOT_BYTES = 65_536;
+
+export class MmsgReceiver {
+  /** System calls made, and datagrams taken with them. */
+  calls = 0;
+  taken = 0;
+  private readonly senders = new Senders();
+  private readonly messages: Uint32Array;
+  private readonly messageBytes: Uint8Array;
+  private readonly names: Uint8Array;
+  private readonly slots: Buffer;
+
+  constructor(
+    private readonly libc: Libc,
+    private readonly fd: number,
+  ) {
+    const messages = arena(libc, MOST_MESSAGES * MESSAGE_WORDS * WORD_BYTES);
+    const iovecs = arena(libc, MOST_MESSAGES * IOVEC_WORDS * WORD_BYTES);
+    const names = arena(libc, MOST_MESSAGES * nameBytes(false));
+    const slots = arena(libc, MOST_MESSAGES * SLOT_BYTES);
+    this.messageBytes = messages.bytes;
+    this.messages = new Uint32Array(messages.bytes.buffer);
+    this.names = names.bytes;
+    this.slots = Buffer.from(slots.bytes.buffer);
+    this.iovecs = new Uint32Array(iovecs.bytes.buffer);
+    for (let n = 0; n < MOST_MESSAGES; n++) {
+      this.iovecs.set([slots.low + n * SLOT_BYTES, slots.high, SLOT_BYTES], n * IOVEC_WORDS);
+      this.messages.set([names.low + n * nameBytes(false), names.high, nameBytes(false), 0], n * MESSAGE_WORDS);
+      this.messages.set([iovecs.low + n * IOVEC_WORDS * WORD_BYTES, iovecs.high, 1], n * MESSAGE_WORDS + IOV_LOW);
+    }
+  }
+  /** Held: the messages point to them. */
+  private readonly iovecs: Uint32Array;
+
+  /** Hands over what waits. Stops where `isWanted` says so: the socket was closed meanwhile. */
+  drain(receive: (datagram: Buffer, from: Address) => void, isWanted: () => boolean): void {
+    for (let calls = 0; calls < MOST_CALLS && isWanted(); calls++) {
+      this.calls++;
+      const count = this.libc.recvmmsg(this.fd, this.messageBytes, MOST_MESSAGES, MSG_DONTWAIT, null);
+      for (let n = 0; n < count && isWanted(); n++) this.handOver(n, receive);
+      if (count < MOST_MESSAGES) return;
+    }
+  }
+
+  private handOver(n: number, receive: (datagram: Buffer, from: Address) => void): void {
+    const at = n * MESSAGE_WORDS;
+    const length = this.messages[at + LENGTH] ?? 0;
+    // The kernel has written how long the name was.
+    this.messages[at + NAME_LENGTH] = nameBytes(false);
+    const from = this.senders.read(this.names, n * nameBytes(false));
+    this.taken++;
+    receive(Buffer.from(this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length)), from);
+  }
+}

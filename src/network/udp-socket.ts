@@ -1,0 +1,40 @@
+/** Addresses, and what the protocols need of a UDP socket. */
+import type { Batch } from './batch.js';
+
+export interface Address {
+  /** Numeric IPv4 or IPv6 address; names are resolved before they get here. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export const addressKey = ({ host, port }: Address): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** Counts of one socket since it was bound. */
+export interface UdpFigures {
+  /** Given up because too much waited for the interface. */
+  readonly sendDrops: number;
+  /** What found no room in the receive buffer, as the system tells; undefined where it does not. */
+  readonly receiveDrops: number | undefined;
+  /** Trains of equal datagrams to one peer, that went as one. */
+  readonly trains: number;
+}
+
+/** A UDP socket. Datagrams are queued while a turn of the event loop runs and leave together. */
+export interface UdpSocket {
+  readonly local: Address;
+  /** What waits for `flush`. Who sends much writes there itself. */
+  readonly batch: Batch;
+  /** Takes one datagram for sending. */
+  queue(datagram: Uint8Array, to: Address): void;
+  /** Sends what waits. */
+  flush(): void;
+  /** Called for each datagram; `datagram` belongs to the receiver. */
+  onDatagram(receive: (datagram: Buffer, from: Address) => void): void;
+  onError(fail: (error: Error) => void): void;
+  figures(): UdpFigures;
+  close(): void;
+}
+
+/** Whether a socket serves many peers: then it has room for bursts, and the system calls for them where there are any. */
+export type UdpUse = 'few' | 'many';

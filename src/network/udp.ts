@@ -1,0 +1,174 @@
+/**
+ * The UDP sockets of the system.
+ *
+ *     queue | batch.open ──> Batch ── flush ──> sendmmsg with trains (mmsg.ts) ── refused? ──> dgram, which waits for room
+ *                                        └────> dgram: without koffi, or while something waits there
+ *     dgram ──> datagram ── second one of this turn? ──> recvmmsg takes the rest (mmsg-in.ts)
+ *
+ * Descriptors are our own, adopted by dgram: one socket, read and written by both.
+ */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { systemClock } from '../clock.js';
+import { Batch, Destination, type Room } from './batch.js';
+import { arena, loadLibc, systemError, type Libc } from './libc.js';
+import { MmsgReceiver } from './mmsg-in.js';
+import { MmsgSender } from './mmsg.js';
+import { familyOf, nameBytes, nameOf } from './socket-name.js';
+import { addressKey, type Address, type UdpSocket, type UdpUse } from './udp-socket.js';
+
+/** Asked for; what was granted depends on net.core.rmem_max. A pause of the collector must not cost datagrams. */
+const BUFFER_BYTES = 4 * 1024 * 1024;
+/** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
+const MOST_WAITING_BYTES = 4 * 1024 * 1024;
+const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
+const SOL_SOCKET = 1;
+const SO_MEMINFO = 55;
+/** Words of SO_MEMINFO, and the one that counts what found no room in the receive buffer. */
+const MEMINFO_WORDS = 9;
+const MEMINFO_DROPS = 8;
+const EINVAL = 22;
+
+const ROOM: Readonly<Record<UdpUse, Room>> = {
+  few: { datagrams: 256, bytes: 256 * 1024 },
+  // A burst of 1,000 samples to 6 subscribers each, and some.
+  many: { datagrams: 8192, bytes: 4 * 1024 * 1024 },
+};
+
+/**
+ * Rejects with the system's error.
+ *
+ * @param libc not given: dgram alone, which any platform has
+ */
+export async function bindUdp(
+  at: Address,
+  use: UdpUse = 'few',
+  libc = use === 'many' ? nativeCalls() : undefined,
+): Promise<UdpSocket> {
+  const isIpv6 = at.host.includes(':');
+  const socket = createSocket({
+    type: isIpv6 ? 'udp6' : 'udp4',
+    // Addresses are numeric: answering at once spares a trip through the resolver's thread pool per datagram.
+    lookup: (host, _options, done) => done(null, host, isIpv6 ? 6 : 4),
+  });
+  const descriptor = libc && { libc, fd: descriptorOf(libc, isIpv6, at), isIpv6 };
+  await new Promise<void>((bound, failed) => {
+    socket.once('error', failed);
+    socket.once('listening', () => {
+      socket.off('error', failed);
+      bound();
+    });
+    if (descriptor) socket.bind({ fd: descriptor.fd });
+    else socket.bind(at.port, at.host);
+  });
+  socket.setRecvBufferSize(BUFFER_BYTES);
+  socket.setSendBufferSize(BUFFER_BYTES);
+  return systemSocket(socket, ROOM[use], descriptor);
+}
+
+/** The system calls for many datagrams, where there are any. */
+function nativeCalls(): Libc | undefined {
+  const libc = loadLibc();
+  return typeof libc === 'string' ? undefined : libc;
+}
+
+interface Descriptor {
+  readonly libc: Libc;
+  readonly fd: number;
+  readonly isIpv6: boolean;
+}
+
+function descriptorOf(libc: Libc, isIpv6: boolean, at: Address): number {
+  const fd = libc.socket(familyOf(isIpv6), SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
+  if (fd < 0) throw systemError('socket', libc.errno(), addressKey(at));
+  const name = nameOf(libc, isIpv6, at);
+  if (name && libc.bind(fd, new Uint8Array(name.buffer), nameBytes(isIpv6)) === 0) return fd;
+  const error = systemError('bind', name ? libc.errno() : EINVAL, addressKey(at));
+  libc.close(fd);
+  throw error;
+}
+
+function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undefined): UdpSocket {
+  const { address, port } = socket.address();
+  let isClosed = false;
+  let sendDrops = 0;
+  let fail: (error: Error) => void = () => {};
+  socket.on('error', (error) => fail(error));
+  const sent = (error: Error | null): void => {
+    if (error && !isClosed) fail(error);
+  };
+  const sendOne = (datagram: Uint8Array, to: Address): void => {
+    if (socket.getSendQueueSize() > MOST_WAITING_BYTES) sendDrops++;
+    else socket.send(datagram, to.port, to.host, sent);
+  };
+  const flush = (): void => {
+    if (batch.count === 0) return;
+    if (isClosed) batch.clear();
+    // What waits there must not be overtaken.
+    else if (!sender || socket.getSendQueueCount() > 0) batch.drain(sendOne);
+    else {
+      sender.send();
+      batch.clear();
+    }
+  };
+  const bytes = descriptor && arena(descriptor.libc, room.bytes).bytes;
+  const batch = new Batch(room, flush, bytes);
+  const sender =
+    descriptor && new MmsgSender(descriptor, batch, (index, { address: to }) => sendOne(batch.copyOf(index), to));
+  return {
+    local: { host: address, port },
+    batch,
+    queue: (datagram, to) => batch.add(datagram, new Destination(to)),
+    flush,
+    onDatagram: (receive) =>
+      void socket.on(
+        'message',
+        receiverOf(descriptor, receive, () => !isClosed),
+      ),
+    onError: (listener) => void (fail = listener),
+    figures: () => ({
+      sendDrops,
+      receiveDrops: descriptor && !isClosed ? receiveDropsOf(descriptor) : undefined,
+      trains: sender?.trains ?? 0,
+    }),
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      socket.close();
+    },
+  };
+}
+
+/** Names of IPv6 peers may have a zone, which only libuv spells: there it hands over everything itself. */
+function receiverOf(
+  descriptor: Descriptor | undefined,
+  receive: (datagram: Buffer, from: Address) => void,
+  isOpen: () => boolean,
+): (datagram: Buffer, from: RemoteInfo) => void {
+  const plain = (datagram: Buffer, from: RemoteInfo): void =>
+    receive(datagram, { host: from.address, port: from.port });
+  if (!descriptor || descriptor.isIpv6) return plain;
+  const rest = new MmsgReceiver(descriptor.libc, descriptor.fd);
+  let isFirst = true;
+  const turnEnded = (): void => {
+    isFirst = true;
+  };
+  return (datagram, from) => {
+    plain(datagram, from);
+    if (!isFirst) return rest.drain(receive, isOpen);
+    isFirst = false;
+    systemClock.atTurnEnd(turnEnded);
+  };
+}
+
+function receiveDropsOf({ libc, fd }: Descriptor): number | undefined {
+  const words = new Uint32Array(MEMINFO_WORDS);
+  const length = Uint32Array.of(words.byteLength);
+  const outcome = libc.getsockopt(
+    fd,
+    SOL_SOCKET,
+    SO_MEMINFO,
+    new Uint8Array(words.buffer),
+    new Uint8Array(length.buffer),
+  );
+  return outcome === 0 ? words[MEMINFO_DROPS] : undefined;
+}
