@@ -37,12 +37,12 @@ const ROOM: Readonly<Record<UdpUse, Room>> = {
 /**
  * Rejects with the system's error.
  *
- * @param libc not given: dgram alone, which any platform has
+ * @param libc null: dgram alone, which any platform has
  */
 export async function bindUdp(
   at: Address,
   use: UdpUse = 'few',
-  libc = use === 'many' ? nativeCalls() : undefined,
+  libc = use === 'many' ? nativeCalls() : null,
 ): Promise<UdpSocket> {
   const isIpv6 = at.host.includes(':');
   const socket = createSocket({
@@ -50,7 +50,7 @@ export async function bindUdp(
     // Addresses are numeric: answering at once spares a trip through the resolver's thread pool per datagram.
     lookup: (host, _options, done) => done(null, host, isIpv6 ? 6 : 4),
   });
-  const descriptor = libc && { libc, fd: descriptorOf(libc, isIpv6, at), isIpv6 };
+  const descriptor = libc === null ? undefined : { libc, fd: descriptorOf(libc, isIpv6, at), isIpv6 };
   await new Promise<void>((bound, failed) => {
     socket.once('error', failed);
     socket.once('listening', () => {
@@ -66,9 +66,9 @@ export async function bindUdp(
 }
 
 /** The system calls for many datagrams, where there are any. */
-function nativeCalls(): Libc | undefined {
+function nativeCalls(): Libc | null {
   const libc = loadLibc();
-  return typeof libc === 'string' ? undefined : libc;
+  return typeof libc === 'string' ? null : libc;
 }
 
 interface Descriptor {

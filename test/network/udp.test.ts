@@ -1,0 +1,158 @@
+/** The system's UDP sockets, with its calls for many datagrams and without. What arrives, a plain socket of Node's tells. */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { Destination } from '../../src/network/batch.js';
+import { loadLibc, type Libc } from '../../src/network/libc.js';
+import { bindUdp } from '../../src/network/udp.js';
+import type { Address, UdpSocket } from '../../src/network/udp-socket.js';
+import { seededRandom } from '../../src/random.js';
+
+const loaded = loadLibc();
+const libc: Libc | null = typeof loaded === 'string' ? null : loaded;
+const withCalls = libc ? test : test.skip;
+const open: { close(): void }[] = [];
+const until = async (isSo: () => boolean): Promise<void> => {
+  while (!isSo()) await new Promise((turn) => setImmediate(turn));
+};
+
+afterEach(() => {
+  for (const each of open.splice(0)) each.close();
+});
+
+async function bind(native: Libc | null, host = '127.0.0.1'): Promise<UdpSocket> {
+  const socket = await bindUdp({ host, port: 0 }, 'many', native);
+  open.push(socket);
+  return socket;
+}
+
+/** A receiver that keeps what it gets. */
+async function receiver(host = '127.0.0.1'): Promise<{ at: Address; got: string[]; socket: Socket }> {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  socket.bind(0, host);
+  await once(socket, 'listening');
+  socket.setRecvBufferSize(8 * 1024 * 1024);
+  open.push(socket);
+  const got: string[] = [];
+  socket.on('message', (datagram) => got.push(datagram.toString('latin1')));
+  return { at: { host, port: socket.address().port }, got, socket };
+}
+
+/** A stream as a broker sends it: bursts to few destinations, mostly of one size, with what does not fit between them. */
+function stream(seed: number, destinations: number): { to: number; head: Buffer; tail: Buffer }[][] {
+  const random = seededRandom(seed);
+  const filled = (length: number): Buffer => Buffer.from(Array.from({ length }, () => random.below(256)));
+  return Array.from({ length: 12 }, () => {
+    const tails = [filled(80), filled(80), filled(80), filled(79), filled(3), filled(1400), filled(9000)];
+    return Array.from({ length: 1 + random.below(300) }, () => {
+      const usual = random.below(10) < 8;
+      const tail = tails[usual ? random.below(3) : random.below(tails.length)]!;
+      return { to: random.below(destinations), head: filled(usual ? 6 : random.below(30)), tail };
+    });
+  });
+}
+
+withCalls.each(['127.0.0.1', '::1'])(
+  'both ways put the same bytes on the wire, in the same order per peer: %s',
+  async (host) => {
+    const bursts = stream(7, 5);
+    const arrived = await Promise.all(
+      [null, libc].map(async (native) => {
+        const socket = await bind(native, host);
+        const receivers = await Promise.all(Array.from({ length: 5 }, () => receiver(host)));
+        const destinations = receivers.map(({ at }) => new Destination(at));
+        let sent = 0;
+        for (const burst of bursts) {
+          for (const { to, head, tail } of burst) {
+            const at = socket.batch.open(destinations[to]!, head.length, tail);
+            socket.batch.bytes.set(head, at);
+          }
+          socket.flush();
+          sent += burst.length;
+          await until(() => receivers.reduce((sum, { got }) => sum + got.length, 0) === sent);
+        }
+        return { got: receivers.map(({ got }) => got), figures: socket.figures() };
+      }),
+    );
+    const [plain, native] = arrived;
+    expect(native?.got).toEqual(plain?.got);
+    expect(plain?.got.flat()).toHaveLength(bursts.flat().length);
+    expect(plain?.figures.trains).toBe(0);
+    // Else nothing was shown.
+    expect(native?.figures.trains).toBeGreaterThan(50);
+  },
+);
+
+withCalls('the longest datagram, and trains longer than the system takes, arrive whole', async () => {
+  const socket = await bind(libc);
+  const { at, got } = await receiver();
+  const destination = new Destination(at);
+  socket.batch.add(Buffer.alloc(65_507, 1), destination);
+  for (let n = 0; n < 150; n++) socket.batch.add(Buffer.alloc(1000, n), destination);
+  socket.flush();
+  await until(() => got.length === 151);
+  expect(got.map(({ length }) => length)).toEqual([65_507, ...Array.from({ length: 150 }, () => 1000)]);
+  expect(got.slice(1).map((each) => each.charCodeAt(999))).toEqual(Array.from({ length: 150 }, (_, n) => n));
+});
+
+withCalls('what the system refuses is reported, and costs no other peer a datagram', async () => {
+  const socket = await bind(libc);
+  const { at, got } = await receiver();
+  const errors: string[] = [];
+  socket.onError((error) => errors.push((error as NodeJS.ErrnoException).code ?? ''));
+  const [good, bad] = [new Destination(at), new Destination({ host: '255.255.255.255', port: 9 })];
+  for (const to of [good, bad, good, bad]) socket.batch.add(Buffer.from('x'), to);
+  socket.flush();
+  await until(() => got.length === 2 && errors.length === 2);
+  expect(errors).toEqual(['EACCES', 'EACCES']);
+});
+
+withCalls('a burst is taken in whole and with its senders, however it is read', async () => {
+  const socket = await bind(libc);
+  const got = new Map<string, string[]>();
+  socket.onDatagram((datagram, { host, port }) => {
+    const key = `${host}:${port}`;
+    got.set(key, [...(got.get(key) ?? []), datagram.toString()]);
+  });
+  const senders = await Promise.all(Array.from({ length: 3 }, () => receiver()));
+  const sizes = [1, 80, 1200, 20_000];
+  for (let n = 0; n < 400; n++)
+    senders[n % 3]!.socket.send(`${n}:`.padEnd(sizes[n % 4]!, '.'), socket.local.port, socket.local.host);
+  const count = (): number => [...got.values()].reduce((sum, each) => sum + each.length, 0);
+  await until(() => count() === 400);
+  for (const [index, { at }] of senders.entries()) {
+    const expected = Array.from({ length: 400 }, (_, n) => n).filter((n) => n % 3 === index);
+    expect(got.get(`127.0.0.1:${at.port}`)).toEqual(expected.map((n) => `${n}:`.padEnd(sizes[n % 4]!, '.')));
+  }
+});
+
+withCalls('a datagram that closes its socket is the last one', async () => {
+  const socket = await bind(libc);
+  let received = 0;
+  socket.onDatagram(() => {
+    if (++received === 5) socket.close();
+  });
+  const { socket: sender } = await receiver();
+  for (let n = 0; n < 50; n++) sender.send('x', socket.local.port, socket.local.host);
+  await until(() => received >= 5);
+  await new Promise((turn) => setImmediate(turn));
+  expect(received).toBe(5);
+});
+
+test.each([['with the calls', libc] as const, ['without', null] as const])(
+  'a port that is taken is refused as Node does, %s',
+  async (_, native) => {
+    const { local } = await bind(native);
+    await expect(bindUdp(local, 'many', native)).rejects.toMatchObject({ code: 'EADDRINUSE', syscall: 'bind' });
+  },
+);
+
+withCalls('what finds the receive buffer full is counted', async () => {
+  const socket = await bind(libc);
+  const { socket: sender } = await receiver();
+  const flood = Buffer.alloc(60_000);
+  // The handlers of the receiver do not run before all is sent.
+  let sent = 0;
+  for (let n = 0; n < 400; n++) sender.send(flood, socket.local.port, socket.local.host, () => sent++);
+  await until(() => sent === 400);
+  expect(socket.figures().receiveDrops).toBeGreaterThan(0);
+});
