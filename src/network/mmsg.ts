@@ -44,6 +44,7 @@ export class MmsgSender {
   private readonly libc: Libc;
   private readonly fd: number;
   private readonly isIpv6: boolean;
+  private readonly nameWords: number;
   private readonly messages: Uint32Array;
   private readonly messageBytes: Uint8Array;
   private readonly iovecs: Uint32Array;
@@ -66,6 +67,7 @@ export class MmsgSender {
     this.libc = libc;
     this.fd = fd;
     this.isIpv6 = isIpv6;
+    this.nameWords = nameBytes(isIpv6) / WORD_BYTES;
     const messages = arena(libc, MOST_MESSAGES * MESSAGE_WORDS * WORD_BYTES);
     const iovecs = arena(libc, 2 * batch.room.datagrams * IOVEC_WORDS * WORD_BYTES);
     const names = arena(libc, MOST_MESSAGES * nameBytes(true));
@@ -142,9 +144,7 @@ export class MmsgSender {
     const n = this.count++;
     const at = n * MESSAGE_WORDS;
     const nameAt = n * NAME_WORDS;
-    names[nameAt] = name[0]!; // a name has seven words
-    names[nameAt + 1] = name[1]!;
-    if (this.isIpv6) names.set(name, nameAt);
+    for (let word = 0; word < this.nameWords; word++) names[nameAt + word] = name[word] ?? 0;
     messages[at + IOV_LOW] = this.iovecsLow + firstPart * IOVEC_WORDS * WORD_BYTES;
     messages[at + IOV_COUNT] = this.parts - firstPart;
     messages[at + CONTROL_LENGTH] = segment === 0 ? 0 : CONTROL_BYTES;

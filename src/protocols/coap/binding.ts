@@ -90,18 +90,19 @@ export class CoapBinding {
     this.handle(peer, message, request, respond).catch((error: unknown) => failed(request.to, error));
   }
 
-  private async handle(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
+  private handle(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
     if (request.to[0] === '.well-known' && request.to[1] === 'core' && request.to.length === 2) {
       respond(replyOf(this.discover(request), request));
-      return;
+      return Promise.resolve();
     }
     const observe = message.code === CODE.get ? uintOption(message.options, OPTION.observe) : undefined;
     if (observe === REGISTER) return this.register(peer, message, request, respond);
     if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
-    const response = await this.site.request(request);
-    const code = codeOf(response.status, request.op);
-    // A publisher's way: an answer that nobody wants is not written; 2 KB less garbage per sample.
-    respond(isUnwanted(message, code) ? { code } : replyOf(response, request));
+    return this.site.request(request).then((response) => {
+      const code = codeOf(response.status, request.op);
+      // A publisher's way: an answer that nobody wants is not written; 2 KB less garbage per sample.
+      respond(isUnwanted(message, code) ? { code } : replyOf(response, request));
+    });
   }
 
   private async register(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {

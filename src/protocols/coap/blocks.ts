@@ -85,9 +85,10 @@ export class Blockwise {
         fault(coapCode(4, 0), 'A block size exponent of 7 is reserved; 0 to 6 are 16 to 1024 bytes.'),
       );
     }
-    const frozenKey = keyOf(exchange, [OPTION.contentFormat]);
+    // Asked for where it is needed: a sample that is published needs none.
+    const frozenKey = (): string => keyOf(exchange, [OPTION.contentFormat]);
     if (in2 && in2.number > 0 && !in1) {
-      const kept = this.frozen.get(frozenKey);
+      const kept = this.frozen.get(frozenKey());
       if (kept) return exchange.respond(cut(kept, in2));
       if (request.code !== CODE.get)
         return exchange.respond(
@@ -98,6 +99,7 @@ export class Blockwise {
     if (!payload) return;
     const wanted = in2 ?? { number: 0, isMore: false, exponent: LARGEST_EXPONENT };
     handle({ ...request, payload }, (reply) => {
+      if (!in1 && !in2 && reply.payload === undefined) return exchange.respond(reply);
       const { code, options = [], payload: whole = NOTHING } = reply;
       // [RFC7959-2.9.1] the answer to the last block names that block.
       const echo = in1 ? [blockOption(OPTION.block1, { ...in1, isMore: false })] : [];
@@ -114,7 +116,7 @@ export class Blockwise {
         payload: Uint8Array.from(whole),
       };
       if (whole.length > blockBytes(wanted.exponent))
-        this.frozen.putAnyway(frozenKey, exchange.peer.key, representation, whole.length);
+        this.frozen.putAnyway(frozenKey(), exchange.peer.key, representation, whole.length);
       respond(cut(representation, wanted));
     });
   }

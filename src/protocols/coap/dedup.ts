@@ -4,9 +4,10 @@
  *     first time ──> Handled in progress ──> acknowledged (empty) ──> answered
  *     again            nothing                the same bytes again     the same bytes again
  *
- * Kept per peer by message id, oldest first, for an exchange's lifetime. Bounded in bytes per peer and in all; who adds pays
+ * Kept per peer by message id, oldest first, for an exchange's lifetime; of a non-confirmable the id alone. Bounded in bytes per peer and in all; who adds pays
  * with his own oldest entry, so that a flood from one peer never costs another his protection.
  */
+import { HeardIds } from './heard-ids.js';
 
 /** One message received, and what it was answered with. */
 export interface Handled {
@@ -18,6 +19,8 @@ export interface Handled {
 
 /** Map slot and entry, about. */
 const ENTRY_BYTES = 160;
+/** Of a non-confirmable's id, about: its place in the queue, and its bit. */
+const ID_BYTES = 12;
 /** What a buffer costs besides its bytes, about. */
 const BUFFER_BYTES = 160;
 const MOST_BYTES_PER_PEER = 4 * 1024 * 1024;
@@ -32,19 +35,35 @@ export class DedupBudget {
   evicted = 0;
 }
 
+/** Stands for every non-confirmable: there is nothing to say to a duplicate of one. */
+const HEARD: Handled = { id: -1, expiresUs: Infinity, reply: undefined };
+
 export class Recent {
   private readonly handled = new Map<number, Handled>();
+  private readonly heard = new HeardIds();
   private bytes = 0;
 
   constructor(private readonly budget: DedupBudget) {}
 
   get size(): number {
-    return this.handled.size;
+    return this.handled.size + this.heard.size;
   }
 
   find(id: number, nowUs: number): Handled | undefined {
-    const entry = this.handled.get(id);
-    return entry && entry.expiresUs > nowUs ? entry : undefined;
+    this.expire(nowUs);
+    return this.handled.get(id) ?? (this.heard.has(id) ? HEARD : undefined);
+  }
+
+  /** Of a non-confirmable that `find` has just not found. */
+  rememberNon(id: number, nowUs: number, lifetimeMs: number): Handled {
+    this.heard.add(id, nowUs + lifetimeMs * 1000);
+    this.charge(ID_BYTES);
+    while (this.heard.size > 1 && this.isOverBudget) {
+      this.heard.forgetOldest();
+      this.charge(-ID_BYTES);
+      this.budget.evicted++;
+    }
+    return HEARD;
   }
 
   remember(id: number, nowUs: number, lifetimeMs: number, reply?: Uint8Array): Handled {
@@ -55,7 +74,7 @@ export class Recent {
     this.handled.set(id, entry);
     this.charge(ENTRY_BYTES);
     if (reply) this.answered(entry, reply);
-    while (this.handled.size > 1 && (this.bytes > MOST_BYTES_PER_PEER || this.budget.bytes > MOST_BYTES)) {
+    while (this.handled.size > 1 && this.isOverBudget) {
       this.forgetOldest();
       this.budget.evicted++;
     }
@@ -75,10 +94,19 @@ export class Recent {
     this.budget.bytes -= this.bytes;
     this.bytes = 0;
     this.handled.clear();
+    while (this.heard.size > 0) this.heard.forgetOldest();
   }
 
-  /** Entries stand in order of arrival; a non-confirmable's shorter life may wait behind a confirmable's. */
+  private get isOverBudget(): boolean {
+    return this.bytes > MOST_BYTES_PER_PEER || this.budget.bytes > MOST_BYTES;
+  }
+
+  /** Entries stand in order of arrival, and those of a kind live equally long. */
   private expire(nowUs: number): void {
+    const before = this.heard.size;
+    this.heard.expire(nowUs);
+    if (this.heard.size < before) this.charge((this.heard.size - before) * ID_BYTES);
+    if (this.handled.size === 0) return;
     for (const entry of this.handled.values()) {
       if (entry.expiresUs > nowUs) return;
       this.forget(entry);

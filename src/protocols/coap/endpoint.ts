@@ -30,7 +30,8 @@ import {
   writeHead,
   type Message,
 } from './message.js';
-import { optionName, screen } from './options.js';
+import { OptionMemory } from './option-memory.js';
+import { optionName } from './options.js';
 import { PARAMETERS, type Congestion, type Parameters } from './parameters.js';
 import { Peer, type PeerFigures } from './peer.js';
 
@@ -76,6 +77,7 @@ export class Endpoint implements Carrier, Answering {
   readonly parameters: Parameters;
   readonly figures = new EndpointFigures();
   readonly dedup = new DedupBudget();
+  private readonly optionMemory = new OptionMemory();
   private readonly socket: UdpSocket;
   private readonly peers = new Map<string, Peer>();
   private readonly lifetimes = new Map<Peer, Cancel>();
@@ -201,7 +203,7 @@ export class Endpoint implements Carrier, Answering {
   private receive(datagram: Buffer, from: Address): void {
     if (this.isClosed) return;
     this.figures.received++;
-    const message = decode(datagram);
+    const message = decode(datagram, this.optionMemory.decode);
     if (isMalformed(message)) return this.refuse(message, from);
     const peer = this.peers.get(addressKey(from));
     if (peer) peer.heardUs = this.clock.monotonicUs();
@@ -243,15 +245,17 @@ export class Endpoint implements Carrier, Answering {
       return;
     }
     peer.arrivals.note(message.id);
-    const { options, unknownCritical } = screen(message.options);
+    const { options, unknownCritical } = this.optionMemory.screen(message.options);
     const isConfirmable = message.type === TYPE.confirmable;
     if (unknownCritical !== undefined) {
       this.figures.unknownCritical++;
       // [RFC7252-5.4.1]
       if (!isConfirmable) return this.reset(message.id, peer.address);
     }
-    const lifetimeMs = isConfirmable ? this.parameters.exchangeLifetimeMs : this.parameters.nonLifetimeMs;
-    const entry = peer.recent.remember(message.id, nowUs, lifetimeMs);
+    const { exchangeLifetimeMs, nonLifetimeMs } = this.parameters;
+    const entry = isConfirmable
+      ? peer.recent.remember(message.id, nowUs, exchangeLifetimeMs)
+      : peer.recent.rememberNon(message.id, nowUs, nonLifetimeMs);
     const exchange = new Exchange(peer, { ...message, options }, this, entry);
     if (unknownCritical !== undefined) {
       const sentence = `The critical option ${unknownCritical} (${optionName(unknownCritical)}) is not understood here, or not with this length or number of times.`;
@@ -272,7 +276,7 @@ export class Endpoint implements Carrier, Answering {
     }
     peer?.arrivals.note(message.id);
     const awaited = peer?.awaited.get(tokenKey(message.token));
-    const { options, unknownCritical } = screen(message.options);
+    const { options, unknownCritical } = this.optionMemory.screen(message.options);
     if (!peer || !awaited || unknownCritical !== undefined) {
       if (unknownCritical === undefined) this.figures.stray++;
       else this.figures.unknownCritical++;

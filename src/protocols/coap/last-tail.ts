@@ -26,7 +26,7 @@ export class LastTail {
     const size = blockBytes(exponent);
     const isLong = body.length > size;
     const options = [
-      option(OPTION.observe, sample.sequence),
+      option(OPTION.observe, sequenceBytes(sample.sequence)),
       option(OPTION.contentFormat, delivery.format.coap),
       ...maxAgeOption(maxAgeS),
       ...(isLong
@@ -36,3 +36,9 @@ export class LastTail {
     return (this.tail = encodeTail(options, isLong ? body.subarray(0, size) : body));
   }
 }
+
+/**
+ * Always of three bytes: equal samples make equal datagrams, and only those travel together. Whoever reads a number must expect
+ * zeros before it [RFC7252-3.2].
+ */
+const sequenceBytes = (sequence: number): Uint8Array => Uint8Array.of(sequence >>> 16, sequence >>> 8, sequence);

@@ -46,8 +46,8 @@ const VERSION = 1;
 const LONGEST_TOKEN = 8;
 const NOTHING = new Uint8Array(0);
 
-/** Reads one datagram. */
-export function decode(datagram: Uint8Array): Message | Malformed {
+/** Reads one datagram. @param readOptions those of RFC 7252, or who remembers them */
+export function decode(datagram: Uint8Array, readOptions = decodeOptions): Message | Malformed {
   const [first, code, high, low] = datagram;
   if (first === undefined || code === undefined || high === undefined || low === undefined) return { kind: 'foreign' };
   if (first >>> 6 !== VERSION) return { kind: 'foreign' };
@@ -68,7 +68,7 @@ export function decode(datagram: Uint8Array): Message | Malformed {
   if (tokenLength > LONGEST_TOKEN) return malformed('a token length of 9 to 15');
   const tokenEnd = HEADER_BYTES + tokenLength;
   if (tokenEnd > datagram.length) return malformed('a token that runs past the end');
-  const decoded = decodeOptions(datagram, tokenEnd);
+  const decoded = readOptions(datagram, tokenEnd);
   if ('malformed' in decoded) return malformed(decoded.malformed);
   if (decoded.end === datagram.length - 1) return malformed('a payload marker without payload');
   return {

@@ -185,6 +185,27 @@ export function decodeOptions(datagram: Uint8Array, offset: number): DecodedOpti
   return { options, end: at };
 }
 
+/** Where the options that begin at `offset` end, or undefined where they are malformed; makes nothing. */
+export function optionsEnd(datagram: Uint8Array, offset: number): number | undefined {
+  let at = offset;
+  while (at < datagram.length && datagram[at] !== PAYLOAD_MARKER) {
+    const first = datagram[at++]!; // below the length
+    at += extensionBytes(first >>> 4);
+    const nibble = first & 0x0f;
+    const extension = extensionBytes(nibble);
+    const [high = NaN, low = NaN] = [datagram[at], datagram[at + 1]];
+    const length =
+      extension === 0 ? nibble : extension === 1 ? high + ONE_BYTE_FROM : high * 256 + low + TWO_BYTES_FROM;
+    at += extension + length;
+    if (!(at <= datagram.length)) return undefined;
+  }
+  return at;
+}
+
+/** Bytes that follow for a nibble; for the reserved 15 more than there can be. */
+const extensionBytes = (nibble: number): number =>
+  nibble < ONE_BYTE ? 0 : nibble === ONE_BYTE ? 1 : nibble === TWO_BYTES ? 2 : Infinity;
+
 const extraBytes = (value: number): number => (value < ONE_BYTE_FROM ? 0 : value < TWO_BYTES_FROM ? 1 : 2);
 const nibbleOf = (value: number): number =>
   value < ONE_BYTE_FROM ? value : value < TWO_BYTES_FROM ? ONE_BYTE : TWO_BYTES;

@@ -31,14 +31,28 @@ const LONGEST_ETAG = 8;
 const FORBIDDEN_SEGMENT = /^\.{0,2}$|[/\0]/;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** A whole message as a request, or what is wrong with it. */
-export function requestOf(
-  { code, options, payload }: Message,
-  originator: string,
-  requestId: string,
-): Request | Refusal {
-  const op = OPERATIONS.get(code);
-  if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', 'The methods here are GET, POST, PUT and DELETE.');
+/** What the options say of a request, whatever its body. */
+interface Asked {
+  readonly to: readonly string[];
+  readonly query: URLSearchParams;
+  readonly accept: readonly string[];
+  /** Absent: a body is octets, and none is none. */
+  readonly mediaType: string | undefined;
+  readonly ifMatch: readonly string[];
+  readonly etags: readonly string[];
+  readonly isIfNoneMatch: boolean;
+}
+
+/** By list: those of publishers come again and again [option-memory]. */
+const asked = new WeakMap<readonly Option[], Asked | Refusal>();
+
+function askedOf(options: readonly Option[]): Asked | Refusal {
+  let known = asked.get(options);
+  if (!known) asked.set(options, (known = readAsked(options)));
+  return known;
+}
+
+function readAsked(options: readonly Option[]): Asked | Refusal {
   const to = pathOf(options);
   if (isRefusal(to)) return to;
   const query = queryOf(options);
@@ -52,20 +66,37 @@ export function requestOf(
     );
   }
   const formatNumber = uintOption(options, OPTION.contentFormat);
-  const format = formatNumber === undefined ? FORMATS.octets : formatOfCoap(formatNumber);
-  if (!format) {
+  const format = formatNumber === undefined ? undefined : formatOfCoap(formatNumber);
+  if (formatNumber !== undefined && !format) {
     return refuse(
       'STATUS_UNSUPPORTED_MEDIA_TYPE',
       `The Content-Format ${formatNumber} is not taken here; ${KNOWN_FORMATS}.`,
     );
   }
-  const hasBody = payload.length > 0 || formatNumber !== undefined;
-  const ifMatch = valuesOf(options, OPTION.ifMatch).map(tagText);
-  const ifNoneMatch = firstOf(options, OPTION.ifNoneMatch)
-    ? ['*']
-    : op === 'retrieve'
-      ? valuesOf(options, OPTION.etag).map(tagText)
-      : [];
+  return {
+    to,
+    query,
+    accept: accept ? [accept.mediaType] : [],
+    mediaType: format?.mediaType,
+    ifMatch: valuesOf(options, OPTION.ifMatch).map(tagText),
+    etags: valuesOf(options, OPTION.etag).map(tagText),
+    isIfNoneMatch: firstOf(options, OPTION.ifNoneMatch) !== undefined,
+  };
+}
+
+/** A whole message as a request, or what is wrong with it. */
+export function requestOf(
+  { code, options, payload }: Message,
+  originator: string,
+  requestId: string,
+): Request | Refusal {
+  const op = OPERATIONS.get(code);
+  if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', 'The methods here are GET, POST, PUT and DELETE.');
+  const said = askedOf(options);
+  if (isRefusal(said)) return said;
+  const { to, query, accept, mediaType, ifMatch, etags, isIfNoneMatch } = said;
+  const hasBody = payload.length > 0 || mediaType !== undefined;
+  const ifNoneMatch = isIfNoneMatch ? ['*'] : op === 'retrieve' ? etags : [];
   return {
     op,
     to,
@@ -73,9 +104,9 @@ export function requestOf(
     originator,
     requestId,
     binding: 'coap',
-    accept: accept ? [accept.mediaType] : [],
+    accept,
     defaultFormat: FORMATS.senmlCbor,
-    ...(hasBody && { body: bodyOfBytes(format.mediaType, payload) }),
+    ...(hasBody && { body: bodyOfBytes(mediaType ?? FORMATS.octets.mediaType, payload) }),
     ...(ifMatch.length > 0 && { ifMatch }),
     ...(ifNoneMatch.length > 0 && { ifNoneMatch }),
   };

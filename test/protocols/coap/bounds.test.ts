@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { DedupBudget, Recent } from '../../../src/protocols/coap/dedup.js';
 import { Shelf } from '../../../src/protocols/coap/shelf.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -49,6 +50,48 @@ describe('de-duplication', () => {
     const before = budget.bytes;
     recent.answered(first, REPLY);
     expect(budget.bytes).toBe(before);
+  });
+});
+
+describe("a non-confirmable's id", () => {
+  const NON_LIFETIME_MS = 145_000;
+
+  test('is known until its life is over, whatever ids came between', () => {
+    const lives = fc.array(fc.record({ id: fc.nat(0xffff), afterUs: fc.nat(60_000_000) }), { maxLength: 300 });
+    fc.assert(
+      fc.property(lives, (heard) => {
+        const budget = new DedupBudget();
+        const recent = new Recent(budget);
+        const until = new Map<number, number>();
+        let nowUs = 0;
+        for (const { id, afterUs } of heard) {
+          nowUs += afterUs;
+          const isKnown = (until.get(id) ?? 0) > nowUs;
+          expect(recent.find(id, nowUs) !== undefined).toBe(isKnown);
+          if (isKnown) continue;
+          expect(recent.rememberNon(id, nowUs, NON_LIFETIME_MS).reply).toBeUndefined();
+          until.set(id, nowUs + NON_LIFETIME_MS * 1000);
+        }
+        recent.find(0, nowUs);
+        expect(recent.size).toBe([...until.values()].filter((untilUs) => untilUs > nowUs).length);
+        recent.find(0, Infinity);
+        expect([recent.size, budget.bytes]).toEqual([0, 0]);
+      }),
+    );
+  });
+
+  test('takes a dozen bytes, and is pushed out by newer ones of its peer alone', () => {
+    const budget = new DedupBudget();
+    const recent = new Recent(budget);
+    for (let id = 0; id < 10_000; id++) recent.rememberNon(id, 0, NON_LIFETIME_MS);
+    expect(budget.bytes).toBeLessThanOrEqual(10_000 * 16);
+    recent.answered(recent.remember(20_000, 0, LIFETIME_MS), Buffer.alloc(4 * MIB));
+    recent.rememberNon(10_001, 0, NON_LIFETIME_MS);
+    expect([recent.find(0, 1), recent.find(10_001, 1) !== undefined, budget.evicted > 0]).toEqual([
+      undefined,
+      true,
+      true,
+    ]);
   });
 });
 
