@@ -131,11 +131,10 @@ export class MmsgSender {
   private write(index: number): void {
     const { batch, iovecs } = this;
     const at = this.parts * IOVEC_WORDS;
-    // Indexes are below the lengths: the batch has no more datagrams than there is room for here.
-    iovecs[at] = this.batchLow + batch.headAt[index]!;
-    iovecs[at + 2] = batch.headBytes[index]!;
-    iovecs[at + 4] = this.batchLow + batch.tailAt[index]!;
-    iovecs[at + 6] = batch.tailBytes[index]!;
+    iovecs[at] = this.batchLow + (batch.headAt[index] ?? 0);
+    iovecs[at + 2] = batch.headBytes[index] ?? 0;
+    iovecs[at + 4] = this.batchLow + (batch.tailAt[index] ?? 0);
+    iovecs[at + 6] = batch.tailBytes[index] ?? 0;
     this.parts += 2;
   }
 
