@@ -57,6 +57,9 @@ const ADMINISTRATOR = /^(?!anonymous$)[\w.:@/-]{1,128}$/;
 /** Only what no binding could ever take is refused here; the protocol's own reader tells the rest. */
 const PMU_URI = /^c37118\+(tcp|udp):\/\//;
 
+/** A second's samples would meet the next second's. */
+const LONGEST_SPREAD_MS = 1000;
+
 const KEYS = {
   role: oneOf(['nscl', 'gscl', 'dscl'], 'service capability layer: of the network, a gateway or a device'),
   sclId: key(
@@ -132,6 +135,12 @@ const KEYS = {
   congestion: oneOf(
     ['standard', 'provisioned'],
     'CoAP congestion control: of the Internet, or of a dimensioned network',
+  ),
+  spreadMs: key(
+    z.int().min(0).max(LONGEST_SPREAD_MS),
+    0,
+    'milliseconds over which a burst of CoAP notifications is spread; 0: all at once',
+    `whole milliseconds from 0 to ${LONGEST_SPREAD_MS}`,
   ),
   plugtest: yesOrNo('serve the resources of the ETSI CoAP plugtests'),
   transport: oneOf(['auto', 'uws', 'node'], 'library under HTTP and WebSocket'),

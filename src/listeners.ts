@@ -138,6 +138,7 @@ const coapListener =
           random,
           log,
           congestion: config.congestion,
+          spreadMs: config.spreadMs,
         });
         const site = config.plugtest ? new PlugtestSite(broker, clock) : broker;
         binding = new CoapBinding(endpoint, site, log, security.identify);

@@ -43,9 +43,8 @@ export class Batch {
   private used = 0;
   private lastTail: Uint8Array | undefined;
   private lastTailAt = 0;
-  private readonly order: Destination[] = [];
 
-  /** @param onFull sends what waits and clears the batch; @param bytes where datagrams lie */
+  /** @param onFull sends all that waits, and has it forgotten; @param bytes where datagrams lie */
   constructor(
     readonly room: Room,
     private readonly onFull: () => void,
@@ -90,7 +89,6 @@ export class Batch {
       this.destinations.push(to);
     } else this.next[to.last] = index;
     to.last = index;
-    this.order[index] = to;
     return at;
   }
 
@@ -108,19 +106,24 @@ export class Batch {
     return datagram;
   }
 
-  /** Hands out all that waits, in the order it came, and forgets it. */
-  drain(send: (datagram: Uint8Array, to: Address) => void): void {
-    const { count } = this;
-    for (let index = 0; index < count; index++) {
-      const to = this.order[index];
-      if (to) send(this.copyOf(index), to.address);
-    }
-    this.clear();
+  /** Hands out what waits for the first `most` destinations, each one's in the order it came, and forgets it. */
+  drain(send: (datagram: Uint8Array, to: Address) => void, most = Infinity): void {
+    for (const { first, address } of this.destinations.slice(0, most))
+      for (let index = first; index >= 0; index = this.next[index] ?? NONE) send(this.copyOf(index), address);
+    this.forget(most);
   }
 
-  /** Forgets what waits. */
-  clear(): void {
-    for (const destination of this.destinations) destination.first = destination.last = NONE;
+  /** Forgets what waits for the first `most` destinations. */
+  forget(most = Infinity): void {
+    const gone = Math.min(most, this.destinations.length);
+    for (let n = 0; n < gone; n++) {
+      const destination = this.destinations[n];
+      if (destination) destination.first = destination.last = NONE;
+    }
+    if (gone < this.destinations.length) {
+      this.destinations.splice(0, gone);
+      return;
+    }
     this.destinations.length = 0;
     this.count = 0;
     this.used = 0;

@@ -90,9 +90,14 @@ export class MmsgSender {
     for (let n = 0; n < 2 * batch.room.datagrams; n++) this.iovecs[n * IOVEC_WORDS + 1] = Math.floor(batchAt / 2 ** 32);
   }
 
-  /** Sends all that waits; the caller clears the batch. */
-  send(): void {
-    for (const destination of this.batch.destinations) this.gather(destination);
+  /** Sends what waits for the first `most` destinations; the caller has it forgotten. */
+  send(most = Infinity): void {
+    const { destinations } = this.batch;
+    const count = Math.min(most, destinations.length);
+    for (let n = 0; n < count; n++) {
+      const destination = destinations[n];
+      if (destination) this.gather(destination);
+    }
     this.submit();
   }
 

@@ -27,8 +27,8 @@ export interface UdpSocket {
   readonly batch: Batch;
   /** Takes one datagram for sending. */
   queue(datagram: Uint8Array, to: Address): void;
-  /** Sends what waits. */
-  flush(): void;
+  /** Sends what waits. @param most for how many destinations; the others wait on */
+  flush(most?: number): void;
   /** Called for each datagram; `datagram` belongs to the receiver. */
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void;
   onError(fail: (error: Error) => void): void;

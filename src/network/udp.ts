@@ -100,14 +100,14 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     if (socket.getSendQueueSize() > MOST_WAITING_BYTES) sendDrops++;
     else socket.send(datagram, to.port, to.host, sent);
   };
-  const flush = (): void => {
+  const flush = (most?: number): void => {
     if (batch.count === 0) return;
-    if (isClosed) batch.clear();
+    if (isClosed) batch.forget();
     // What waits there must not be overtaken.
-    else if (!sender || socket.getSendQueueCount() > 0) batch.drain(sendOne);
+    else if (!sender || socket.getSendQueueCount() > 0) batch.drain(sendOne, most);
     else {
-      sender.send();
-      batch.clear();
+      sender.send(most);
+      batch.forget(most);
     }
   };
   const bytes = descriptor && arena(descriptor.libc, room.bytes).bytes;

@@ -49,11 +49,11 @@ export class Tap implements UdpSocket {
   queue(datagram: Uint8Array, to: Address): void {
     this.batch.add(datagram, new Destination(to));
   }
-  flush(): void {
+  flush(most?: number): void {
     this.batch.drain((datagram, to) => {
       this.note(datagram, this.local, to);
       if (!this.loses(++this.outgoing)) this.socket.queue(datagram, to);
-    });
+    }, most);
     this.socket.flush();
   }
   figures(): UdpFigures {

@@ -7,7 +7,7 @@ const datagrams = fc.array(fc.record({ port: fc.integer({ min: 1, max: 4 }), hea
   maxLength: 60,
 });
 
-test('what is queued comes out as it was, in its order, however often the batch was full meanwhile', () => {
+test('what is queued comes out as it was, in order for each peer, however often the batch was full meanwhile', () => {
   fc.assert(
     fc.property(datagrams, fc.tuple(bytes(30), bytes(30), bytes(30), bytes(30)), (queued, tails) => {
       const out: string[] = [];
@@ -20,9 +20,13 @@ test('what is queued comes out as it was, in its order, however often the batch 
         batch.bytes.set(head, at);
       }
       drain();
-      expect(out).toEqual(
-        queued.map(({ port, head, tail }) => `${port} ${Buffer.concat([head, tails[tail]!]).toString('hex')}`),
-      );
+      const expected = queued.map(({ port, head, tail }) => {
+        return `${port} ${Buffer.concat([head, tails[tail]!]).toString('hex')}`;
+      });
+      const byPeer = (lines: readonly string[]): unknown =>
+        [1, 2, 3, 4].map((port) => lines.filter((line) => line.startsWith(`${port} `)));
+      expect(byPeer(out)).toEqual(byPeer(expected));
+      expect(out).toHaveLength(expected.length);
       expect(batch.count).toBe(0);
       expect(destinations.map(({ first, last }) => [first, last])).toEqual(destinations.map(() => [-1, -1]));
     }),
@@ -54,4 +58,16 @@ test('a tail that many share lies in the batch once', () => {
   expect(batch.tailAt[1]).toBe(batch.tailAt[0]);
   batch.open(to, 2, Buffer.from('tail'));
   expect(batch.tailAt[2]).not.toBe(batch.tailAt[0]);
+});
+
+test('what goes to the first peers can go before the rest', () => {
+  const out: number[] = [];
+  const batch = new Batch({ datagrams: 8, bytes: 64 }, () => {});
+  const destinations = [1, 2, 3].map((port) => new Destination({ host: HOST, port }));
+  for (const to of [...destinations, ...destinations]) batch.add(Uint8Array.of(1), to);
+  batch.drain((_, { port }) => out.push(port), 2);
+  expect(out.splice(0)).toEqual([1, 1, 2, 2]);
+  batch.add(Uint8Array.of(1), destinations[0]!);
+  batch.drain((_, { port }) => out.push(port));
+  expect([out, batch.count]).toEqual([[3, 3, 1], 0]);
 });

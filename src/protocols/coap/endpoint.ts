@@ -34,6 +34,7 @@ import { OptionMemory } from './option-memory.js';
 import { optionName } from './options.js';
 import { PARAMETERS, type Congestion, type Parameters } from './parameters.js';
 import { Peer, type PeerFigures } from './peer.js';
+import { Spread } from './spread.js';
 
 /** Remembered peers; the longest known that nothing depends on makes room. About 1 KB each. */
 const MOST_PEERS = 16_384;
@@ -46,6 +47,8 @@ export interface EndpointOptions {
   readonly random: Random;
   readonly log: Log;
   readonly congestion: Congestion;
+  /** Over how many milliseconds what one turn makes is sent; default 0, at once. */
+  readonly spreadMs?: number;
 }
 
 /** Counts since the start, read at scrape time. */
@@ -79,6 +82,7 @@ export class Endpoint implements Carrier, Answering {
   readonly dedup = new DedupBudget();
   private readonly optionMemory = new OptionMemory();
   private readonly socket: UdpSocket;
+  private readonly spread: Spread;
   private readonly peers = new Map<string, Peer>();
   private readonly lifetimes = new Map<Peer, Cancel>();
   private isTouched = false;
@@ -88,8 +92,9 @@ export class Endpoint implements Carrier, Answering {
   private wasReset: (peer: Peer, id: number) => void = () => {};
   private wasForgotten: (peer: Peer) => void = () => {};
 
-  constructor({ socket, clock, timers, random, log, congestion }: EndpointOptions) {
+  constructor({ socket, clock, timers, random, log, congestion, spreadMs = 0 }: EndpointOptions) {
     this.socket = socket;
+    this.spread = new Spread(socket, clock, spreadMs);
     this.clock = clock;
     this.timers = timers ?? clock;
     this.random = random;
@@ -197,7 +202,7 @@ export class Endpoint implements Carrier, Answering {
 
   private readonly flush = (): void => {
     this.isTouched = false;
-    if (!this.isClosed) this.socket.flush();
+    if (!this.isClosed) this.spread.flush();
   };
 
   private receive(datagram: Buffer, from: Address): void {

@@ -34,8 +34,8 @@ export class MemorySocket implements UdpSocket {
   queue(datagram: Uint8Array, to: Address): void {
     this.batch.add(datagram, new Destination(to));
   }
-  flush(): void {
-    this.batch.drain((datagram, to) => this.sent.push({ bytes: Buffer.from(datagram), to }));
+  flush(most?: number): void {
+    this.batch.drain((datagram, to) => this.sent.push({ bytes: Buffer.from(datagram), to }), most);
   }
   figures(): UdpFigures {
     return { sendDrops: 0, receiveDrops: undefined, trains: 0 };
