@@ -117,7 +117,7 @@ export class JournalLedger implements Ledger {
 const ALL = Buffer.from('{"all":true}');
 
 const encode = ({ command, word, isTold }: LedgerEntry): Uint8Array => {
-  const { issuedUs: _issued, isSelected: _selected, ...document } = command;
+  const { dueUs: _due, issuedUs: _issued, isSelected: _selected, ...document } = command;
   return Buffer.from(JSON.stringify({ command: document, ...(word && { word }), ...(isTold && { isTold }) }));
 };
 

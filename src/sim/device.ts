@@ -5,6 +5,7 @@
  */
 import {
   attachDevice,
+  type CommandHandler,
   type DeviceOptions,
   JournalLedger,
   type Device,
@@ -47,11 +48,12 @@ export async function startDevice(
   const { uri, points, delayMs, lingerMs, reject } = options;
   const effects = options.effects === undefined ? undefined : await Effects.open(disk, options.effects);
   const ledger = options.ledger === undefined ? undefined : new JournalLedger({ disk, clock, folder: options.ledger });
-  const handle = async (command: DeviceCommand, signal: AbortSignal): Promise<Verdict> => {
+  const handle: CommandHandler = async (command, signal, leftMs) => {
     tell(`command ${lineOf(command)}`);
     if (points && !points.includes(command.point)) return rejected(`there is no ${command.point} here`);
     await wait(clock, delayMs, signal);
     if (reject !== undefined) return rejected(reject);
+    if (leftMs() <= 0) return rejected('the deadline passed while it waited');
     await effects?.add(lineOf(command));
     tell(`effect ${lineOf(command)}`);
     await wait(clock, lingerMs);

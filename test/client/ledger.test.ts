@@ -11,6 +11,7 @@ const entry = (commandId: string, more: Partial<LedgerEntry> = {}): LedgerEntry 
     value: { position: 'open' },
     deadlineMs: 100,
     leaseMs: 30_000,
+    dueUs: undefined,
     issuedUs: undefined,
     isSelected: false,
   },

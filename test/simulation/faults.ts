@@ -74,7 +74,10 @@ const FAULTS: readonly Fault[] = [
   {
     name: 'wall clock stepped',
     everyS: 15,
-    strike: ({ broker }, chance) => (broker.clock.offsetUs += chance.between(-HOUR_US, HOUR_US)),
+    strike: ({ broker }, chance, { model }) => {
+      broker.clock.offsetUs += chance.between(-HOUR_US, HOUR_US);
+      model.clocksAgree = false;
+    },
   },
   {
     name: 'fsync fails',

@@ -40,12 +40,16 @@ const STATES_AFTER: Readonly<Record<string, readonly string[]>> = {
 /** Its deadline has passed or its device has spoken. */
 const OVER = ['executed', 'rejected', 'cancelled', 'expired', 'unknown', 'executedLate'];
 
+/** By how much the clock of a device is behind the broker's at most, and what reading it to the millisecond adds. */
+const SKEW_US = 21_000;
+
 /** One command of one issuer, as its issuer and its device see it. */
 export interface Command {
   readonly name: string;
   readonly device: string;
   readonly point: string;
   readonly sentUs: number;
+  readonly deadlineMs: number;
   /** When its issuer first had the word that it is accepted. */
   acceptedUs: number | undefined;
   /** The furthest state that the issuer has been told. */
@@ -59,6 +63,8 @@ export class Model {
   readonly commands = new Map<string, Command>();
   readonly alarms = new AlarmModel((sentence) => this.broken(sentence));
   private readonly readings = new Map<string, { readonly reading: number; readonly takenUs: number }[]>();
+  /** Nobody has stepped the broker's wall clock: it and the devices' agree within the skew. */
+  clocksAgree = true;
   refusals = 0;
   restarts = 0;
   private effects: Command[] = [];
@@ -75,12 +81,13 @@ export class Model {
   }
 
   /** An issuer gives a command for the first time. */
-  sent(name: string, device: string, point: string, nowUs: number): void {
+  sent(name: string, device: string, point: string, deadlineMs: number, nowUs: number): void {
     this.commands.set(name, {
       name,
       device,
       point,
       sentUs: nowUs,
+      deadlineMs,
       acceptedUs: undefined,
       told: undefined,
       known: undefined,
@@ -138,11 +145,15 @@ export class Model {
       this.broken(`${name} is for ${command.device} ${command.point}, and ${device} ${point} made its effect`);
     if (command.effectsUs.length > 0) this.broken(`${name} is executed twice`);
     if (lateUs > 0) this.broken(`${name} is executed ${lateUs / 1000} ms after its deadline`);
+    if (this.clocksAgree && command.acceptedUs !== undefined) {
+      const sinceUs = nowUs - command.acceptedUs;
+      if (sinceUs > command.deadlineMs * 1000 + SKEW_US)
+        this.broken(`${name} is executed ${sinceUs / 1000} ms after it was accepted, and had ${command.deadlineMs} ms`);
+    }
     if (command.told === 'cancelled' || command.told === 'expired')
       this.broken(`${name} is executed, and its issuer was told that it is ${command.told}`);
     command.effectsUs.push(nowUs);
-    // What the broker has given up as unknown leaves its point: a device that slept over the deadline does it later, by its
-    // own clock in time.
+    // What the broker has given up as unknown leaves its point: a device whose clock is a little behind still does it.
     for (const other of command.known === 'unknown' ? [] : this.effects) {
       const isLaterThan = command.acceptedUs !== undefined && command.acceptedUs < other.sentUs;
       if (isLaterThan && other.device === device && other.point === point)

@@ -93,7 +93,7 @@ export class Operator {
       isAccepted: false,
     };
     this.given.push(given);
-    this.world.model.sent(given.name, device.name, given.point, this.world.timeline.nowUs);
+    this.world.model.sent(given.name, device.name, given.point, given.deadlineMs, this.world.timeline.nowUs);
     this.ask(given, TRIES);
     // The same at once by the other session, as two screens of one control room would.
     if (chance.is(0.1)) this.ask(given, 1);

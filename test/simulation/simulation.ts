@@ -39,6 +39,7 @@ export interface SimulationOptions {
   /** Flaws that are put in, to see that the simulation finds them. */
   readonly flawedStore?: (store: Store) => Store;
   readonly hasForgetfulDevices?: boolean;
+  readonly hasClocklessDevices?: boolean;
   readonly everyLine?: (line: string) => void;
 }
 
@@ -77,6 +78,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
       new Device(world, chance.fork(name), broker, name, {
         canRecall: name === 'device-1',
         isForgetful: options.hasForgetfulDevices ?? false,
+        isClockless: options.hasClocklessDevices ?? false,
       }),
   );
   const operators = ['op1', 'op2'].map((name) => new Operator(world, chance.fork(name), broker, devices, name));
