@@ -125,13 +125,25 @@ export function recordOfRow(key: string, { document }: Row, now: Due): CommandRe
     path,
     application: applicationOf(path),
     states: entries,
-    // The time that the broker was down counts.
-    due: { utcUs: dueUs, monotonicUs: now.monotonicUs + dueUs - now.utcUs },
+    due: { utcUs: dueUs, monotonicUs: now.monotonicUs + leftUs(entries, dueUs, now) },
     told,
     isSent: false,
     isWriting: false,
     onWritten: () => {},
   };
+}
+
+/**
+ * The time that the broker was down counts. Where the clock was set back meanwhile it would be less than none: what is left is
+ * never more than there was at first, lest a point stays selected for the hour that the clock was wrong by.
+ */
+function leftUs(states: readonly Entry[], dueUs: number, { utcUs }: Due): number {
+  const selected = states.findIndex(({ state }) => state === 'selected');
+  const operated =
+    selected < 0 ? -1 : states.findIndex(({ state }, index) => index > selected && state === 'dispatched');
+  // A span begins with the acceptance, with the lease of a select, with its operate.
+  const begun = states[Math.max(0, selected, operated)]?.atUs ?? dueUs;
+  return Math.min(dueUs - utcUs, dueUs - begun);
 }
 
 function entryOf(kept: Json): Entry | undefined {

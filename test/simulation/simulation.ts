@@ -99,6 +99,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   world.note('world', 'calm');
   stores.mend();
   for (const device of devices) device.fragility = 0;
+  for (const peer of peers()) peer.wake();
   await run(SETTING_UP_US + STORM_US + CALM_US);
   if (world.failure === undefined) {
     try {
