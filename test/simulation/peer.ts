@@ -33,6 +33,13 @@ export interface PeerOptions {
   readonly notified?: (frame: Extract<Frame, { t: 'ntf' }>) => void;
 }
 
+/** A body of another type than JSON's own. */
+interface Pack {
+  readonly mediaType: string;
+  readonly body: readonly JsonObject[];
+}
+const isPack = (given: JsonObject | Pack): given is Pack => Array.isArray(given.body);
+
 interface Said {
   readonly frame: MessageFrame;
   readonly heard: () => void;
@@ -74,12 +81,13 @@ export class Peer {
   }
 
   /** @param answered undefined: the connection broke before the answer came */
-  request(op: 'create' | 'retrieve' | 'delete', to: string, body: JsonObject | undefined, answered: Answered): void {
+  request(op: 'create' | 'retrieve' | 'delete', to: string, given: JsonObject | Pack, answered: Answered): void {
     const id = ++this.lastId;
     if (!this.link || !this.isWelcome) return answered(undefined);
     this.answers.set(id, answered);
-    const payload = body && { mediaType: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
-    this.send({ t: 'req', id, op, to, ifMatch: [], ifNoneMatch: [], ...(payload && { payload }) });
+    const { mediaType, body } = isPack(given) ? given : { mediaType: 'application/json', body: given };
+    const payload = { mediaType, bytes: Buffer.from(JSON.stringify(body)) };
+    this.send({ t: 'req', id, op, to, ifMatch: [], ifNoneMatch: [], payload });
   }
 
   subscribe(to: string, answered: Answered, rate?: number): number {

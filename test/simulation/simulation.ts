@@ -11,6 +11,7 @@ import { Inspection } from './inspection.js';
 import { Operator } from './operator.js';
 import { Peer } from './peer.js';
 import { containerOf, Observer, Publisher } from './publisher.js';
+import { RULED, RuledMeter } from './ruled-meter.js';
 import { HostClock, Life } from './timeline.js';
 import { Watcher } from './watcher.js';
 import { World } from './world.js';
@@ -87,10 +88,12 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     new Publisher(world, chance.fork(`${durability}-meter`), broker, durability).peer,
     new Observer(world, chance.fork(`${durability}-observer`), broker, durability).peer,
   ]);
+  const ruled = new RuledMeter(world, chance.fork('ruled'), broker).peer;
   const peers = () => [
     ...devices.map(({ session }) => session),
     ...operators.flatMap((operator) => operator.peers),
     ...meters,
+    ruled,
     ...watchers,
   ];
   const faults = new Faults(world, chance.fork('faults'), { broker, stores, devices, peers });
@@ -147,6 +150,7 @@ function setUp(world: World, broker: BrokerHost, names: readonly string[]): void
         const id = containerOf(durability).split('/').at(-1) ?? '';
         peer.request('create', '/m2m/containers', { container: { id, durability } }, () => {});
       }
+      peer.request('create', '/m2m/containers', { container: RULED }, () => {});
       for (const name of names) {
         peer.request('create', '/m2m/applications', { application: { appId: name } }, () =>
           peer.request('create', `/m2m/applications/${name}/containers`, { container: { id: 'commands' } }, () => {}),
