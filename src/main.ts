@@ -11,6 +11,7 @@ import { loadLibc } from './network/libc.js';
 import { systemRandom } from './random.js';
 import { Security } from './security.js';
 import { lockFolder } from './store/folder-lock.js';
+import { historyFolder } from './store/layout.js';
 import { JournalStore } from './store/journal-store.js';
 import { openLevel } from './store/level.js';
 
@@ -61,7 +62,7 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   };
   const machine = { clock: systemClock, random: systemRandom, network: systemNetwork, disk: systemDisk, log };
   const store = new JournalStore({ ...machine, folder: config.data, lock: lockFolder });
-  const history = { disk: systemDisk, folder: `${config.data}/history`, openIndex: openLevel };
+  const history = { disk: systemDisk, folder: historyFolder(config.data), openIndex: openLevel };
   const surroundings = { ...machine, store, history };
   const broker = new Broker(config, surroundings, listenersOf(config, note, security));
   broker.metrics.exposeProcess();

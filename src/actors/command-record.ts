@@ -99,6 +99,9 @@ export function rowOf({ number, command, issuer, session, path, states, due, tol
   };
 }
 
+/** What is said once, by the issuer to the broker or by the broker to the device, and not kept. */
+const OF_ONE_MESSAGE = { dueUs: undefined, issuedUs: undefined, isSelected: false };
+
 /** Undefined for a row that this version cannot have written. @param now the instant of the restart, on both clocks */
 export function recordOfRow(key: string, { document }: Row, now: Due): CommandRecord | undefined {
   const { number, command, issuer, session, path: text, states, dueUs, told } = document;
@@ -115,20 +118,32 @@ export function recordOfRow(key: string, { document }: Row, now: Due): CommandRe
   return {
     key,
     number,
-    command: { commandId, action, point, value, deadlineMs, leaseMs, issuedUs: undefined, isSelected: false },
+    command: { commandId, action, point, value, deadlineMs, leaseMs, ...OF_ONE_MESSAGE },
     issuer,
     session: typeof session === 'string' ? session : undefined,
     others: new Set(),
     path,
     application: applicationOf(path),
     states: entries,
-    // The time that the broker was down counts.
-    due: { utcUs: dueUs, monotonicUs: now.monotonicUs + dueUs - now.utcUs },
+    due: { utcUs: dueUs, monotonicUs: now.monotonicUs + leftUs(entries, dueUs, now) },
     told,
     isSent: false,
     isWriting: false,
     onWritten: () => {},
   };
+}
+
+/**
+ * The time that the broker was down counts. Where the clock was set back meanwhile it would be less than none: what is left is
+ * never more than there was at first, lest a point stays selected for the hour that the clock was wrong by.
+ */
+function leftUs(states: readonly Entry[], dueUs: number, { utcUs }: Due): number {
+  const selected = states.findIndex(({ state }) => state === 'selected');
+  const operated =
+    selected < 0 ? -1 : states.findIndex(({ state }, index) => index > selected && state === 'dispatched');
+  // A span begins with the acceptance, with the lease of a select, with its operate.
+  const begun = states[Math.max(0, selected, operated)]?.atUs ?? dueUs;
+  return Math.min(dueUs - utcUs, dueUs - begun);
 }
 
 function entryOf(kept: Json): Entry | undefined {
@@ -140,6 +155,22 @@ function entryOf(kept: Json): Entry | undefined {
 
 /** `/m2m/applications/a` of `/m2m/applications/a/containers/commands/contentInstances`. */
 export const applicationOf = (contentInstances: readonly string[]): string => pathText(contentInstances.slice(0, -3));
+
+/**
+ * What goes to the device, with the time that is left each time it goes out: the device enforces it too. The span and the instant
+ * say the same, whichever way the wall clock was stepped since the acceptance.
+ *
+ * @returns undefined where it should not go any more
+ */
+export function orderDocument(record: CommandRecord, now: Due): JsonObject | undefined {
+  const { commandId, action, point, value, leaseMs } = record.command;
+  const leftUs = record.due.monotonicUs - now.monotonicUs;
+  const deadlineMs = Math.round(leftUs / 1000);
+  if (deadlineMs <= 0 || stateOf(record) !== 'dispatched') return undefined;
+  const order = { commandId, point, value, deadlineMs, dueAt: formatTime(now.utcUs + leftUs) };
+  if (isSelecting(record)) return { ...order, action: 'select', leaseMs };
+  return { ...order, action: 'operate', ...(action === 'select' && { selected: true }) };
+}
 
 export function outcomeDocument({ command, issuer, application, states }: CommandRecord): JsonObject {
   const { state = 'accepted', reason } = states.at(-1) ?? {};

@@ -25,8 +25,8 @@ import {
   applicationOf,
   isFinal,
   isOver,
-  isSelecting,
   keyOf,
+  orderDocument,
   recordOfRow,
   rowOf,
   stateOf,
@@ -305,20 +305,12 @@ export class Commands {
       monotonicUs: () => clock.monotonicUs(),
       broker: BROKER,
       canGo: () => this.isFirst(record) && lanes.hasDevice(record.application),
-      send: () => (record.isSent = lanes.toDevice(record.application, 'command', () => this.orderOf(record))),
+      send: () =>
+        (record.isSent = lanes.toDevice(record.application, 'command', () => orderDocument(record, this.dueIn(0)))),
       sendCancel: ({ command: { commandId }, application }) =>
         lanes.toDevice(application, 'command', { commandId, action: 'cancel' }),
       write: (_record, step, done) => this.write(record, [step], done),
     });
-  }
-
-  /** What goes to the device, with the time that is left each time it goes out: the device enforces it too. */
-  private orderOf(record: CommandRecord): JsonObject | undefined {
-    const { commandId, action, point, value, leaseMs } = record.command;
-    const deadlineMs = Math.round((record.due.monotonicUs - this.options.clock.monotonicUs()) / 1000);
-    if (deadlineMs <= 0 || stateOf(record) !== 'dispatched') return undefined;
-    if (isSelecting(record)) return { commandId, action: 'select', point, value, deadlineMs, leaseMs };
-    return { commandId, action: 'operate', point, value, deadlineMs, ...(action === 'select' && { selected: true }) };
   }
 
   private isFirst(record: CommandRecord): boolean {

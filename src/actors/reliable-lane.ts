@@ -3,6 +3,7 @@
  *
  *     send ──> seq ──> kept ──> port                 acknowledge(seq) ──> everything up to seq is let go
  *       above 75 % of 1,024 frames or 1 MiB: measurements are suspended; for more than 5 s, or full: SLOW_CONSUMER
+ *       the oldest is the same at two looks, 15 s apart: SLOW_CONSUMER, however little is kept
  *     hold ──> kept alone: the peer is away          replay ──> all that is kept goes again, in order, under its seq
  */
 import type { Cancel } from '../clock.js';
@@ -15,6 +16,11 @@ const MAX_BYTES = 1024 * 1024;
 const HIGH_WATER = 0.75;
 /** How long a peer may stay above the high water before it is given up. */
 const PATIENCE_MS = 5_000;
+/**
+ * A peer may answer every heart-beat and take nothing: its screen hangs, its reader is stuck. Feeders of a lane wait for its
+ * acknowledgements, so it would never fill. Longer than any pause of a peer that lives; looks are cheaper than a timer for each message.
+ */
+const LOOK_MS = 15_000;
 
 export interface LaneOwner {
   transmit(seq: number, kind: ReliableKind, body: JsonObject): void;
@@ -43,6 +49,7 @@ export class ReliableLane {
   private lastSeq = 0;
   private isHeld = false;
   private cancelPatience: Cancel | undefined;
+  private cancelLook: Cancel | undefined;
 
   constructor(
     private readonly owner: LaneOwner,
@@ -68,6 +75,7 @@ export class ReliableLane {
     this.bytes += bytes;
     if (!this.isHeld) this.owner.transmit(seq, message.kind, body);
     this.weigh();
+    this.watch();
   }
 
   /** The peer has everything up to and including `seq`. */
@@ -96,18 +104,34 @@ export class ReliableLane {
       return body !== undefined;
     });
     this.weigh();
+    this.watch();
   }
 
   dispose(): void {
     this.cancelPatience?.();
-    this.cancelPatience = undefined;
+    this.cancelLook?.();
+    this.cancelPatience = this.cancelLook = undefined;
+  }
+
+  /** Looks at the oldest message now and again, as long as there is one. */
+  private watch(): void {
+    const oldest = this.kept[0]?.seq;
+    if (oldest === undefined || this.isHeld) return;
+    this.cancelLook ??= this.schedule(LOOK_MS, () => {
+      this.cancelLook = undefined;
+      if (this.kept[0]?.seq === oldest) this.owner.overrun();
+      else this.watch();
+    });
   }
 
   private weigh(): void {
     const { isHigh } = this;
     if (this.isHeld || isHigh === (this.cancelPatience !== undefined)) return;
     if (isHigh) this.cancelPatience = this.schedule(PATIENCE_MS, () => this.owner.overrun());
-    else this.dispose();
+    else {
+      this.cancelPatience?.();
+      this.cancelPatience = undefined;
+    }
     this.owner.congested(isHigh);
   }
 }

@@ -1,5 +1,6 @@
 /** `gridcast sim`: what a broker needs around it when there is no grid at hand: PMUs, captures played again, a device. */
 import type { Command } from 'commander';
+import { lockOfLedger } from '../client/ledger.js';
 import { systemClock } from '../clock.js';
 import { systemDisk } from '../disk.js';
 import { isRefusal, type Refusal } from '../errors.js';
@@ -118,6 +119,7 @@ async function playDevice(shell: Shell, uri: string, flags: DeviceFlags): Promis
   const device = await startDevice(options, {
     clock: shell.clock,
     disk: systemDisk,
+    lock: lockOfLedger,
     tell: (line) => shell.print(line),
   });
   shell.print(`attached ${uri}`);

@@ -6,6 +6,7 @@ import { backUp, besideDaemon } from '../store/backup.js';
 import { checkStore, readState, type StoreReport } from '../store/check.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { checkLayout, lockFolderOf } from '../store/layout.js';
+import { openLevel } from '../store/level.js';
 import { TABLES } from '../store/store.js';
 import { Exit, type Shell } from './shell.js';
 
@@ -65,12 +66,13 @@ async function exportRows(shell: Shell, folder: string): Promise<void> {
 }
 
 async function backup(shell: Shell, folder: string, target: string): Promise<void> {
-  const report = await backUp(systemDisk, folder, target);
+  const report = await backUp(systemDisk, folder, target, openLevel);
   if (isRefusal(report)) throw new Error(report.detail);
   shell.print(summaryOf(report));
 }
 
-function summaryOf({ state, audit }: StoreReport): string {
+function summaryOf({ state, audit, history }: StoreReport): string {
   const counts = TABLES.map((table) => `${state?.rows[table].size ?? 0} of ${table}`);
-  return `All is well: rows ${counts.join(', ')}; ${audit.number} audit events.`;
+  const { containers = 0, instances = 0 } = history ?? {};
+  return `All is well: rows ${counts.join(', ')}; ${audit.number} audit events; ${instances} instances of ${containers} containers on disk.`;
 }

@@ -8,11 +8,12 @@
  * A command that comes again (the broker resends after a reconnect) is not executed again: it gets the words of the first time.
  * So it does where the device has died meanwhile: what the ledger has as an intent alone is asked of `recall`, and never done again.
  */
-import type { Cancel, Clock } from '../clock.js';
+import { formatTime, type Cancel, type Clock } from '../clock.js';
 import { isRefusal, reasonOf } from '../errors.js';
 import { NEEDS_POINT, readCommand, type Command, type Word } from '../routing/command.js';
 import type { JsonObject } from '../routing/primitive.js';
 import { memoryLedger, type Ledger } from './ledger.js';
+import { timeLeft, type TimeLeft } from './time-left.js';
 
 export type DeviceCommand = Command;
 /** What a handler says of a command that it has seen to. */
@@ -21,8 +22,14 @@ export type Verdict = Pick<Word, 'reason'> & { readonly state: 'executed' | 'rej
 /**
  * Executes a command. A throw is a rejection with the error's message.
  * @param signal aborted when the deadline has passed, or the command was cancelled: what is not yet done must not be done
+ * @param leftMs the time left at this moment. A process that was stopped over the deadline may see its own timers fire before
+ *   the signal's: one that waits before it acts asks here once more, just before
  */
-export type CommandHandler = (command: DeviceCommand, signal: AbortSignal) => Verdict | Promise<Verdict>;
+export type CommandHandler = (
+  command: DeviceCommand,
+  signal: AbortSignal,
+  leftMs: TimeLeft,
+) => Verdict | Promise<Verdict>;
 
 /**
  * Says what became of a command over which the device has died: whether the breaker is open, say. Undefined: that can not be known.
@@ -48,7 +55,7 @@ interface Case {
 
 export interface DeskOptions {
   readonly handle: CommandHandler;
-  readonly clock: Pick<Clock, 'after'>;
+  readonly clock: Pick<Clock, 'after' | 'monotonicUs' | 'wallUs'>;
   /** Says a word to the broker; resolves when he has it. Its failure is the session's: what was not heard is said by the next. */
   readonly say: (word: Word) => Promise<void>;
   readonly ledger?: Ledger;
@@ -92,6 +99,8 @@ export class CommandDesk {
 
   private select(command: Command): void {
     const { commandId, point, leaseMs } = command;
+    const late = this.overdue(command);
+    if (late !== undefined) return this.reject(commandId, late);
     if (this.isHeld(point)) return this.reject(commandId, HELD);
     const one = newCase(command, undefined, true);
     one.isSelected = true;
@@ -102,14 +111,17 @@ export class CommandDesk {
 
   private operate(command: Command, known: Case | undefined): void {
     const { commandId, point } = command;
+    const late = this.overdue(command);
     if (command.isSelected) {
       if (known?.isSelected === true) {
         this.release(known);
-        void this.execute(known, command);
+        if (late === undefined) void this.execute(known, command);
+        else this.conclude(known, { commandId, state: 'rejected', reason: late });
       } else if (known?.command.action === 'operate') this.sayAgain(known);
       else this.reject(commandId, NOT_SELECTED);
     } else if (known) this.sayAgain(known);
     else if (point === '') this.reject(commandId, NEEDS_POINT.detail);
+    else if (late !== undefined) this.reject(commandId, late);
     else if (this.isHeld(point)) this.reject(commandId, HELD);
     else {
       const one = newCase(command, undefined, false);
@@ -119,19 +131,21 @@ export class CommandDesk {
   }
 
   private async execute(one: Case, command: Command): Promise<void> {
-    const { commandId, deadlineMs } = command;
+    const { commandId } = command;
     const { signal } = one.controller;
     const { clock, handle } = this.options;
     one.command = command;
     one.last = undefined;
     one.isTold = false;
-    const cancelTimer = clock.after(deadlineMs, () => one.controller.abort(new Error(TOO_LATE)));
+    const leftMs = timeLeft(clock, command);
+    const cancelTimer = clock.after(leftMs(), () => one.controller.abort(new Error(TOO_LATE)));
     let verdict: Verdict;
     try {
       await this.ledger.write({ command, word: undefined, isTold: false }, 'synced');
       signal.throwIfAborted();
+      if (leftMs() <= 0) throw new Error(TOO_LATE);
       this.conclude(one, { commandId, state: 'acknowledged' });
-      verdict = await handle(command, signal);
+      verdict = await handle(command, signal, leftMs);
     } catch (error) {
       verdict = { state: 'rejected', reason: reasonOf(error) };
     }
@@ -190,6 +204,13 @@ export class CommandDesk {
     one.isSelected = false;
     one.cancelLease();
     one.last = { commandId: one.command.commandId, state: 'rejected', reason: NOT_SELECTED };
+  }
+
+  /** Why one that has just come is too late. Both clocks are named: where everything is refused so, one of them is wrong. */
+  private overdue(command: Command): string | undefined {
+    const { clock } = this.options;
+    if (command.dueUs === undefined || timeLeft(clock, command)() > 0) return undefined;
+    return `it came after its deadline: due at ${formatTime(command.dueUs)}, and here it is ${formatTime(clock.wallUs())}`;
   }
 
   private isHeld(point: string): boolean {

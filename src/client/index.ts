@@ -25,6 +25,7 @@ export { command, isOutcome, type CommandNews, type CommandRequest } from './com
 export { actOnAlarm, listAlarms, watchAlarms, type Alarm, type AlarmNews, type WatchOptions } from './alarms.js';
 export { attachDevice, type Device, type DeviceOptions } from './device.js';
 export type { CommandHandler, DeviceCommand, Recall, Verdict } from './command-desk.js';
-export { JournalLedger, type Ledger, type LedgerEntry, type LedgerOptions } from './ledger.js';
+export type { TimeLeft } from './time-left.js';
+export { JournalLedger, ledgerIn, type Ledger, type LedgerEntry, type LedgerOptions } from './ledger.js';
 export { frequencyOf, measuredUsOf, readSample, type Reading } from './reading.js';
 export { parseTarget, type Target } from './target.js';

@@ -6,11 +6,12 @@
  *
  * A device that starts again finds an intent without a verdict, and does not act again.
  */
-import type { Clock } from '../clock.js';
-import type { Disk } from '../disk.js';
+import { systemClock, type Clock } from '../clock.js';
+import { systemDisk, type Disk } from '../disk.js';
 import { isObject, type JsonObject } from '../json.js';
-import { isRefusal } from '../errors.js';
+import { isRefusal, type Refusal } from '../errors.js';
 import { readCommand, readWord, type Command, type Word } from '../routing/command.js';
+import type { Lock } from '../store/folder-lock.js';
 import { Journal } from '../store/journal.js';
 import { GridcastError } from './error.js';
 
@@ -51,6 +52,18 @@ export interface LedgerOptions {
   readonly clock: Pick<Clock, 'after' | 'atTurnEnd'>;
   /** Its own; made where it is not there. */
   readonly folder: string;
+  /** On a real disk: two processes with one ledger would execute a command each. In memory nobody else is there. */
+  readonly lock?: ((folder: string) => Promise<Lock | Refusal>) | undefined;
+}
+
+/** The ledger in a folder of this machine, for one process at a time. */
+export const ledgerIn = (folder: string): Ledger =>
+  new JournalLedger({ disk: systemDisk, clock: systemClock, folder, lock: lockOfLedger });
+
+export async function lockOfLedger(folder: string): Promise<Lock | Refusal> {
+  // LevelDB takes 30 ms to load, which who keeps no ledger should not wait for.
+  const { lockFolder } = await import('../store/folder-lock.js');
+  return lockFolder(folder, 'ledger');
 }
 
 /** A ledger in a folder. */
@@ -58,12 +71,33 @@ export class JournalLedger implements Ledger {
   private readonly journal: Journal;
   private readonly entries = new Map<string, LedgerEntry>();
   private appended = 0;
+  private lock: Lock | undefined;
 
-  constructor(options: LedgerOptions) {
+  constructor(private readonly options: LedgerOptions) {
     this.journal = new Journal({ ...options, segmentBytes: SEGMENT_BYTES });
   }
 
   async open(): Promise<readonly LedgerEntry[]> {
+    await this.takeLock();
+    try {
+      return await this.read();
+    } catch (error) {
+      await this.lock?.release();
+      this.lock = undefined;
+      throw error;
+    }
+  }
+
+  private async takeLock(): Promise<void> {
+    const { disk, folder, lock } = this.options;
+    if (!lock) return;
+    await disk.makeFolder(folder);
+    const held = await lock(`${folder}/lock`);
+    if (isRefusal(held)) throw new GridcastError('argument', held.detail);
+    this.lock = held;
+  }
+
+  private async read(): Promise<readonly LedgerEntry[]> {
     let beginnings = 0;
     await this.journal.open(0, ({ sequence, bytes }) => {
       const entry = decode(bytes);
@@ -89,8 +123,9 @@ export class JournalLedger implements Ledger {
     this.entries.delete(commandId);
   }
 
-  close(): Promise<void> {
-    return this.journal.close();
+  async close(): Promise<void> {
+    await this.journal.close();
+    await this.lock?.release();
   }
 
   private append(entries: readonly Uint8Array[], durability: 'grouped' | 'synced'): Promise<void> {
@@ -117,7 +152,7 @@ export class JournalLedger implements Ledger {
 const ALL = Buffer.from('{"all":true}');
 
 const encode = ({ command, word, isTold }: LedgerEntry): Uint8Array => {
-  const { issuedUs: _issued, isSelected: _selected, ...document } = command;
+  const { dueUs: _due, issuedUs: _issued, isSelected: _selected, ...document } = command;
   return Buffer.from(JSON.stringify({ command: document, ...(word && { word }), ...(isTold && { isTold }) }));
 };
 

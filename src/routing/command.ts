@@ -3,7 +3,7 @@
  * container, and the words with which the device answers. Pure: reading and checking only.
  */
 import { parseTime } from '../clock.js';
-import { refuse, type Refusal } from '../errors.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Json, JsonObject } from './primitive.js';
 
 /** The container below an application whose contentInstances are commands to its device. */
@@ -31,6 +31,8 @@ export interface Command {
   readonly deadlineMs: number;
   /** Of a select: how long it waits for the operate. */
   readonly leaseMs: number;
+  /** The broker's word to the device: the end of `deadlineMs` in UTC microseconds, by its clock as the command went out. */
+  readonly dueUs: number | undefined;
   /** When it was issued, UTC microseconds, where the issuer says so: an old one that is sent again is known by it. */
   readonly issuedUs: number | undefined;
   /** The broker's word to the device: it operates what was selected under this id, and nothing else. */
@@ -74,7 +76,7 @@ export const NEEDS_POINT = bad(
 
 export function readCommand(document: JsonObject): Command | Refusal {
   const { commandId, action = 'operate', point = '', value, deadlineMs = DEFAULT_DEADLINE_MS } = document;
-  const { leaseMs = DEFAULT_LEASE_MS, issuedAt, selected = false } = document;
+  const { leaseMs = DEFAULT_LEASE_MS, issuedAt, dueAt, selected = false } = document;
   if (typeof commandId !== 'string' || !ID.test(commandId)) {
     return bad(
       'A command needs a "commandId" of 1 to 64 letters, digits, ".", "_", ":" or "-", unique for its issuer.',
@@ -88,10 +90,17 @@ export function readCommand(document: JsonObject): Command | Refusal {
     return bad(`"deadlineMs" is ${JSON.stringify(deadlineMs)}; it must be above 0 and at most ${LONGEST_DEADLINE_MS}.`);
   if (!isWithin(leaseMs, LONGEST_LEASE_MS))
     return bad(`"leaseMs" is ${JSON.stringify(leaseMs)}; it must be above 0 and at most ${LONGEST_LEASE_MS}.`);
-  const issuedUs = typeof issuedAt === 'string' ? parseTime(issuedAt) : undefined;
-  if (issuedAt !== undefined && issuedUs === undefined)
-    return bad(`"issuedAt" is ${JSON.stringify(issuedAt)}; it must be a date and time such as 2026-11-23T08:15:00Z.`);
-  return { commandId, action, point, value, deadlineMs, leaseMs, issuedUs, isSelected: selected === true };
+  const issuedUs = readTime('issuedAt', issuedAt);
+  if (isRefusal(issuedUs)) return issuedUs;
+  const dueUs = readTime('dueAt', dueAt);
+  if (isRefusal(dueUs)) return dueUs;
+  return { commandId, action, point, value, deadlineMs, leaseMs, dueUs, issuedUs, isSelected: selected === true };
+}
+
+function readTime(name: string, value: Json | undefined): number | undefined | Refusal {
+  if (value === undefined) return undefined;
+  const us = typeof value === 'string' ? parseTime(value) : undefined;
+  return us ?? bad(`"${name}" is ${JSON.stringify(value)}; it must be a date and time such as 2026-11-23T08:15:00Z.`);
 }
 
 const isWithin = (value: Json, longest: number): value is number =>

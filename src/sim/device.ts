@@ -5,10 +5,12 @@
  */
 import {
   attachDevice,
+  type CommandHandler,
   type DeviceOptions,
   JournalLedger,
   type Device,
   type DeviceCommand,
+  type LedgerOptions,
   type Verdict,
 } from '../client/index.js';
 import type { Clock } from '../clock.js';
@@ -36,22 +38,26 @@ export interface SimulatedDeviceOptions {
 export interface DeviceSurroundings {
   readonly clock: Clock;
   readonly disk: Disk;
+  /** Keeps a second device off its ledger, where another process could have it. */
+  readonly lock?: LedgerOptions['lock'];
   /** Told of each command and each effect, a line each. */
   readonly tell: (line: string) => void;
 }
 
 export async function startDevice(
   options: SimulatedDeviceOptions,
-  { clock, disk, tell }: DeviceSurroundings,
+  { clock, disk, lock, tell }: DeviceSurroundings,
 ): Promise<Device> {
   const { uri, points, delayMs, lingerMs, reject } = options;
   const effects = options.effects === undefined ? undefined : await Effects.open(disk, options.effects);
-  const ledger = options.ledger === undefined ? undefined : new JournalLedger({ disk, clock, folder: options.ledger });
-  const handle = async (command: DeviceCommand, signal: AbortSignal): Promise<Verdict> => {
+  const ledger =
+    options.ledger === undefined ? undefined : new JournalLedger({ disk, clock, folder: options.ledger, lock });
+  const handle: CommandHandler = async (command, signal, leftMs) => {
     tell(`command ${lineOf(command)}`);
     if (points && !points.includes(command.point)) return rejected(`there is no ${command.point} here`);
     await wait(clock, delayMs, signal);
     if (reject !== undefined) return rejected(reject);
+    if (leftMs() <= 0) return rejected('the deadline passed while it waited');
     await effects?.add(lineOf(command));
     tell(`effect ${lineOf(command)}`);
     await wait(clock, lingerMs);

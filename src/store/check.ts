@@ -3,6 +3,7 @@ import type { Disk } from '../disk.js';
 import { reasonOf } from '../errors.js';
 import type { ChainHead } from './audit-chain.js';
 import { GENESIS } from './audit-chain.js';
+import { checkHistory, type HistoryReport } from './history-check.js';
 import { hasBegun, surveyJournal, walkJournal, type Formats } from './journal-reader.js';
 import { auditFolder, checkLayout, stateFolder } from './layout.js';
 import { checkTrail, loadState, type State } from './load.js';
@@ -16,19 +17,38 @@ export interface StoreReport {
   /** Undefined where it could not be read. */
   readonly state: State | undefined;
   readonly audit: ChainHead;
+  /** Undefined where it could not be read. */
+  readonly history: HistoryReport | undefined;
 }
 
 export async function checkStore(disk: Disk, data: string, formats: Formats = {}): Promise<StoreReport> {
   const faults: string[] = [];
-  const attempt = async <Value>(part: () => Promise<Value>): Promise<Value | undefined> => {
-    try {
-      return await part();
-    } catch (error) {
-      const sentence = `${reasonOf(error)}.`;
-      if (!faults.includes(sentence)) faults.push(sentence);
-      return undefined;
-    }
-  };
+  const rows = await checkRows(disk, data, faults, formats);
+  return { faults, ...rows, history: await attempted(faults, () => checkHistory(disk, data)) };
+}
+
+async function attempted<Value>(faults: string[], part: () => Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await part();
+  } catch (error) {
+    const sentence = `${reasonOf(error)}.`;
+    if (!faults.includes(sentence)) faults.push(sentence);
+    return undefined;
+  }
+}
+
+/**
+ * All but the history.
+ *
+ * @param faults is given a sentence for each
+ */
+export async function checkRows(
+  disk: Disk,
+  data: string,
+  faults: string[],
+  formats: Formats = {},
+): Promise<Pick<StoreReport, 'state' | 'audit'>> {
+  const attempt = <Value>(part: () => Promise<Value>) => attempted(faults, part);
   await attempt(() => checkLayout(disk, data));
   const state = await attempt(() => readState(disk, data, formats));
   await attempt(() => walkAll(disk, stateFolder(data), formats));
@@ -37,7 +57,7 @@ export async function checkStore(disk: Disk, data: string, formats: Formats = {}
   if (state && archived !== undefined && audit) {
     await attempt(() => Promise.resolve().then(() => checkWhole(data, state, archived, audit)));
   }
-  return { faults, state, audit: audit ?? GENESIS };
+  return { state, audit: audit ?? GENESIS };
 }
 
 /** That the parts belong together, and every row can be read. */

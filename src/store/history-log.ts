@@ -5,6 +5,9 @@
  *
  * The journal is the truth, and the index never ahead of it: one that is missing, damaged or behind is made anew by reading the
  * journal. What a crash can lose is what has come in since the container's last turn, a second of it.
+ *
+ * Both are made with the first container that wants them: a broker without one writes nothing, and has no 64 MB of prepared
+ * segments that it never uses.
  */
 import type { Cancel, Clock } from '../clock.js';
 import type { Disk } from '../disk.js';
@@ -59,6 +62,8 @@ export class HistoryLog<R extends Kept> {
   /** Writing or rebuilding is under way; one at a time. */
   private working: Promise<void> | undefined;
   private isRebuildDue = false;
+  /** Log and index are there, or why not is said. */
+  private isPrepared = false;
   private isClosed = false;
   /** Why nothing is read or written any more. */
   private damage: string | undefined;
@@ -86,17 +91,10 @@ export class HistoryLog<R extends Kept> {
     return [...this.tracks.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
   }
 
-  /** Reads what is there. A log that is damaged is left as it is: nothing is read from it or written to it. */
+  /** Reads what is there, if anything. A log that is damaged is left as it is: nothing is read from it or written to it. */
   async open(): Promise<void> {
-    try {
-      await this.journal.open(Infinity, () => {});
-      await this.openIndex();
-    } catch (error) {
-      this.damage = reasonOf(error);
-      this.options.log.error({ err: error }, 'there is no history on disk until this is mended');
-      return;
-    }
-    this.arm();
+    const names = await this.options.disk.list(this.logFolder);
+    if (names.length > 0) await this.prepare();
   }
 
   /** The track of a container, which goes on where the same container's ended. */
@@ -108,6 +106,7 @@ export class HistoryLog<R extends Kept> {
     // Containers that are filled at the same instants have their turns one after the other.
     track.writtenAt = this.turn - (track.head.id % TURNS);
     this.tracks.set(key, track);
+    if (!this.isPrepared && !this.working && !this.isClosed) this.begin(() => this.prepare());
     return track;
   }
 
@@ -128,7 +127,7 @@ export class HistoryLog<R extends Kept> {
   /** Runs a reading; where the index turns out to be wrong it is made anew, and the reading done once more. */
   async reading<Result>(read: () => Promise<Result>): Promise<Result | Refusal> {
     for (let attempt = 1; ; attempt++) {
-      while (this.isRebuildDue && this.working) await this.working;
+      while ((this.isRebuildDue || !this.isPrepared) && this.working) await this.working;
       try {
         if (this.damage !== undefined) throw new Error(this.damage);
         return await read();
@@ -156,6 +155,19 @@ export class HistoryLog<R extends Kept> {
     await this.journal.close();
     await this.chunks.close();
     await this.index?.ordered.close();
+  }
+
+  private async prepare(): Promise<void> {
+    try {
+      await this.journal.open(Infinity, () => {});
+      await this.openIndex();
+      if (!this.isClosed) this.arm();
+    } catch (error) {
+      this.damage = reasonOf(error);
+      this.options.log.error({ err: error }, 'there is no history on disk until this is mended');
+    } finally {
+      this.isPrepared = true;
+    }
   }
 
   private get logFolder(): string {

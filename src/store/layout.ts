@@ -4,6 +4,10 @@ import { Damage } from './segment.js';
 
 export const stateFolder = (data: string): string => `${data}/state`;
 export const auditFolder = (data: string): string => `${data}/audit`;
+export const historyFolder = (data: string): string => `${data}/history`;
+/** The truth of the history; the index beside it is made from it. */
+export const historyLogFolder = (data: string): string => `${historyFolder(data)}/log`;
+export const historyIndexFolder = (data: string): string => `${historyFolder(data)}/index`;
 export const lockFolderOf = (data: string): string => `${data}/lock`;
 
 /** Of the folder as a whole; each segment has a version of its own besides. */

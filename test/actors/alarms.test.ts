@@ -255,6 +255,24 @@ test('in a flood an urgent alarm is taken in and told before all that wait, and 
   expect(Math.max(...sizes)).toBeLessThanOrEqual(64);
 });
 
+test('reports of one alarm keep their order, whatever overtakes them', async () => {
+  const { alarms, settle, stateOf, listen } = await stand();
+  const { heard } = listen();
+  const outcomes: string[] = [];
+  const report = (said: AlarmReport): void =>
+    void alarms.report(SOURCE, said, (refusal) => outcomes.push(`${said.condition} ${refusal?.status ?? said.state}`));
+  report(raise('slow', 4));
+  report({ condition: 'slow', state: 'normal' });
+  report(raise('slow', 1));
+  report(raise('urgent', 1));
+  report({ condition: 'slow', state: 'normal' });
+  await settle();
+  expect(outcomes).toEqual(['urgent active', 'slow active', 'slow normal', 'slow active', 'slow normal']);
+  expect(heard[0]).toMatchObject({ condition: 'urgent' });
+  expect(stateOf('slow')).toBe('unacknowledgedCleared');
+  expect(alarms.find(SOURCE, 'slow')?.alarm.count).toBe(2);
+});
+
 test('a subscriber who leaves is accounted for', async () => {
   const { alarms, say, listen } = await stand();
   const { leave } = listen();

@@ -27,6 +27,7 @@ function stage(deadlineMs = 10_000) {
       value: 0,
       deadlineMs,
       leaseMs: 1,
+      dueUs: undefined,
       issuedUs: undefined,
       isSelected: false,
     },

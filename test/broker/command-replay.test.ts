@@ -102,7 +102,7 @@ test('a late word is alarmed and audited', async () => {
     await new Promise<void>((resolve) => (finish = resolve));
     return { state: 'executed' };
   });
-  const { location } = await issue(running, { ...OPEN, deadlineMs: 100 });
+  const { location } = await issue(running, { ...OPEN, deadlineMs: 1_000 });
   await becomes(running, location, 'unknown');
   expect(late()).toEqual([]);
   finish();

@@ -143,6 +143,15 @@ describe('after a restart', () => {
     await until('its actors are gone', () => second.broker.commands.population.size === 0);
   });
 
+  test('a clock that was set back meanwhile gives none more time than it had', async () => {
+    const store = new AuditedStore();
+    const first = await feeder({}, { store });
+    const waiting = await issue(first, { ...OPEN, deadlineMs: 500 });
+    const selecting = await issue(first, { ...OPEN, commandId: 's', point: 'b-2', action: 'select', deadlineMs: 500 });
+    const second = await restarted(first, {}, { store, clock: later(-3_600_000) });
+    for (const { location } of [waiting, selecting]) await becomes(second, location, 'expired');
+  });
+
   test('one that was accepted longer ago than a day is forgotten, with its row', async () => {
     const store = new AuditedStore();
     const first = await feeder({}, { store });

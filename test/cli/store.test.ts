@@ -66,7 +66,7 @@ describe('a data folder', () => {
     expect(JSON.parse(line)).toMatchObject({ number: 1, event: 'tried', originator: 'admin', target: '/m2m' });
     const backup = await run('store', 'backup', folder, join(root, 'copy'));
     expect(backup.out).toEqual([
-      'All is well: rows 0 of resource, 0 of instance, 0 of command, 1 of alarm; 1 audit events.',
+      'All is well: rows 0 of resource, 0 of instance, 0 of command, 1 of alarm; 1 audit events; 0 instances of 0 containers on disk.',
     ]);
     expect(await run('store', 'check', join(root, 'copy'))).toMatchObject({ exitCode: 0, out: backup.out });
     const again = await run('store', 'backup', folder, join(root, 'copy'));

@@ -1,3 +1,4 @@
+import { formatTime } from '../../src/clock.js';
 import { CommandDesk, type CommandHandler, type DeskOptions } from '../../src/client/command-desk.js';
 import type { LedgerEntry } from '../../src/client/ledger.js';
 import type { Word } from '../../src/routing/command.js';
@@ -96,6 +97,87 @@ describe('a device', () => {
     await settled();
     expect(executions).toBe(0);
     expect(words).toEqual(['c-1 rejected the deadline passed before it was done']);
+  });
+
+  describe('told the instant of the deadline', () => {
+    const due = (ms: number): JsonObject => ({ ...open, dueAt: formatTime(Date.UTC(2026, 0, 1) * 1000 + ms * 1000) });
+    const counting = () => {
+      const executed: string[] = [];
+      return { executed, ...desk(({ commandId }) => (executed.push(commandId), { state: 'executed' })) };
+    };
+
+    test('does not execute what was on its way for too long, and names both clocks', async () => {
+      const { commands, clock, words, executed } = counting();
+      clock.advance(150);
+      commands.take(due(100));
+      await settled();
+      expect(executed).toEqual([]);
+      expect(words).toEqual([
+        'c-1 rejected it came after its deadline: due at 2026-01-01T00:00:00.100000Z, and here it is 2026-01-01T00:00:00.150000Z',
+      ]);
+    });
+
+    test.each([
+      ['what is left of it, where it was on its way for a while', 30, 0],
+      ['the span from the arrival, where the clock is behind', 100, -3_600_000],
+    ])('stops its handler after %s', async (_name, leftMs, stepMs) => {
+      const left: number[] = [];
+      let isAborted = false;
+      const { commands, clock } = desk((_, signal, leftNowMs) => {
+        left.push(leftNowMs());
+        signal.addEventListener('abort', () => (isAborted = true));
+        return new Promise<never>(() => {});
+      });
+      clock.advance(70);
+      clock.step(stepMs);
+      commands.take(due(100));
+      await settled();
+      clock.advance(leftMs - 1);
+      expect(isAborted).toBe(false);
+      clock.advance(1);
+      expect(isAborted).toBe(true);
+      expect(left).toEqual([leftMs]);
+    });
+
+    test('tells a handler that asks, before any timer has fired', async () => {
+      const left: number[] = [];
+      const { commands, clock } = desk((_, signal, leftMs) => {
+        clock.step(500);
+        left.push(leftMs());
+        return { state: signal.aborted ? 'rejected' : 'executed' };
+      });
+      commands.take(due(100));
+      await settled();
+      expect(left).toEqual([-400]);
+    });
+
+    test('neither selects nor operates too late, and lets go of the point', async () => {
+      const { commands, clock, words, executed } = counting();
+      commands.take({ ...due(100), action: 'select', leaseMs: 10_000 });
+      clock.advance(200);
+      commands.take({ ...due(150), action: 'operate', selected: true });
+      commands.take({ ...due(150), commandId: 'c-2', action: 'select', leaseMs: 10_000 });
+      commands.take({ ...due(900), commandId: 'c-3' });
+      await settled();
+      expect(executed).toEqual(['c-3']);
+      expect(words).toEqual([
+        'c-1 acknowledged',
+        expect.stringContaining('c-1 rejected it came after its deadline'),
+        expect.stringContaining('c-2 rejected it came after its deadline'),
+        'c-3 acknowledged',
+        'c-3 executed',
+      ]);
+    });
+
+    test('says the last word again of what it has done in time', async () => {
+      const { commands, clock, words } = counting();
+      commands.take(due(100));
+      await settled();
+      clock.advance(200);
+      commands.take(due(100));
+      await settled();
+      expect(words).toEqual(['c-1 acknowledged', 'c-1 executed', 'c-1 executed']);
+    });
   });
 
   test('executes a command that comes twice once, and says its last word again', async () => {

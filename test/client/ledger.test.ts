@@ -1,7 +1,11 @@
 /** A device's ledger on a disk that forgets what was not synced, and the simulated device that keeps one. */
-import { JournalLedger, type LedgerEntry } from '../../src/client/index.js';
+import { JournalLedger, ledgerIn, type LedgerEntry } from '../../src/client/index.js';
 import { systemClock } from '../../src/clock.js';
+import { temporaryFolder } from '../support/folder.js';
 import { MemoryDisk } from '../support/memory-disk.js';
+import { Spawned, stopPrograms } from '../support/program.js';
+
+afterEach(stopPrograms);
 
 const entry = (commandId: string, more: Partial<LedgerEntry> = {}): LedgerEntry => ({
   command: {
@@ -11,6 +15,7 @@ const entry = (commandId: string, more: Partial<LedgerEntry> = {}): LedgerEntry 
     value: { position: 'open' },
     deadlineMs: 100,
     leaseMs: 30_000,
+    dueUs: undefined,
     issuedUs: undefined,
     isSelected: false,
   },
@@ -67,4 +72,29 @@ test('it stays small: what was overtaken, and what need not be kept, goes', asyn
   expect(entries.map(({ command }) => command.commandId)).toContain('intent');
   expect(entries.map(({ command }) => command.commandId)).toEqual(expect.arrayContaining(['c-5999', 'c-5990']));
   await next.close();
+});
+
+test('one process has it at a time: the next is refused until that one has closed it, or is dead', async () => {
+  const folder = temporaryFolder();
+  const script = `
+    const { ledgerIn } = await import('./src/client/index.ts');
+    await ledgerIn(${JSON.stringify(folder)}).open();
+    console.log('has it');
+    setInterval(() => {}, 60_000);`;
+  const hold = (): Spawned => new Spawned(process.execPath, ['--import', 'tsx', '-e', script], { NODE_OPTIONS: '' });
+  const first = hold();
+  await first.told(/has it/);
+  const ledger = ledgerIn(folder);
+  await expect(ledger.open()).rejects.toMatchObject({
+    kind: 'argument',
+    message: expect.stringMatching(/^Another process uses this ledger .* give this device a folder of its own\.$/),
+  });
+  expect(await first.stop('SIGKILL')).toBe('SIGKILL');
+  expect(await ledger.open()).toEqual([]);
+  await ledger.write(entry('a'), 'synced');
+  const second = hold();
+  expect(await second.ended()).toBe(1);
+  expect(second.complaint).toContain('Another process uses this ledger');
+  await ledger.close();
+  await hold().told(/has it/);
 });

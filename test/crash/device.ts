@@ -9,15 +9,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import {
-  attachDevice,
-  GridcastError,
-  JournalLedger,
-  type CommandHandler,
-  type Recall,
-} from '../../src/client/index.js';
-import { systemClock } from '../../src/clock.js';
-import { systemDisk } from '../../src/disk.js';
+import { attachDevice, GridcastError, ledgerIn, type CommandHandler, type Recall } from '../../src/client/index.js';
 
 /** A broker that was killed is back within seconds. */
 const RECONNECT_MS = 50;
@@ -74,7 +66,7 @@ const recall: Recall = ({ commandId }) =>
 async function attach(application: string): Promise<never> {
   for (let isFirst = true; ; await new Promise((elapsed) => setTimeout(elapsed, RECONNECT_MS))) {
     const folder = join(values.ledger, application);
-    const ledger = new JournalLedger({ disk: systemDisk, clock: systemClock, folder });
+    const ledger = ledgerIn(folder);
     try {
       const device = await attachDevice(`${values.broker}/m2m/applications/${application}`, handle, {
         originator: `device-of-${application}`,

@@ -99,8 +99,9 @@ export class BrokerHost {
     const { current } = this;
     if (!current) return;
     this.world.note('broker', how === 'kill' ? 'killed' : 'lost its power');
+    // A life that never came up has answered nothing: what the one before had promised still counts.
+    if (this.up) this.groupedUntilUs = this.groupedUntil(current.life);
     this.abandon(current);
-    this.groupedUntilUs = this.groupedUntil(current.life);
     for (const link of this.links)
       if (link.isOpen) link.cut(how === 'kill' ? KERNEL_CLOSES_US : NOBODY_CLOSES_US, Infinity);
     this.links.clear();

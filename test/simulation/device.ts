@@ -20,24 +20,22 @@ const KERNEL_CLOSES_US = 5_000;
 const REJECTED = 0.05;
 /** A crystal's, and more. */
 const DRIFT = 500e-6;
-/** A desk's timer fires at most so much after the deadline, and the operation may be over in the same instant. */
-const SLACK_US = 2_000;
+/** `Date.parse` reads milliseconds. */
+const MS_US = 1_000;
+/** How far its UTC is from the broker's, as long as nobody steps that: a GPS clock beside one that NTP keeps. */
+const SKEW_US = 20_000;
 
 /** What it watches, and seconds on the average between two changes of one. */
 const CONDITIONS = ['overload', 'door-open'];
 const CHANGE_S = 20;
-
-/** The end of a command's time. */
-interface Due {
-  readonly byDeviceUs: number;
-  readonly trueUs: number;
-}
 
 export interface DeviceTraits {
   /** It can tell from its switchgear what it did before it died. */
   readonly canRecall: boolean;
   /** The flaw that a mutation test puts in: what it did is forgotten with its process, which dies often. */
   readonly isForgetful?: boolean;
+  /** Another one: it counts each deadline from the arrival alone. */
+  readonly isClockless?: boolean;
 }
 
 export class Device {
@@ -62,6 +60,7 @@ export class Device {
     private readonly traits: DeviceTraits,
   ) {
     this.clock = new HostClock(1 + DRIFT * (chance.between(-1000, 1001) / 1000));
+    this.clock.offsetUs = chance.between(-SKEW_US, SKEW_US + 1);
     this.disk = new MemoryDisk(diskTiming(world, chance.fork('disk')));
     this.boot();
     for (const condition of CONDITIONS) this.planChange(condition);
@@ -95,12 +94,12 @@ export class Device {
     const ledger: Ledger = traits.isForgetful
       ? memoryLedger
       : new JournalLedger({ disk, clock: life, folder: 'ledger' });
-    /** By command: when the one that is being executed is too late, by this life's clock. */
-    const due = new Map<string, Due>();
+    /** By command: how much later than it may be it is, by this life's two clocks. */
+    const lateness = new Map<string, () => number>();
     const desk = new CommandDesk({
       clock: life,
       ledger,
-      handle: (command, signal) => this.operate(command, signal, due.get(command.commandId)),
+      handle: (command, signal, leftMs) => this.operate(command, signal, leftMs, lateness.get(command.commandId)),
       say: (word) => {
         world.note(this.name, `says ${word.commandId} ${word.state}`);
         return new Promise((heard) => this.peer.tell('outcome', { ...word }, heard));
@@ -114,14 +113,17 @@ export class Device {
       attach: [this.path],
       isWaiting: true,
       hear: (kind, body) => {
-        const { commandId, action, deadlineMs } = body;
+        const { commandId, action, deadlineMs, dueAt } = body;
         world.note(this.name, `hears ${kind} ${String(commandId)} ${String(action)}`);
         if (kind !== 'command') return;
         const id = String(commandId);
-        const leftUs = Number(deadlineMs) * 1000;
-        if (action === 'operate' && !due.has(id))
-          due.set(id, { byDeviceUs: life.monotonicUs() + leftUs, trueUs: world.timeline.nowUs + leftUs });
-        desk.take(body);
+        if (action === 'operate' && !lateness.has(id)) {
+          const endUs = life.monotonicUs() + Number(deadlineMs) * 1000;
+          const dueUs = Date.parse(String(dueAt)) * 1000;
+          lateness.set(id, () => Math.max(life.monotonicUs() - endUs, life.wallUs() - dueUs - MS_US));
+        }
+        const { dueAt: _unread, ...undated } = body;
+        desk.take(traits.isClockless ? undated : body);
       },
     });
     // A disk that fails ends it; what starts it again finds the disk well.
@@ -156,27 +158,23 @@ export class Device {
     this.peer.tell('alarm', { condition, state, priority: 2 }, () => world.model.alarms.kept(id, report));
   }
 
-  private async operate(command: DeviceCommand, signal: AbortSignal, due: Due | undefined): Promise<Verdict> {
+  private async operate(
+    command: DeviceCommand,
+    signal: AbortSignal,
+    leftMs: () => number,
+    lateUs: (() => number) | undefined,
+  ): Promise<Verdict> {
     const { life, chance, world, name } = this;
     if (chance.is(REJECTED)) return { state: 'rejected', reason: 'interlocked' };
     await new Promise<void>((done) => life.after(chance.between(1, chance.of(OPERATING_MS)), done));
     signal.throwIfAborted();
+    if (leftMs() <= 0) return { state: 'rejected', reason: 'too late' };
     const what = String(command.value);
     world.note(name, `effect of ${what} on ${command.point}`);
     this.done.add(what);
-    world.model.effect(what, name, command.point, due ? this.lateUs(due) : 0, world.timeline.nowUs);
+    world.model.effect(what, name, command.point, lateUs?.() ?? 0, world.timeline.nowUs);
     if (chance.is(this.traits.isForgetful ? 0.5 : this.fragility)) this.dieSoon(chance);
     return { state: 'executed' };
-  }
-
-  /**
-   * How long after its deadline, by the device's own clock. One that was stopped over the deadline has had no chance to hear of
-   * it: its timers come in their order when it goes on, and the operation's may be before the deadline's.
-   */
-  private lateUs({ byDeviceUs, trueUs }: Due): number {
-    const { pausedFromUs, pausedUntilUs } = this.life;
-    const hasSlept = pausedFromUs <= trueUs + SLACK_US && trueUs - SLACK_US <= pausedUntilUs;
-    return hasSlept ? 0 : this.life.monotonicUs() - byDeviceUs - SLACK_US;
   }
 
   /** Between the effect and the answer, or just after it. */

@@ -72,9 +72,17 @@ const FAULTS: readonly Fault[] = [
     strike: ({ devices }, chance) => chance.of(devices).pause(chance.between(50_000, 5 * SECOND_US)),
   },
   {
+    name: 'peer hangs',
+    everyS: 15,
+    strike: ({ peers }, chance) => chance.of(peers()).hang(chance.between(SECOND_US, 60 * SECOND_US)),
+  },
+  {
     name: 'wall clock stepped',
     everyS: 15,
-    strike: ({ broker }, chance) => (broker.clock.offsetUs += chance.between(-HOUR_US, HOUR_US)),
+    strike: ({ broker }, chance, { model }) => {
+      broker.clock.offsetUs += chance.between(-HOUR_US, HOUR_US);
+      model.clocksAgree = false;
+    },
   },
   {
     name: 'fsync fails',

@@ -75,8 +75,10 @@ export class Inspection {
   private alarm(id: string): Alarm | undefined {
     const record = this.records.get(id);
     if (record) return record.alarm;
-    const [device = '', condition = ''] = id.split('~');
-    const found = this.broker.alarms.find(`/m2m/applications/${device}`, condition);
+    const [device = '', ...rest] = id.split('~');
+    const [condition = '', container = ''] = rest.reverse();
+    const source = device === '' ? `/m2m/containers/${container}` : `/m2m/applications/${device}`;
+    const found = this.broker.alarms.find(source, condition);
     if (found) this.records.set(id, found);
     return found?.alarm;
   }

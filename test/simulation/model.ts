@@ -40,14 +40,24 @@ const STATES_AFTER: Readonly<Record<string, readonly string[]>> = {
 /** Its deadline has passed or its device has spoken. */
 const OVER = ['executed', 'rejected', 'cancelled', 'expired', 'unknown', 'executedLate'];
 
+/** By how much the clock of a device is behind the broker's at most, and what reading it to the millisecond adds. */
+const SKEW_US = 21_000;
+
 /** One command of one issuer, as its issuer and its device see it. */
 export interface Command {
   readonly name: string;
   readonly device: string;
   readonly point: string;
   readonly sentUs: number;
+  readonly deadlineMs: number;
+  /** It selects its point, and is not done before its issuer operates it. */
+  readonly isSelect: boolean;
+  /** Its issuer has said so. */
+  isOperated: boolean;
   /** When its issuer first had the word that it is accepted. */
   acceptedUs: number | undefined;
+  /** When he first had the word that it may be done: of a select, that its operate is accepted. */
+  grantedUs: number | undefined;
   /** The furthest state that the issuer has been told. */
   told: string | undefined;
   /** The furthest state that the broker has shown when it was looked at. */
@@ -59,6 +69,8 @@ export class Model {
   readonly commands = new Map<string, Command>();
   readonly alarms = new AlarmModel((sentence) => this.broken(sentence));
   private readonly readings = new Map<string, { readonly reading: number; readonly takenUs: number }[]>();
+  /** Nobody has stepped the broker's wall clock: it and the devices' agree within the skew. */
+  clocksAgree = true;
   refusals = 0;
   restarts = 0;
   private effects: Command[] = [];
@@ -75,13 +87,13 @@ export class Model {
   }
 
   /** An issuer gives a command for the first time. */
-  sent(name: string, device: string, point: string, nowUs: number): void {
-    this.commands.set(name, {
-      name,
-      device,
-      point,
+  sent(given: Pick<Command, 'name' | 'device' | 'point' | 'deadlineMs' | 'isSelect'>, nowUs: number): void {
+    this.commands.set(given.name, {
+      ...given,
       sentUs: nowUs,
+      isOperated: false,
       acceptedUs: undefined,
+      grantedUs: undefined,
       told: undefined,
       known: undefined,
       effectsUs: [],
@@ -92,15 +104,36 @@ export class Model {
   accepted(name: string, state: string, reason: string, nowUs: number): void {
     const command = this.commandOf(name);
     command.acceptedUs ??= nowUs;
+    if (!command.isSelect) command.grantedUs ??= nowUs;
     this.told(name, state, reason);
   }
 
-  /** The broker refused it, with HTTP's number. */
-  refused(name: string, code: number): void {
-    this.refusals++;
+  /** Its issuer operates what he has selected; he may say so again. */
+  operated(name: string): void {
+    this.commandOf(name).isOperated = true;
+  }
+
+  operateAccepted(name: string, state: string, reason: string, nowUs: number): void {
+    this.commandOf(name).grantedUs ??= nowUs;
+    this.told(name, state, reason);
+  }
+
+  operateRefused(name: string, code: number): void {
     const command = this.commandOf(name);
+    if (code === 400 || code === 404) this.broken(`${name} was selected, and its operate is refused with ${code}`);
+    if (code === 409 && command.grantedUs !== undefined)
+      this.broken(`the operate of ${name} was accepted, and the same one again is refused with ${code}`);
+  }
+
+  /**
+   * The broker refused it, with HTTP's number.
+   *
+   * @param wasAccepted when it was given this time, its issuer had the word that it is accepted: answers of two sessions overtake each other
+   */
+  refused(name: string, code: number, wasAccepted: boolean): void {
+    this.refusals++;
     const isForNow = code === 503 || code === 429 || code === 500;
-    if (command.acceptedUs !== undefined && !isForNow)
+    if (wasAccepted && !isForNow)
       this.broken(`${name} was accepted, and the same command again is refused with ${code}`);
   }
 
@@ -138,11 +171,20 @@ export class Model {
       this.broken(`${name} is for ${command.device} ${command.point}, and ${device} ${point} made its effect`);
     if (command.effectsUs.length > 0) this.broken(`${name} is executed twice`);
     if (lateUs > 0) this.broken(`${name} is executed ${lateUs / 1000} ms after its deadline`);
+    if (command.isSelect && !command.isOperated)
+      this.broken(`${name} is executed, and was only selected: its issuer has not operated it`);
+    if (this.clocksAgree && command.grantedUs !== undefined) {
+      const sinceUs = nowUs - command.grantedUs;
+      if (sinceUs > command.deadlineMs * 1000 + SKEW_US)
+        this.broken(`${name} is executed ${sinceUs / 1000} ms after it was accepted, and had ${command.deadlineMs} ms`);
+    }
     if (command.told === 'cancelled' || command.told === 'expired')
       this.broken(`${name} is executed, and its issuer was told that it is ${command.told}`);
     command.effectsUs.push(nowUs);
-    // What the broker has given up as unknown leaves its point: a device that slept over the deadline does it later, by its
-    // own clock in time.
+    for (const holder of command.known === 'unknown' ? [] : this.commands.values())
+      if (holder !== command && holder.known === 'selected' && holder.device === device && holder.point === point)
+        this.broken(`${name} is executed at a point that is selected by ${holder.name}`);
+    // What the broker has given up as unknown leaves its point: a device whose clock is a little behind still does it.
     for (const other of command.known === 'unknown' ? [] : this.effects) {
       const isLaterThan = command.acceptedUs !== undefined && command.acceptedUs < other.sentUs;
       if (isLaterThan && other.device === device && other.point === point)

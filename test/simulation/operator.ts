@@ -1,6 +1,7 @@
 /**
  * A simulated operator: gives commands in two sessions under one name, asks again when no answer comes, and does what people
- * and broken scripts do: the same command twice, an old one again, another one under an old id, a change of mind.
+ * and broken scripts do: the same command twice, an old one again, another one under an old id, a change of mind. Now and then
+ * they select a point first, look once more, and operate it, let go of it, or forget it.
  */
 import type { ResponseFrame } from '../../src/protocols/ws/frames.js';
 import type { BrokerHost } from './broker-host.js';
@@ -17,6 +18,12 @@ const PATIENCE_MS = [5, 1_500] as const;
 /** Between two questions what became of a command that nobody spoke of any more. */
 const TRIES = 40;
 
+/** Share of commands that select their point first, and how long a lease they ask for. */
+const SELECTS = 0.3;
+const LEASES_MS = [1_000, 4_000, 8_000];
+/** From hearing that it is selected to what becomes of it. */
+const LOOKING_MS = [50, 3_000] as const;
+
 /** Mostly a new command. */
 const WHIMS = [...Array<'give'>(17).fill('give'), 'repeat', 'forge', 'cancel'] as const;
 
@@ -26,8 +33,12 @@ interface Given {
   readonly device: Device;
   readonly point: string;
   readonly deadlineMs: number;
+  /** It selects its point first. */
+  readonly leaseMs: number | undefined;
   isAnswered: boolean;
   isAccepted: boolean;
+  /** It has been heard that it is selected. */
+  isSelected: boolean;
 }
 
 export class Operator {
@@ -89,11 +100,15 @@ export class Operator {
       device,
       point: chance.of(device.points),
       deadlineMs: chance.of(DEADLINES_MS),
+      leaseMs: chance.is(SELECTS) ? chance.of(LEASES_MS) : undefined,
       isAnswered: false,
       isAccepted: false,
+      isSelected: false,
     };
     this.given.push(given);
-    this.world.model.sent(given.name, device.name, given.point, this.world.timeline.nowUs);
+    const { name, point, deadlineMs } = given;
+    const isSelect = given.leaseMs !== undefined;
+    this.world.model.sent({ name, device: device.name, point, deadlineMs, isSelect }, this.world.timeline.nowUs);
     this.ask(given, TRIES);
     // The same at once by the other session, as two screens of one control room would.
     if (chance.is(0.1)) this.ask(given, 1);
@@ -108,23 +123,24 @@ export class Operator {
       if (!given.isAnswered && tries > 1) this.ask(given, tries - 1);
     };
     let isOver = false;
+    const wasAccepted = given.isAccepted;
     const cancelPatience = life.after(chance.between(...PATIENCE_MS), () => {
       isOver = true;
       again();
     });
     peer.request('create', this.commandsOf(given), this.bodyOf(given, given.name), (answer) => {
-      if (answer) this.answered(given, answer);
+      if (answer) this.answered(given, answer, wasAccepted);
       if (isOver) return;
       cancelPatience();
       if (!given.isAnswered) life.after(chance.between(20, 500), again);
     });
   }
 
-  private answered(given: Given, answer: ResponseFrame): void {
+  private answered(given: Given, answer: ResponseFrame, wasAccepted: boolean): void {
     const { world } = this;
     world.note(this.originator, `${given.name} is answered ${answer.code}`);
     if (answer.code >= 400) {
-      world.model.refused(given.name, answer.code);
+      world.model.refused(given.name, answer.code, wasAccepted);
       // Anything but "not now" is the last word.
       if (answer.code !== 503 && answer.code !== 429 && answer.code !== 500) given.isAnswered = true;
       return;
@@ -132,6 +148,37 @@ export class Operator {
     given.isAnswered = given.isAccepted = true;
     const { state, reason } = stateIn(answer);
     world.model.accepted(given.name, state, reason, world.timeline.nowUs);
+    this.look(given, state);
+  }
+
+  /** What was selected is operated, let go of, or forgotten, once. */
+  private look(given: Given, state: string): void {
+    if (state !== 'selected' || given.isSelected) return;
+    given.isSelected = true;
+    const { chance, life } = this;
+    const whim = chance.of(['operate', 'operate', 'operate', 'cancel', 'forget'] as const);
+    if (whim === 'forget') return;
+    life.after(chance.between(...LOOKING_MS), () => {
+      if (whim === 'cancel') this.cancel(given);
+      else this.operate(given, TRIES);
+    });
+  }
+
+  /** Says it until it is answered: the same operate twice acts once. */
+  private operate(given: Given, tries: number): void {
+    const { world, chance, life } = this;
+    const { id, name, deadlineMs } = given;
+    world.note(this.originator, `operates ${name}`);
+    world.model.operated(name);
+    const body = { commandId: id, action: 'operate', deadlineMs };
+    chance.of(this.sessions).request('create', this.commandsOf(given), body, (answer) => {
+      const isForNow = !answer || answer.code === 503 || answer.code === 429 || answer.code === 500;
+      if (isForNow && tries > 1) life.after(chance.between(20, 500), () => this.operate(given, tries - 1));
+      if (!answer) return;
+      world.note(this.originator, `the operate of ${name} is answered ${answer.code}`);
+      if (answer.code >= 400) world.model.operateRefused(name, answer.code);
+      else world.model.operateAccepted(name, stateIn(answer).state, stateIn(answer).reason, world.timeline.nowUs);
+    });
   }
 
   /** Another command under the id of one that was accepted. */
@@ -156,14 +203,16 @@ export class Operator {
     const name = `${this.originator} ${id}`;
     this.world.note(session, `is told ${name} ${state}`);
     this.world.model.told(name, state, typeof reason === 'string' ? reason : '');
+    const given = this.given.find((each) => each.id === id);
+    if (given) this.look(given, state);
   }
 
   private commandsOf({ device }: Given): string {
     return `${device.path}/containers/commands/contentInstances`;
   }
 
-  private bodyOf({ id, point, deadlineMs }: Given, value: string) {
-    return { commandId: id, point, value, deadlineMs };
+  private bodyOf({ id, point, deadlineMs, leaseMs }: Given, value: string) {
+    return { commandId: id, point, value, deadlineMs, ...(leaseMs !== undefined && { action: 'select', leaseMs }) };
   }
 }
 

@@ -16,6 +16,10 @@ const RECONNECT_MS = [20, 800] as const;
 /** Rarer than the default of a device's session, for the speed of the simulation; three of them lost end the connection. */
 const HEARTBEAT_MS = 4_000;
 
+/** A session that acknowledges nothing is closed within 30 s; a broker that stands still meanwhile takes longer. */
+const TAKEN_WITHIN_US = 36_000_000;
+const isReliable = (message: Buffer): boolean => message.includes('"t":"msg"');
+
 export interface PeerOptions {
   readonly name: string;
   readonly originator: string;
@@ -28,6 +32,13 @@ export interface PeerOptions {
   readonly welcomed?: (isResumed: boolean) => void;
   readonly notified?: (frame: Extract<Frame, { t: 'ntf' }>) => void;
 }
+
+/** A body of another type than JSON's own. */
+interface Pack {
+  readonly mediaType: string;
+  readonly body: readonly JsonObject[];
+}
+const isPack = (given: JsonObject | Pack): given is Pack => Array.isArray(given.body);
 
 interface Said {
   readonly frame: MessageFrame;
@@ -47,6 +58,8 @@ export class Peer {
   private readonly unacknowledged = new Map<number, Said>();
   private readonly answers = new Map<number, Answered>();
   private lastId = 0;
+  /** While it hangs: what has come and is not looked at. */
+  private backlog: { readonly message: Buffer; readonly atUs: number }[] | undefined;
 
   constructor(
     private readonly world: World,
@@ -68,12 +81,13 @@ export class Peer {
   }
 
   /** @param answered undefined: the connection broke before the answer came */
-  request(op: 'create' | 'retrieve' | 'delete', to: string, body: JsonObject | undefined, answered: Answered): void {
+  request(op: 'create' | 'retrieve' | 'delete', to: string, given: JsonObject | Pack, answered: Answered): void {
     const id = ++this.lastId;
     if (!this.link || !this.isWelcome) return answered(undefined);
     this.answers.set(id, answered);
-    const payload = body && { mediaType: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
-    this.send({ t: 'req', id, op, to, ifMatch: [], ifNoneMatch: [], ...(payload && { payload }) });
+    const { mediaType, body } = isPack(given) ? given : { mediaType: 'application/json', body: given };
+    const payload = { mediaType, bytes: Buffer.from(JSON.stringify(body)) };
+    this.send({ t: 'req', id, op, to, ifMatch: [], ifNoneMatch: [], payload });
   }
 
   subscribe(to: string, answered: Answered, rate?: number): number {
@@ -105,6 +119,23 @@ export class Peer {
     return this.link;
   }
 
+  /** Its screen hangs: the socket is read, and pings are answered; nothing that comes is looked at for a while. */
+  hang(spanUs: number): void {
+    if (this.backlog) return;
+    this.backlog = [];
+    this.life.after(spanUs / 1000, () => this.wake());
+  }
+
+  wake(): void {
+    const { backlog = [] } = this;
+    this.backlog = undefined;
+    const oldestUs = backlog.find(({ message }) => isReliable(message))?.atUs ?? Infinity;
+    const forUs = this.world.timeline.nowUs - oldestUs;
+    if (forUs > TAKEN_WITHIN_US)
+      this.world.model.broken(`${this.options.name} has acknowledged nothing for ${forUs / 1e6} s, and is connected`);
+    for (const { message } of backlog) this.heard(message);
+  }
+
   private connect(): void {
     const link = this.broker.accept(this.chance, {
       life: this.life,
@@ -131,6 +162,7 @@ export class Peer {
     this.world.note(this.options.name, `closed ${code} ${reason}`);
     this.link = undefined;
     this.isWelcome = false;
+    if (this.backlog) this.backlog = [];
     const waiting = [...this.answers.values()];
     this.answers.clear();
     for (const answered of waiting) answered(undefined);
@@ -142,6 +174,7 @@ export class Peer {
   }
 
   private heard(message: Buffer): void {
+    if (this.backlog) return void this.backlog.push({ message, atUs: this.world.timeline.nowUs });
     const frame = CODEC.decode(message);
     if (isRefusal(frame)) throw new Error(`the broker sent what is no frame: ${frame.detail}`);
     switch (frame.t) {

@@ -124,6 +124,14 @@ describe('it finds', () => {
     },
     LIMIT_MS,
   );
+
+  test(
+    'a device that counts a deadline from the arrival, however long the command was on its way',
+    async () => {
+      expect(await found({ hasClocklessDevices: true }, 60)).toMatch(/is executed [\d.]+ ms after its deadline/);
+    },
+    LIMIT_MS,
+  );
 });
 
 test('time is a queue: events of one instant come in the order they were planned, and a dead life has none', async () => {

@@ -11,6 +11,7 @@ import { Inspection } from './inspection.js';
 import { Operator } from './operator.js';
 import { Peer } from './peer.js';
 import { containerOf, Observer, Publisher } from './publisher.js';
+import { RULED, RuledMeter } from './ruled-meter.js';
 import { HostClock, Life } from './timeline.js';
 import { Watcher } from './watcher.js';
 import { World } from './world.js';
@@ -39,6 +40,7 @@ export interface SimulationOptions {
   /** Flaws that are put in, to see that the simulation finds them. */
   readonly flawedStore?: (store: Store) => Store;
   readonly hasForgetfulDevices?: boolean;
+  readonly hasClocklessDevices?: boolean;
   readonly everyLine?: (line: string) => void;
 }
 
@@ -77,6 +79,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
       new Device(world, chance.fork(name), broker, name, {
         canRecall: name === 'device-1',
         isForgetful: options.hasForgetfulDevices ?? false,
+        isClockless: options.hasClocklessDevices ?? false,
       }),
   );
   const operators = ['op1', 'op2'].map((name) => new Operator(world, chance.fork(name), broker, devices, name));
@@ -85,10 +88,12 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     new Publisher(world, chance.fork(`${durability}-meter`), broker, durability).peer,
     new Observer(world, chance.fork(`${durability}-observer`), broker, durability).peer,
   ]);
+  const ruled = new RuledMeter(world, chance.fork('ruled'), broker).peer;
   const peers = () => [
     ...devices.map(({ session }) => session),
     ...operators.flatMap((operator) => operator.peers),
     ...meters,
+    ruled,
     ...watchers,
   ];
   const faults = new Faults(world, chance.fork('faults'), { broker, stores, devices, peers });
@@ -97,6 +102,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   world.note('world', 'calm');
   stores.mend();
   for (const device of devices) device.fragility = 0;
+  for (const peer of peers()) peer.wake();
   await run(SETTING_UP_US + STORM_US + CALM_US);
   if (world.failure === undefined) {
     try {
@@ -144,6 +150,7 @@ function setUp(world: World, broker: BrokerHost, names: readonly string[]): void
         const id = containerOf(durability).split('/').at(-1) ?? '';
         peer.request('create', '/m2m/containers', { container: { id, durability } }, () => {});
       }
+      peer.request('create', '/m2m/containers', { container: RULED }, () => {});
       for (const name of names) {
         peer.request('create', '/m2m/applications', { application: { appId: name } }, () =>
           peer.request('create', `/m2m/applications/${name}/containers`, { container: { id: 'commands' } }, () => {}),

@@ -1,4 +1,5 @@
 import { decodeEntry, encodeChunk, type Stored } from '../../src/store/history-chunk.js';
+import { historyFolder } from '../../src/store/layout.js';
 import fc from 'fast-check';
 import { HistoryStage, numbers, SECOND_US, settled, UNLIMITED } from './history-stage.js';
 
@@ -67,6 +68,22 @@ describe('a history on disk', () => {
     expect(await stage.read(track, { after: 42 })).toEqual(numbers(43, 96));
     expect(await stage.read(track, { after: 96 })).toEqual([]);
     expect(track).toMatchObject({ count: 96, byteSize: 960, first: 1, last: 96 });
+  });
+
+  test('makes its files with the first container that wants them, which may be read at once', async () => {
+    const stage = await HistoryStage.open();
+    expect(await stage.disk.list(historyFolder('data'))).toEqual([]);
+    stage.clock.advance(60_000);
+    await settled(stage.clock);
+    expect(await stage.disk.list(historyFolder('data'))).toEqual([]);
+    expect(stage.clock.pending).toBe(0);
+    const track = stage.track();
+    stage.push(track);
+    expect(await stage.read(track)).toEqual(['1']);
+    await stage.flush();
+    expect([...(await stage.disk.list(historyFolder('data')))].sort()).toEqual(['index', 'log']);
+    await stage.kill();
+    expect(await stage.read(stage.track())).toEqual(['1']);
   });
 
   test('a container waits a second at most', async () => {

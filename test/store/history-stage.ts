@@ -5,6 +5,7 @@ import { silentLog } from '../../src/log.js';
 import type { Stored } from '../../src/store/history-chunk.js';
 import { HistoryLog } from '../../src/store/history-log.js';
 import { EVERYTHING, type HistoryTrack, type Kept, type Limits, type Reading } from '../../src/store/history-track.js';
+import { historyFolder } from '../../src/store/layout.js';
 import { BINARY, indexOn, type IndexWrite, type OrderedIndex } from '../../src/store/level.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { MemoryDisk } from '../support/memory-disk.js';
@@ -53,7 +54,8 @@ export class HistoryStage {
     return stage;
   }
 
-  async start(): Promise<void> {
+  /** @param data the folder that the history stands in */
+  async start(data = 'data'): Promise<void> {
     const { clock, disk, segmentBytes } = this;
     const index = indexOn(this.level);
     const openIndex = async (): Promise<OrderedIndex> => {
@@ -66,7 +68,11 @@ export class HistoryStage {
         close: () => Promise.resolve(),
       };
     };
-    this.log = new HistoryLog({ clock, disk, folder: '/history', openIndex, segmentBytes, log: silentLog, form });
+    this.log = new HistoryLog({
+      ...{ clock, disk, openIndex, segmentBytes, form },
+      folder: historyFolder(data),
+      log: silentLog,
+    });
     await this.log.open();
   }
 

@@ -7,6 +7,7 @@ import { isRefusal } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { describeEvent } from '../../src/store/audit-chain.js';
 import { backUp } from '../../src/store/backup.js';
+import { openLevel } from '../../src/store/level.js';
 import { checkStore } from '../../src/store/check.js';
 import { lockFolder } from '../../src/store/folder-lock.js';
 import { JournalStore } from '../../src/store/journal-store.js';
@@ -332,7 +333,7 @@ describe('a store on the disk of this machine', () => {
     })();
     for (let copy = 0; copy < 5; copy++) {
       const least = count;
-      const report = await backUp(systemDisk, folder, join(folder, `copy-${copy}`));
+      const report = await backUp(systemDisk, folder, join(folder, `copy-${copy}`), openLevel);
       expect(report).toMatchObject({ faults: [] });
       const { store: restored, rows: found } = await open(join(folder, `copy-${copy}`));
       if (isRefusal(found)) throw new Error(found.detail);

@@ -45,14 +45,14 @@ const BINDINGS = ['http', 'coap', 'ws', 'c37118'].map((name) => `src/protocols/$
 /** Under the bindings: they know no binding. */
 const BELOW_BINDINGS = /^src\/protocols\/([^/]+\.ts$|transport\/)/;
 
-/** What only the broker's side knows. Clients and simulators meet it over the wire; a device keeps a journal of its own. */
+/** What only the broker's side knows. Clients and simulators meet it over the wire; a device keeps a journal of its own, locked. */
 const BROKER_SIDE =
-  /^src\/((broker|listeners|security|sources|figures|main)\.ts|actors\/|kernel\/|resources\/|store\/(?!(journal|journal-reader|segments?|frame)\.ts)|routing\/(site|delivery|router|group|dispatcher)\.ts)/;
+  /^src\/((broker|listeners|security|sources|figures|main)\.ts|actors\/|kernel\/|resources\/|store\/(?!(journal|journal-reader|segments?|frame|folder-lock)\.ts)|routing\/(site|delivery|router|group|dispatcher)\.ts)/;
 const OVER_THE_WIRE = ['src/client/', 'src/sim/'];
 
 /** A third-party package has one import site, or stands here. */
 const SEVERAL_SITES: Readonly<Record<string, { readonly sites: readonly string[]; readonly why: string }>> = {
-  'classic-level': { sites: ['src/store/'], why: 'the index of the history, and the lock of the data folder' },
+  'classic-level': { sites: ['src/store/'], why: 'the index of the history, and the locks of folders' },
   commander: { sites: ['src/cli/'], why: 'each command declares its own arguments' },
   zod: { sites: ['src/config.ts', 'src/config-channels.ts'], why: 'one configuration in two files' },
   ws: { sites: ['src/protocols/transport/node.ts', 'src/client/'], why: 'one package is server and client' },

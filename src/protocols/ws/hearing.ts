@@ -5,8 +5,9 @@
  *     msg seq ──> session.receive ──> all before it settled: taken, or refused for good ──> ack seq
  *                                                  └── not now ──> error with its seq, no ack: it and all after it come again
  *
- * Words are received as they come, and the store keeps their order: were each to wait for the one before, a device would have one
- * word per fsync. An alarm does wait for all before it: what is taken in by priority would change places.
+ * They are received as they come: were each to wait for the one before, a device would have one word per fsync, and its urgent
+ * alarm would stand behind all that it had said before. The store keeps the order of words, and the intake of alarms that of each
+ * alarm's reports; alarms of other conditions may change places, the most urgent first.
  *
  * An acknowledgement speaks for all before it; so nothing after one that was refused for now is acknowledged before it.
  */
@@ -43,17 +44,12 @@ export class Hearing {
       this.awaited = Infinity;
       this.arrived = frame.seq;
       const { era } = this;
-      const received = this.begin(frame, era);
+      const received = this.receive(frame);
       this.last = this.last.then(async () => this.settle(frame.seq, era, await received));
     } else if (frame.seq <= this.heard) {
       // Its acknowledgement was lost.
       this.say({ t: 'ack', seq: this.heard });
     }
-  }
-
-  private begin({ kind, body }: MessageFrame, era: number): Promise<Refusal | undefined> {
-    if (kind === 'outcome') return this.receive(kind, body);
-    return this.last.then(() => (era === this.era ? this.receive(kind, body) : undefined));
   }
 
   private settle(seq: number, era: number, refusal: Refusal | undefined): void {
@@ -71,7 +67,7 @@ export class Hearing {
     this.say({ t: 'ack', seq });
   }
 
-  private async receive(kind: MessageFrame['kind'], body: MessageFrame['body']): Promise<Refusal | undefined> {
+  private async receive({ kind, body }: MessageFrame): Promise<Refusal | undefined> {
     try {
       return await this.session.receive(kind, body);
     } catch (error) {

@@ -30,29 +30,17 @@ function hearing() {
 }
 
 describe('what a peer says on the reliable lane', () => {
-  test('words are received without waiting for the one before, and acknowledged in their order', async () => {
+  test('words and alarms are received without waiting for the one before, and acknowledged in their order', async () => {
     const { take, decide, names, said } = hearing();
-    for (const seq of [1, 2, 3]) take(seq);
-    expect(names()).toEqual(['outcome 1', 'outcome 2', 'outcome 3']);
-    await decide(2);
-    await decide(1);
+    take(1);
+    take(2, 'alarm');
+    take(3, 'alarm');
+    take(4);
+    expect(names()).toEqual(['outcome 1', 'alarm 2', 'alarm 3', 'outcome 4']);
+    for (const at of [3, 2, 1]) await decide(at);
     expect(said).toEqual([]);
     await decide(0);
-    expect(said).toEqual(['ack 1', 'ack 2', 'ack 3']);
-  });
-
-  test('alarms are received one after the other, and hold up no word', async () => {
-    const { take, decide, names, said } = hearing();
-    take(1, 'alarm');
-    take(2, 'alarm');
-    take(3);
-    await followed();
-    expect(names()).toEqual(['outcome 3', 'alarm 1']);
-    await decide(1);
-    expect(names()).toEqual(['outcome 3', 'alarm 1', 'alarm 2']);
-    await decide(2);
-    await decide(0);
-    expect(said).toEqual(['ack 1', 'ack 2', 'ack 3']);
+    expect(said).toEqual(['ack 1', 'ack 2', 'ack 3', 'ack 4']);
   });
 
   test('after one that is refused for now nothing is acknowledged before it comes again, whatever became of it the first time', async () => {
@@ -70,21 +58,5 @@ describe('what a peer says on the reliable lane', () => {
     expect(said).toEqual(['ack 1', 'error 2']);
     await decide(3);
     expect(said).toEqual(['ack 1', 'error 2', 'ack 2', 'ack 3']);
-  });
-
-  test('an alarm that has not been received when one before it is refused for now is received when it comes again', async () => {
-    const { take, decide, names, said } = hearing();
-    take(1, 'alarm');
-    take(2, 'alarm');
-    await followed();
-    await decide(0, LATER);
-    expect(names()).toEqual(['alarm 1']);
-    take(1, 'alarm');
-    take(2, 'alarm');
-    await followed();
-    await decide(1);
-    await decide(2);
-    expect(names()).toEqual(['alarm 1', 'alarm 1', 'alarm 2']);
-    expect(said).toEqual(['error 1', 'ack 1', 'ack 2']);
   });
 });

@@ -252,6 +252,22 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     expect((await connect(running, { resume: first.session })).welcome).toMatchObject({ resumed: false });
   });
 
+  test('ends, and its connection with it, when its peer is there and acknowledges nothing', async () => {
+    const clock = new ManualClock();
+    const running = await startBroker({}, { clock });
+    const first = await connect(running);
+    tell(running, first.session, { n: 1 });
+    await first.peer.next();
+    for (let second = 1; second < 15; second++) {
+      clock.advance(1000);
+      expect(await framesOf(first.peer)).toEqual([]);
+    }
+    clock.advance(1000);
+    expect(await first.peer.closed).toEqual({ code: 1013, reason: 'SLOW_CONSUMER' });
+    expect([...running.broker.sessions.endings]).toEqual([['SLOW_CONSUMER', 1]]);
+    expect((await connect(running, { resume: first.session })).welcome).toMatchObject({ resumed: false });
+  });
+
   test('of a device: a command that went out comes again with less time, one accepted meanwhile goes out, an expired one does not', async () => {
     const running = await startBroker();
     await http(running, 'POST', '/m2m/applications', { application: { appId: 'feeder' } });
