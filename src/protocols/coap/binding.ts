@@ -121,6 +121,7 @@ export class CoapBinding {
       respond(replyOf(isUnobservable ? await this.site.request(request) : response, request));
       return;
     }
+    relation.keepsLong = this.blockwise.keeper(peer, message);
     const { maxAgeS: _bare, ...rest } = response;
     const observing = isSuccess(response)
       ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(maxAgeOf(relation.delivery))]
