@@ -13,6 +13,7 @@ import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
 import type { Delivery, Port, ReliableWay } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
+import { direct } from '../resources/filter.js';
 import { readWord } from '../routing/command.js';
 import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
@@ -174,8 +175,10 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     if (isReliable(port)) port.close(ending);
   }
 
-  private subscribe(request: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
+  private subscribe(asked: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
     const { dispatcher, subscriptions, shown, port, peer } = this.options;
+    const request = direct(asked);
+    if (isRefusal(request)) return reply(refused(request));
     const target = dispatcher.find(request, 'subscription');
     if (!('kind' in target)) return reply(target);
     const { originator } = request;

@@ -94,6 +94,18 @@ function accessorOf(text: string | null): readonly string[] | Refusal {
   return bad(`${ACCESSOR} is ${shown(text)}; it must be a relative path, such as latest/content or searchStrings.`);
 }
 
+/** A request for what its attributeAccessor selects, by the path that leads there. */
+export function direct<Asked extends { readonly to: readonly string[]; readonly query: URLSearchParams }>(
+  asked: Asked,
+): Asked | Refusal {
+  if (!asked.query.has(ACCESSOR)) return asked;
+  const accessor = accessorOf(asked.query.get(ACCESSOR));
+  if (isRefusal(accessor)) return accessor;
+  const query = new URLSearchParams(asked.query);
+  query.delete(ACCESSOR);
+  return { ...asked, to: [...asked.to, ...accessor], query };
+}
+
 /** Whether what was asked chooses among the members of a target. */
 export const isCollection = <T>({ kind, node }: Readable<T>): boolean =>
   (kind === 'resource' || kind === 'attribute') && node.row.creates.length > 0;

@@ -97,7 +97,9 @@ export class Blockwise {
     }
     // Asked for where it is needed: a sample that is published needs none.
     const frozenKey = (): string => frozenKeyOf(exchange);
-    if (in2 && in2.number > 0 && !in1) {
+    // A FETCH that comes with its body again asks for itself, whatever another one left here.
+    const isWholeFetch = request.code === CODE.fetch && request.payload.length > 0;
+    if (in2 && in2.number > 0 && !in1 && !isWholeFetch) {
       const kept = this.frozen.get(frozenKey());
       if (kept) return exchange.respond(cut(kept, in2));
       if (request.code !== CODE.get)
