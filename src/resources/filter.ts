@@ -135,7 +135,7 @@ export function checkFilter<T>(
     : { etag: node.etag, modifiedUs: node.modifiedUs };
   const { ifMatch, ifNoneMatch } = conditions;
   const tags = { ...(ifMatch.length > 0 && { ifMatch }), ...(ifNoneMatch.length > 0 && { ifNoneMatch }) };
-  const failed = checkConditions(state.etag, tags, 'read') ?? checkTimes(conditions, state.modifiedUs);
+  const failed = checkConditions(state, tags, 'read') ?? checkTimes(conditions, state.modifiedUs);
   if (failed || !query || isCollection(target)) return failed;
   const isMeant = record ? matches(query, record, () => types(record)) : isMember(query, node);
   return isMeant ? undefined : refuse('STATUS_NOT_MODIFIED', 'It is not what the filter asks for.');

@@ -43,7 +43,8 @@ export class Page implements Resource {
   act(request: Request): Response {
     const { op, body } = request;
     const exists = this.bytes !== undefined;
-    const refusal = checkConditions(exists ? this.etag : undefined, request, op === 'retrieve' ? 'read' : 'write');
+    const state = { etag: exists ? this.etag : undefined };
+    const refusal = checkConditions(state, request, op === 'retrieve' ? 'read' : 'write');
     if (refusal) return { ...refusal, etag: this.etag };
     if (!this.allow.includes(op)) return notAllowed(this.allow);
     if (!exists && op !== 'update')

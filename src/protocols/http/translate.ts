@@ -5,13 +5,16 @@
  *     path, query                         to, query
  *     Accept, Content-Type                accept, body
  *     If-Match, If-None-Match             ifMatch, ifNoneMatch; failed: 304 to a read, 412 to a write
+ *     If-(Un)Modified-Since               ifModifiedSinceUs, ifUnmodifiedSinceUs; likewise
  *     Location, Allow, Retry-After, ETag  location, allow, retryAfterS, etag
+ *     Last-Modified                       modifiedUs
  */
 import { isRefusal, refuse, STATUSES, type Refusal } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
 import { parsePath, pathText, type Operation, type Request, type Response } from '../../routing/primitive.js';
 import { bodyOfBytes, readAccept, writeContent } from '../codec.js';
 import type { HttpAnswer, HttpRequest } from '../transport/transport.js';
+import { httpDate, parseHttpDate } from './date.js';
 
 const OPERATIONS: ReadonlyMap<string, Operation> = new Map([
   ['POST', 'create'],
@@ -40,6 +43,8 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
   if (isRefusal(ifMatch)) return ifMatch;
   const ifNoneMatch = entityTags('If-None-Match', http.header('if-none-match'));
   if (isRefusal(ifNoneMatch)) return ifNoneMatch;
+  const ifModifiedSinceUs = parseHttpDate(http.header('if-modified-since'));
+  const ifUnmodifiedSinceUs = parseHttpDate(http.header('if-unmodified-since'));
   const encoding = http.header('content-encoding') ?? 'identity';
   if (encoding !== 'identity')
     return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `Bodies are taken as they are, not as ${encoding}.`);
@@ -62,6 +67,8 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
     ...(bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
     ...(ifMatch && { ifMatch }),
     ...(ifNoneMatch && { ifNoneMatch }),
+    ...(ifModifiedSinceUs !== undefined && { ifModifiedSinceUs }),
+    ...(ifUnmodifiedSinceUs !== undefined && { ifUnmodifiedSinceUs }),
   };
 }
 
@@ -91,7 +98,7 @@ const FIELD_TEXT = /^[\x20-\x7e]+$/;
 
 /** The answer for a response; `accept` as the request had it. */
 export function answerOf(response: Response, accept: readonly string[]): HttpAnswer {
-  const { status, etag, location, locationQuery = [], allow, retryAfterS, maxAgeS } = response;
+  const { status, etag, modifiedUs, location, locationQuery = [], allow, retryAfterS, maxAgeS } = response;
   const written = status === 'STATUS_NOT_MODIFIED' ? undefined : writeContent(response, accept);
   const query = locationQuery.length > 0 ? `?${locationQuery.map(encodeURI).join('&')}` : '';
   return {
@@ -105,6 +112,7 @@ export function answerOf(response: Response, accept: readonly string[]): HttpAns
         'content-type': FIELD_TEXT.test(written.mediaType) ? written.mediaType : FORMATS.octets.mediaType,
       }),
       ...(etag !== undefined && { etag: `"${etag}"` }),
+      ...(modifiedUs !== undefined && { 'last-modified': httpDate(modifiedUs) }),
       ...(location && { location: pathText(location) + query }),
       ...(allow && { allow: [...new Set(allow.map((op) => METHODS[op]))].join(', ') }),
       ...(retryAfterS !== undefined && { 'retry-after': String(Math.ceil(retryAfterS)) }),
