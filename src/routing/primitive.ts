@@ -45,6 +45,8 @@ export interface Request {
   /** Microseconds since the epoch, of whole seconds: only HTTP has them. */
   readonly ifModifiedSinceUs?: number;
   readonly ifUnmodifiedSinceUs?: number;
+  /** The brokers it has come through, by the name that each gave itself. */
+  readonly via?: readonly string[];
   /** Aborted when the asker has gone: a held long poll lets go. */
   readonly signal?: AbortSignal;
 }

@@ -131,13 +131,6 @@ test('an answer without end is not kept: 502', async () => {
   expect({ status, sentence }).toEqual({ status: 502, sentence: expect.stringContaining('more than') as string });
 });
 
-test('an aPoC that leads back here ends', async () => {
-  const running = await startBroker();
-  await http(running, 'PUT', '/m2m', { sclBase: { aPocHandling: 'DEEP' } });
-  const path = await register(running, `${running.http}/m2m/applications/meter/x`, 'x');
-  expect((await http(running, 'GET', `${path}/x`)).status).toBeGreaterThanOrEqual(500);
-});
-
 test('an application over CoAP', async () => {
   const running = await startBroker();
   const heard: unknown[] = [];

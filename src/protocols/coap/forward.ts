@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { coapCode, isRefusal, reasonOf, refuse, statusOfCode, type Refusal } from '../../errors.js';
 import type { Network } from '../../network.js';
 import { FORMATS, formatOfCoap, formatOfMediaType } from '../../routing/format.js';
-import type { Forwarder } from '../../routing/forward.js';
+import { passedOn, type Forwarder } from '../../routing/forward.js';
 import { answer, refused, type Operation, type Request } from '../../routing/primitive.js';
 import { CoapClient, isFailure, type CoapRequest, type CoapResponse } from './client.js';
 import { Endpoint, type EndpointOptions } from './endpoint.js';
@@ -22,10 +22,11 @@ const CODES: Readonly<Record<Operation, number>> = {
 };
 
 export const coapForwarder =
-  (network: Network, options: Omit<EndpointOptions, 'socket'>): Forwarder =>
+  (network: Network, self: string, options: Omit<EndpointOptions, 'socket'>): Forwarder =>
   async (to, request, timeoutMs) => {
     let endpoint: Endpoint | undefined;
     const conditions = conditionsOf(request);
+    const via = passedOn(request, self).map((name) => option(OPTION.via, name));
     if (isRefusal(conditions)) return refused(conditions);
     try {
       const { address, family } = await lookup(to.hostname.replace(/^\[(.*)\]$/, '$1'));
@@ -34,7 +35,7 @@ export const coapForwarder =
       const at = { host: address, port: Number(to.port) || DEFAULT_PORT };
       const response = await new CoapClient(endpoint).request(
         at,
-        { ...requestOf(to, request), options: conditions },
+        { ...requestOf(to, request), options: [...conditions, ...via] },
         { timeoutMs },
       );
       return isFailure(response)

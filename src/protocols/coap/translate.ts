@@ -47,6 +47,7 @@ interface Asked {
   readonly accept: readonly string[];
   /** Absent: a body is octets, and none is none. */
   readonly mediaType: string | undefined;
+  readonly via: readonly string[];
   readonly ifMatch: readonly string[];
   readonly etags: readonly string[];
   readonly isIfNoneMatch: boolean;
@@ -87,6 +88,7 @@ function readAsked(options: readonly Option[]): Asked | Refusal {
     query,
     accept: accept ? [accept.mediaType] : [],
     mediaType: format?.mediaType,
+    via: valuesOf(options, OPTION.via).map((name) => Buffer.from(name).toString()),
     ifMatch: valuesOf(options, OPTION.ifMatch).map(tagText),
     etags: valuesOf(options, OPTION.etag).map(tagText),
     isIfNoneMatch: firstOf(options, OPTION.ifNoneMatch) !== undefined,
@@ -103,7 +105,7 @@ export function requestOf(
   if (!op) return NO_SUCH_METHOD;
   const said = askedOf(options);
   if (isRefusal(said)) return said;
-  const { to, accept, mediaType, ifMatch, etags, isIfNoneMatch } = said;
+  const { to, accept, mediaType, via, ifMatch, etags, isIfNoneMatch } = said;
   const hasBody = payload.length > 0 || mediaType !== undefined;
   const body = hasBody ? bodyOfBytes(mediaType ?? FORMATS.octets.mediaType, payload) : undefined;
   const query = code === CODE.fetch ? queryOfBody(body, said.query) : said.query;
@@ -119,6 +121,7 @@ export function requestOf(
     accept,
     defaultFormat: FORMATS.senmlCbor,
     ...(body && code !== CODE.fetch && { body }),
+    ...(via.length > 0 && { via }),
     ...(ifMatch.length > 0 && { ifMatch }),
     ...(ifNoneMatch.length > 0 && { ifNoneMatch }),
   };

@@ -2,7 +2,7 @@
 import type { Clock } from '../../clock.js';
 import { reasonOf, statusOfCode } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
-import type { Forwarder } from '../../routing/forward.js';
+import { passedOn, type Forwarder } from '../../routing/forward.js';
 import { answer, refused, type Operation, type Request, type Response } from '../../routing/primitive.js';
 import { httpDate, parseHttpDate } from './date.js';
 
@@ -17,12 +17,12 @@ const METHODS: Readonly<Record<Operation, string>> = {
 const MOST_BYTES = 1024 * 1024;
 
 export const httpForwarder =
-  (clock: Clock): Forwarder =>
+  (clock: Clock, self: string): Forwarder =>
   async (to, request, timeoutMs) => {
     const limit = new AbortController();
     const cancel = clock.after(timeoutMs, () => limit.abort());
     try {
-      return await exchange(to, request, limit.signal);
+      return await exchange(to, request, passedOn(request, self), limit.signal);
     } catch (error) {
       return limit.signal.aborted
         ? answer('STATUS_GATEWAY_TIMEOUT', { detail: `${to.origin} did not answer within ${timeoutMs / 1000} s.` })
@@ -32,7 +32,7 @@ export const httpForwarder =
     }
   };
 
-async function exchange(to: URL, request: Request, signal: AbortSignal): Promise<Response> {
+async function exchange(to: URL, request: Request, via: readonly string[], signal: AbortSignal): Promise<Response> {
   const { op, body, accept } = request;
   const response = await fetch(to, {
     method: METHODS[op],
@@ -40,6 +40,7 @@ async function exchange(to: URL, request: Request, signal: AbortSignal): Promise
       ...(body && { 'content-type': body.mediaType }),
       ...(accept.length > 0 && { accept: accept.join(', ') }),
       ...conditionsOf(request),
+      via: via.map((name) => `1.1 ${name}`).join(', '),
     },
     ...(body && { body: Buffer.from(body.bytes) }),
     // Where an application sends us on to is nobody's point of contact.

@@ -6,6 +6,7 @@
  *     Accept, Content-Type                accept, body
  *     If-Match, If-None-Match             ifMatch, ifNoneMatch; failed: 304 to a read, 412 to a write
  *     If-(Un)Modified-Since               ifModifiedSinceUs, ifUnmodifiedSinceUs; likewise
+ *     Via                                 via
  *     Location, Allow, Retry-After, ETag  location, allow, retryAfterS, etag
  *     Last-Modified                       modifiedUs
  */
@@ -45,6 +46,7 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
   if (isRefusal(ifNoneMatch)) return ifNoneMatch;
   const ifModifiedSinceUs = parseHttpDate(http.header('if-modified-since'));
   const ifUnmodifiedSinceUs = parseHttpDate(http.header('if-unmodified-since'));
+  const via = http.header('via');
   const encoding = http.header('content-encoding') ?? 'identity';
   if (encoding !== 'identity')
     return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `Bodies are taken as they are, not as ${encoding}.`);
@@ -67,6 +69,7 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
     ...(bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
     ...(ifMatch && { ifMatch }),
     ...(ifNoneMatch && { ifNoneMatch }),
+    ...(via !== undefined && { via: receivedBy(via) }),
     ...(ifModifiedSinceUs !== undefined && { ifModifiedSinceUs }),
     ...(ifUnmodifiedSinceUs !== undefined && { ifUnmodifiedSinceUs }),
   };
@@ -91,6 +94,9 @@ function entityTags(
   const tags = [...text.matchAll(/(W\/)?"([^"]*)"/g)];
   return tags.filter(([, weak]) => field === 'If-None-Match' || weak === undefined).map(([, , tag = '']) => tag);
 }
+
+/** Of each protocol and name in Via, the name [RFC9110-7.6.3]. */
+const receivedBy = (via: string): readonly string[] => via.split(',').map((hop) => hop.trim().split(/\s+/)[1] ?? '');
 
 /** Stored content comes back as it was sent: no browser may take it for a page of ours, or guess at what it is. */
 const GUARDS = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; sandbox" };
