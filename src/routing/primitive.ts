@@ -45,6 +45,8 @@ export interface Request {
   /** Microseconds since the epoch, of whole seconds: only HTTP has them. */
   readonly ifModifiedSinceUs?: number;
   readonly ifUnmodifiedSinceUs?: number;
+  /** When what proves the originator ceases to, UTC microseconds; absent: not by itself. Nothing is held longer for him. */
+  readonly expiresUs?: number;
   /** The brokers it has come through, by the name that each gave itself. */
   readonly via?: readonly string[];
   /** Aborted when the asker has gone: a held long poll lets go. */

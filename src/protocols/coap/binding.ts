@@ -93,7 +93,7 @@ export class CoapBinding {
     }
     const identity = this.authzInfo.whoIs(peer);
     if (isRefusal(identity)) return refuseWith(identity);
-    const request = requestOf(message, identity.originator, `${this.idPrefix}-${++this.requests}`);
+    const request = requestOf(message, identity, `${this.idPrefix}-${++this.requests}`);
     if (isRefusal(request)) return refuseWith(request);
     this.handle(peer, message, request, respond).catch((error: unknown) => failed(request.to, error));
   }

@@ -14,6 +14,7 @@ import { FORMATS, formatOfCoap, formatOfMediaType } from '../../routing/format.j
 import { isSuccess, type Operation, type Request, type Response } from '../../routing/primitive.js';
 import { bodyOfBytes, writeContent } from '../codec.js';
 import type { Reply } from './exchange.js';
+import type { Identity } from '../identity.js';
 import { queryOfBody } from './fetch.js';
 import { CODE, type Message } from './message.js';
 import { maxAgeOption } from './observe.js';
@@ -98,7 +99,7 @@ function readAsked(options: readonly Option[]): Asked | Refusal {
 /** A whole message as a request, or what is wrong with it. */
 export function requestOf(
   { code, options, payload }: Message,
-  originator: string,
+  { originator, expiresUs }: Identity,
   requestId: string,
 ): Request | Refusal {
   const op = OPERATIONS.get(code);
@@ -121,6 +122,7 @@ export function requestOf(
     accept,
     defaultFormat: FORMATS.senmlCbor,
     ...(body && code !== CODE.fetch && { body }),
+    ...(expiresUs !== undefined && { expiresUs }),
     ...(via.length > 0 && { via }),
     ...(ifMatch.length > 0 && { ifMatch }),
     ...(ifNoneMatch.length > 0 && { ifNoneMatch }),

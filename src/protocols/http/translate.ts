@@ -14,6 +14,7 @@ import { isRefusal, refuse, STATUSES, type Refusal } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
 import { parsePath, pathText, type Operation, type Request, type Response } from '../../routing/primitive.js';
 import { bodyOfBytes, readAccept, writeContent } from '../codec.js';
+import type { Identity } from '../identity.js';
 import type { HttpAnswer, HttpRequest } from '../transport/transport.js';
 import { httpDate, parseHttpDate } from './date.js';
 
@@ -35,7 +36,11 @@ const METHODS: Readonly<Record<Operation, string>> = {
 export const ALL_OPERATIONS: readonly Operation[] = [...OPERATIONS.values()];
 
 /** A request and its body as the primitive, or what is wrong with it. */
-export async function requestOf(http: HttpRequest, originator: string, requestId: string): Promise<Request | Refusal> {
+export async function requestOf(
+  http: HttpRequest,
+  { originator, expiresUs }: Identity,
+  requestId: string,
+): Promise<Request | Refusal> {
   const op = OPERATIONS.get(http.method);
   if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', `The methods here are ${[...OPERATIONS.keys()].join(', ')}.`);
   const to = parsePath(http.path);
@@ -66,6 +71,7 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
     get signal() {
       return http.signal;
     },
+    ...(expiresUs !== undefined && { expiresUs }),
     ...(bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
     ...(ifMatch && { ifMatch }),
     ...(ifNoneMatch && { ifNoneMatch }),
