@@ -182,7 +182,13 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const target = dispatcher.find(request, 'subscription');
     if (!('kind' in target)) return reply(target);
     const { originator } = request;
-    const wanted = { originator, terms, accept: request.accept, preferred: request.defaultFormat };
+    const wanted = {
+      originator,
+      terms,
+      accept: request.accept,
+      preferred: request.defaultFormat,
+      criteria: request.query,
+    };
     let withdraw = (): void => {};
     const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
       this.deliveries.delete(ended);
@@ -197,8 +203,10 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const settle = (response: Response): void => {
       // The endpoint has ended meanwhile, and the delivery with it.
       if (this.cell.generation !== generation || !this.deliveries.has(delivery)) return reply(refused(FAULTS.down));
-      // An empty container can be subscribed to: its first sample is still to come.
-      const state = response.status === 'STATUS_NOT_FOUND' ? answer('STATUS_OK') : response;
+      // An empty container can be subscribed to, and one whose latest its filter does not mean: the first sample is still to come.
+      const isToCome =
+        response.status === 'STATUS_NOT_FOUND' || (response.status === 'STATUS_NOT_MODIFIED' && !request.ifNoneMatch);
+      const state = isToCome ? answer('STATUS_OK') : response;
       if (isSuccess(state)) return reply({ delivery, response: state });
       subscriptions.end(delivery, 'UNSUBSCRIBED');
       reply(state);

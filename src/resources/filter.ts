@@ -21,10 +21,10 @@ import {
   type InstanceQuery,
 } from './instance-query.js';
 import type { ResourceNode } from './node.js';
-import { bad, checkNames, instant, isWithin } from './parameters.js';
+import { bad, checkNames, instant, isWithin, withoutTerms } from './parameters.js';
 import { checkConditions, etagOf } from './revision.js';
 import type { Target, VirtualTarget } from './target.js';
-import { shown } from './values.js';
+import { shown, type Json, type JsonObject } from './values.js';
 
 const CONDITION_NAMES = ['ifModifiedSince', 'ifUnmodifiedSince', 'ifMatch', 'ifNoneMatch'];
 const ACCESSOR = 'attributeAccessor';
@@ -69,6 +69,25 @@ export function readFilter<T>(parameters: URLSearchParams, target: Readable<T>):
   const query = readInstanceQuery(withoutConditions(parameters), known);
   return isRefusal(query) ? query : { conditions, accessor, query };
 }
+
+/**
+ * The filterCriteria of a subscription to `target`, as a query would have them; undefined where nothing is asked. Its
+ * attributeAccessor is not among them: it is part of where the target is.
+ */
+export function readCriteria<T>(parameters: URLSearchParams, target: Readable<T>): Filter | undefined | Refusal {
+  const asked = withoutTerms(parameters);
+  asked.delete(ACCESSOR);
+  return asked.size === 0 ? undefined : readFilter(asked, target);
+}
+
+/** A document's filterCriteria as a query. */
+export function criteriaQuery(criteria: JsonObject): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(criteria))
+    for (const each of isList(value) ? value : [value]) if (typeof each !== 'object') query.append(name, String(each));
+  return query;
+}
+const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
 /** What is left of a query when conditions and accessor are taken out: it chooses members. */
 export function withoutConditions(parameters: URLSearchParams): URLSearchParams {
