@@ -44,7 +44,7 @@ import { Wheel } from './kernel/wheel.js';
 import type { Log } from './log.js';
 import { openMetrics, type Metrics } from './metrics.js';
 import type { Network } from './network.js';
-import type { Random } from './random.js';
+import { randomId, type Random } from './random.js';
 import { couriers, forwarders } from './couriers.js';
 import { sampleEncoder, stateEncoder } from './protocols/sample-encoder.js';
 import { concentratorOf } from './protocols/c37118/concentrate.js';
@@ -56,6 +56,7 @@ import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
 import { Dispatcher, type Ask } from './routing/dispatcher.js';
 import { FORMATS } from './routing/format.js';
+import { loopOf } from './routing/forward.js';
 import type { OutgoingStream } from './routing/outgoing.js';
 import { refused, type Request, type Response } from './routing/primitive.js';
 import { Router } from './routing/router.js';
@@ -101,6 +102,8 @@ export class Broker implements Site {
   private readonly dispatcher: Dispatcher;
   private readonly supervisor: Supervisor;
   private isReady = false;
+  /** What it calls itself to those it sends requests on to. */
+  private readonly self: string;
 
   constructor(
     readonly config: Config,
@@ -108,6 +111,7 @@ export class Broker implements Site {
     listeners: readonly ListenerOf[],
   ) {
     const { clock, random, log } = surroundings;
+    this.self = `gridcast-${randomId(random)}`;
     this.wheel = new Wheel(clock, (error) => log.error({ err: error }, 'a deadline failed'));
     const { schedule } = this.wheel;
     const observeAge = this.metrics.histogram(
@@ -158,12 +162,13 @@ export class Broker implements Site {
       access: this.access,
       snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
     });
+    const ways = forwarders({ ...surroundings, self: this.self });
     this.shown = new SubscriptionResources({
       ...shared,
       subscriptions: this.subscriptions,
       resources: this.resources,
       access: this.access,
-      couriers: couriers(forwarders(surroundings)),
+      couriers: couriers(ways),
     });
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
     this.alarms = new Alarms({
@@ -206,7 +211,7 @@ export class Broker implements Site {
       snapshot: (request, group, rest) => this.snapshots.read(request, group, rest),
       alarm: (ask, contentInstances, body) => acceptAlarm(this.alarms, ask, contentInstances, body),
       membersContent: new MembersContent({ resources: this.resources, dispatch: (request) => this.request(request) }),
-      retargeting: new Retargeting(forwarders(surroundings)),
+      retargeting: new Retargeting(ways),
       shows: (originator, node) => this.access.shows(originator, node),
     });
     this.archives = new Archives({
@@ -338,7 +343,8 @@ export class Broker implements Site {
   }
 
   request(request: Request): Promise<Response> {
-    return this.dispatcher.dispatch(request);
+    const loop = loopOf(request, this.self);
+    return loop ? Promise.resolve(refused(loop)) : this.dispatcher.dispatch(request);
   }
 
   connect(peer: Peer, port: Port | ReliablePort): Session | Refusal {

@@ -17,14 +17,16 @@ export interface Ways {
   readonly random: Random;
   readonly log: Log;
   readonly network: Network;
+  /** What the broker calls itself. */
+  readonly self: string;
 }
 
-export function forwarders({ clock, random, log, network }: Ways): Forwarders {
-  const http = httpForwarder(clock);
+export function forwarders({ clock, random, log, network, self }: Ways): Forwarders {
+  const http = httpForwarder(clock, self);
   return {
     'http:': http,
     'https:': http,
-    'coap:': coapForwarder(network, { clock, random, log, congestion: 'standard' }),
+    'coap:': coapForwarder(network, self, { clock, random, log, congestion: 'standard' }),
   };
 }
 

@@ -12,6 +12,7 @@ import { Endpoint } from './protocols/coap/endpoint.js';
 import type { ObserverFigures } from './protocols/coap/observers.js';
 import { PlugtestSite } from './protocols/coap/plugtest.js';
 import { HttpBinding } from './protocols/http/binding.js';
+import { watched } from './protocols/identity.js';
 import type { Operations } from './protocols/http/operations.js';
 import { version } from './protocols/version.js';
 import { openSecureTransport, openTransport } from './protocols/transport/open.js';
@@ -93,8 +94,10 @@ const httpListener =
     const prefer = config.transport === 'auto' ? {} : { prefer: config.transport };
     const transport =
       place.protocol === 'https' ? openSecureTransport(options) : openTransport({ ...options, ...prefer });
-    const http = new HttpBinding(broker, operations, random, log, security.identify);
-    const ws = new WsBinding(broker, surroundings, security.identify);
+    const identify = (binding: string) =>
+      watched(security.identify, (from, refusal) => broker.access.audit.tokenRefused(binding, from, refusal));
+    const http = new HttpBinding(broker, operations, random, log, identify('http'));
+    const ws = new WsBinding(broker, surroundings, identify('ws'));
     let listener: Listener | undefined;
     let { port } = place;
     return {
@@ -141,7 +144,10 @@ const coapListener =
           spreadMs: config.spreadMs,
         });
         const site = config.plugtest ? new PlugtestSite(broker, clock) : broker;
-        binding = new CoapBinding(endpoint, site, log, security.identify);
+        const identify = watched(security.identify, (from, refusal) =>
+          broker.access.audit.tokenRefused('coap', from, refusal),
+        );
+        binding = new CoapBinding(endpoint, site, log, identify);
         bindings.push(binding);
         bound(socket.local);
       },

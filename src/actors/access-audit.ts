@@ -1,4 +1,4 @@
-/** What of access rights goes into the audit trail: who was refused, who changed a right, who read what is personal. */
+/** What of access rights goes into the audit trail: who was refused, and whose token, who changed a right, who read what is personal. */
 import type { Refusal } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import type { Creator } from '../resources/node.js';
@@ -29,6 +29,11 @@ export class AccessAudit {
   refused({ originator, op, to, binding }: Asking, { status }: Refusal): void {
     const target = pathText(to).slice(0, LONGEST_TARGET);
     this.refusals.note({ event: 'request-refused', originator, target, details: { op, binding, status } }, status);
+  }
+
+  /** Somebody showed a token, or a certificate, that is none here; the token itself is nowhere written. */
+  tokenRefused(binding: string, from: string, { status, detail }: Refusal): void {
+    this.refusals.note({ event: 'token-refused', originator: from, target: '/', details: { binding, detail } }, status);
   }
 
   personal(event: 'personal-read' | 'personal-subscribed', { originator, to, binding }: Asking): void {

@@ -17,6 +17,7 @@ import type { Sample } from '../routing/sample.js';
 import { notificationOf, shownContent } from './notification.js';
 import type { Schedule } from './notification-channel.js';
 import type { Node } from './resources.js';
+import type { IsMeant } from './wanted.js';
 
 const ANSWER_WITHIN_MS = 10_000;
 const RETRY_AFTER_MS = 10_000;
@@ -30,6 +31,8 @@ export interface ContactOptions {
   readonly reference: string;
   /** All instances since the last success instead of the latest alone. */
   readonly collection: Node | undefined;
+  /** Which of them its filterCriteria mean. */
+  readonly isMeant: IsMeant;
   /** The contact answered that it does not want to be told. */
   readonly refused: (delivery: Delivery) => void;
 }
@@ -88,7 +91,7 @@ export class Contact extends Port {
     const { history } = collection ?? {};
     if (!history)
       return { notify: notificationOf(reference, delivery, sample, body), sequence: 0, delivery, attempts: 0 };
-    const records = history.newest().filter(({ sequence }) => sequence > this.cursor);
+    const records = history.newest().filter((record) => record.sequence > this.cursor && this.options.isMeant(record));
     const contentInstance = records.map((record) => instanceFields(record, shownContent(record.value)));
     const document = { contentInstances: { contentInstanceCollection: { contentInstance } } };
     const time = formatTime(sample.measuredUs);

@@ -13,6 +13,7 @@ import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
 import type { Delivery, Port, ReliableWay } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
+import { direct } from '../resources/filter.js';
 import { readWord } from '../routing/command.js';
 import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
@@ -174,12 +175,20 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     if (isReliable(port)) port.close(ending);
   }
 
-  private subscribe(request: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
+  private subscribe(asked: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
     const { dispatcher, subscriptions, shown, port, peer } = this.options;
+    const request = direct(asked);
+    if (isRefusal(request)) return reply(refused(request));
     const target = dispatcher.find(request, 'subscription');
     if (!('kind' in target)) return reply(target);
     const { originator } = request;
-    const wanted = { originator, terms, accept: request.accept, preferred: request.defaultFormat };
+    const wanted = {
+      originator,
+      terms,
+      accept: request.accept,
+      preferred: request.defaultFormat,
+      criteria: request.query,
+    };
     let withdraw = (): void => {};
     const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
       this.deliveries.delete(ended);
@@ -194,8 +203,10 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const settle = (response: Response): void => {
       // The endpoint has ended meanwhile, and the delivery with it.
       if (this.cell.generation !== generation || !this.deliveries.has(delivery)) return reply(refused(FAULTS.down));
-      // An empty container can be subscribed to: its first sample is still to come.
-      const state = response.status === 'STATUS_NOT_FOUND' ? answer('STATUS_OK') : response;
+      // An empty container can be subscribed to, and one whose latest its filter does not mean: the first sample is still to come.
+      const isToCome =
+        response.status === 'STATUS_NOT_FOUND' || (response.status === 'STATUS_NOT_MODIFIED' && !request.ifNoneMatch);
+      const state = isToCome ? answer('STATUS_OK') : response;
       if (isSuccess(state)) return reply({ delivery, response: state });
       subscriptions.end(delivery, 'UNSUBSCRIBED');
       reply(state);

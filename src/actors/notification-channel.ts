@@ -26,6 +26,13 @@ const ABANDONED_MS = 300_000;
 /** Arms the end of a hold; the shared timer wheel's `schedule`. */
 export type Schedule = (delayMs: number, run: () => void) => Cancel;
 
+export interface Poll {
+  /** Aborted when the asker has gone. */
+  readonly signal?: AbortSignal | undefined;
+  /** Until what proves him ceases to: he is held no longer. */
+  readonly expiresMs?: number | undefined;
+}
+
 interface HeldPoll {
   readonly reply: (response: Response) => void;
   readonly release: Cancel;
@@ -58,7 +65,7 @@ export class NotificationChannel extends Port {
   }
 
   /** A client asks: answered now, or when there is something, or with 202 when the hold ends or a newer poll comes. */
-  ask(signal: AbortSignal | undefined, reply: (response: Response) => void): void {
+  ask({ signal, expiresMs = Infinity }: Poll, reply: (response: Response) => void): void {
     this.letGo(NOTHING_NEW);
     this.awaitPoll();
     const item = this.queue.shift();
@@ -67,7 +74,10 @@ export class NotificationChannel extends Port {
       this.drain();
       return;
     }
-    const cancel = this.schedule(this.holdMs, () => this.letGo(NOTHING_NEW));
+    const isCutShort = expiresMs < this.holdMs;
+    const cancel = this.schedule(isCutShort ? expiresMs : this.holdMs, () =>
+      this.letGo(isCutShort ? TOKEN_EXPIRED : NOTHING_NEW),
+    );
     const leave = (): void => {
       // The asker has gone: what comes next waits for his next poll.
       if (this.poll?.reply === reply) this.letGo(NOTHING_NEW);
@@ -142,5 +152,6 @@ export class NotificationChannel extends Port {
   }
 }
 
+const TOKEN_EXPIRED = refused(refuse('STATUS_PERMISSION_DENIED', ENDINGS.TOKEN_EXPIRED.sentence));
 const NOTHING_NEW = answer('STATUS_ACCEPTED');
 const told = (document: JsonObject): Response => answer('STATUS_OK', { content: { kind: 'document', document } });

@@ -150,7 +150,9 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
 
   private answerVirtual({ request, reply }: Ask, { node, name, rest }: VirtualTarget<Sample>): Response | undefined {
     if (name === 'longPolling') {
-      this.channel(node).ask(request.signal, reply);
+      const { signal, expiresUs } = request;
+      const expiresMs = expiresUs === undefined ? undefined : (expiresUs - this.options.clock.wallUs()) / 1000;
+      this.channel(node).ask({ signal, expiresMs }, reply);
       return undefined;
     }
     if (name === SNAPSHOT) return this.options.snapshot(request, node, rest);

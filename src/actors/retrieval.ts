@@ -20,7 +20,7 @@ import type { InstanceRecord } from '../resources/history.js';
 import { represent } from '../resources/representation.js';
 import { etagOf } from '../resources/revision.js';
 import type { InstanceTarget } from '../resources/target.js';
-import { etagOfTarget, type FoundTarget } from '../routing/dispatcher.js';
+import { known, stateOf, type FoundTarget } from '../routing/dispatcher.js';
 import { contentFor, mediaTypesOf } from '../routing/negotiation.js';
 import { answer, pathText, refused, type Request, type Response } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
@@ -65,9 +65,9 @@ export class Retrieval {
   private read(request: Request, target: Readable<Sample>, filter?: Filter): Response | Promise<Response> {
     if (target.kind === 'instance' && !target.record && target.node.history?.archive)
       return this.readArchived(request, target, target.node.history.archive, filter);
-    const etag = etagOfTarget(target);
+    const state = known(stateOf(target) ?? { etag: undefined });
     const failed = filter && checkFilter(filter, target, typesOf);
-    if (failed) return refused(failed, etag === undefined ? {} : { etag });
+    if (failed) return refused(failed, state);
     if (target.kind === 'instance' && target.rest.join('/') === 'content' && target.record)
       return this.readContent(request, target);
     const { query } = filter ?? {};
@@ -76,7 +76,7 @@ export class Retrieval {
     const show = (paged: Pick<Reading<Sample>, 'page' | 'memberPage'>): Response => {
       const shown = represent(target, { content, shows, ...paged });
       if (isRefusal(shown)) return refused(shown);
-      return answer('STATUS_OK', { content: shown, ...(etag !== undefined && { etag }), ...this.sequenceOf(target) });
+      return answer('STATUS_OK', { content: shown, ...state, ...this.sequenceOf(target) });
     };
     if (!query || !isCollection(target)) return show({});
     if (!target.node.history) {
@@ -119,6 +119,7 @@ export class Retrieval {
     return answer('STATUS_OK', {
       content: { kind: 'bytes', ...content },
       etag: etagOf(record.sequence),
+      modifiedUs: record.createdUs,
       ...this.sequenceOf(target),
     });
   }

@@ -47,7 +47,8 @@ export class StateFeed implements Feeder {
     this.options.clock.atTurnEnd(() => {
       this.isDue = false;
       if (this.node.isRemoved) return;
-      for (const [delivery, turn] of this.turns) this.offer(delivery, turn);
+      const views: View[] = [];
+      for (const [delivery, turn] of this.turns) this.offer(delivery, turn, views);
     });
   }
 
@@ -64,7 +65,8 @@ export class StateFeed implements Feeder {
     this.turns.delete(delivery);
   }
 
-  private offer(delivery: Delivery, turn: Turn): void {
+  /** @param views of this state, shared by all who may see the same of it */
+  private offer(delivery: Delivery, turn: Turn, views: View[] = []): void {
     if (turn.cancel) return;
     const { router, clock, schedule } = this.options;
     const waitUs = turn.lastUs + (delivery.terms.minSpacingS ?? 0) * 1e6 - clock.monotonicUs();
@@ -76,15 +78,32 @@ export class StateFeed implements Feeder {
       return;
     }
     turn.lastUs = clock.monotonicUs();
-    router.feed(this.route, delivery, this.stateFor(delivery));
+    router.feed(this.route, delivery, this.stateFor(delivery, views));
   }
 
-  /** As its subscriber may see it. */
-  private stateFor(delivery: Delivery): Sample {
+  /** As its subscriber may see it: written once for all who are shown the same, in each format that they want. */
+  private stateFor(delivery: Delivery, views: View[]): Sample {
     const { clock, encoder } = this.options;
-    const shows = (node: Node): boolean => this.options.shows(delivery, node);
+    const known = views.find(({ shown }) =>
+      shown.every(([node, isShown]) => this.options.shows(delivery, node) === isShown),
+    );
+    if (known) return known.sample;
+    const shown: [Node, boolean][] = [];
+    const shows = (node: Node): boolean => {
+      const isShown = this.options.shows(delivery, node);
+      shown.push([node, isShown]);
+      return isShown;
+    };
     const bytes = Buffer.from(JSON.stringify(resourceDocument(this.node, { content: () => undefined, shows })));
     const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
-    return new Sample(content, this.node.modifiedUs, clock.monotonicUs(), 0, encoder);
+    const sample = new Sample(content, this.node.modifiedUs, clock.monotonicUs(), 0, encoder);
+    views.push({ shown, sample });
+    return sample;
   }
+}
+
+/** A state, and what of it was asked about while it was written. */
+interface View {
+  readonly shown: readonly (readonly [Node, boolean])[];
+  readonly sample: Sample;
 }

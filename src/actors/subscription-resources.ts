@@ -8,6 +8,7 @@
 import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { isObject, type Json } from '../json.js';
+import { criteriaQuery } from '../resources/filter.js';
 import type { Flag } from '../resources/permissions.js';
 import type { Couriers } from '../routing/courier.js';
 import type { Delivery, Port } from '../routing/delivery.js';
@@ -22,6 +23,7 @@ import { Contact } from './contact.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import type { Subscriptions } from './subscriptions.js';
+import { meantBy, type IsMeant } from './wanted.js';
 
 export interface SubscriptionResourcesOptions {
   readonly subscriptions: Subscriptions;
@@ -49,12 +51,22 @@ export class SubscriptionResources {
     const target = this.targetOf(node);
     if (isRefusal(target)) return target;
     if (!this.may(originator, 'READ', target.node)) return NOT_HIS;
-    const port = this.portOf(node, originator);
+    const filter = node.attributes.get('filterCriteria');
+    const criteria = criteriaQuery(isObject(filter) ? filter : {});
+    const isMeant = meantBy(target, criteria);
+    if (isRefusal(isMeant)) return isMeant;
+    const port = this.portOf(node, originator, isMeant);
     if (isRefusal(port)) return port;
     const terms = termsOf(node);
     if (isRefusal(terms)) return terms;
     const accept = textOf(node, 'accept');
-    const wanted = { originator, terms, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
+    const wanted = {
+      originator,
+      terms,
+      accept: accept === '' ? [] : [accept],
+      preferred: FORMATS.senmlJson,
+      criteria,
+    };
     const delivery = subscriptions.subscribe(target, wanted, port, () => this.over(node));
     if (isRefusal(delivery)) return delivery;
     if (port instanceof NotificationChannel) port.join(delivery, node.path);
@@ -129,7 +141,7 @@ export class SubscriptionResources {
     return target.kind === 'none' ? target.refusal : target;
   }
 
-  private portOf(node: Node, originator: string | undefined): Port | Refusal {
+  private portOf(node: Node, originator: string | undefined, isMeant: IsMeant = () => true): Port | Refusal {
     const { resources, couriers, schedule, clock, subscriptions } = this.options;
     const contact = textOf(node, 'contact');
     if (contact.startsWith('/')) {
@@ -156,6 +168,7 @@ export class SubscriptionResources {
       schedule,
       reference: node.reference,
       collection: subscribed?.history && !accessorOf(node) ? subscribed : undefined,
+      isMeant,
       refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
     });
   }

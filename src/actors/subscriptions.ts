@@ -21,6 +21,7 @@ import type { Access } from './access.js';
 import type { Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import { SNAPSHOT } from './snapshots.js';
+import { meantBy } from './wanted.js';
 import { subscriptionKind, type SubscriptionMessage, type SubscriptionRecord } from './subscription.js';
 
 export interface SubscriptionsOptions {
@@ -41,6 +42,8 @@ export interface Wanted {
   readonly terms: Terms;
   readonly accept: readonly string[];
   readonly preferred: ContentFormat;
+  /** Its filterCriteria, as a query. */
+  readonly criteria?: URLSearchParams;
 }
 
 type VirtualTarget = Extract<FoundTarget, { readonly kind: 'virtual' }>;
@@ -101,7 +104,11 @@ export class Subscriptions {
     if (isRefusal(format)) return format;
     const cadence = this.cadenceOf(target.node, route, wanted.terms);
     if (isRefusal(cadence)) return cadence;
+    const isMeant = wanted.criteria && meantBy(target, wanted.criteria);
+    if (isRefusal(isMeant)) return isMeant;
     const delivery = new Delivery(port, projection, format, wanted.terms);
+    // What is published has become the latest before.
+    if (isMeant) delivery.isWanted = () => isMeant(target.node.history?.latest);
     this.options.router.subscribe(route, delivery, cadence);
     const id = randomId(this.options.random);
     const { originator } = wanted;

@@ -14,6 +14,7 @@ import {
   type CoapFailure,
   type CoapRequest,
   type CoapResponse,
+  type Patience,
 } from '../protocols/coap/client.js';
 import { Endpoint } from '../protocols/coap/endpoint.js';
 import { CODE, codeText } from '../protocols/coap/message.js';
@@ -60,6 +61,7 @@ export class CoapClient implements Client {
     private readonly base: Target,
     private readonly address: Address,
     private readonly asking: Asking,
+    private readonly token: string | undefined,
   ) {}
 
   /**
@@ -73,19 +75,42 @@ export class CoapClient implements Client {
     });
     const socket = await network.bindUdp({ host: family === 6 ? '::' : '0.0.0.0', port: 0 });
     const endpoint = new Endpoint({ socket, clock: clock satisfies Clock, random, congestion, log: silentLog });
-    const client = new CoapClient(base, { host: address, port: base.port }, new Asking(endpoint));
-    if (options.token !== undefined) await client.show(options.token);
+    const client = new CoapClient(base, { host: address, port: base.port }, new Asking(endpoint), options.token);
+    if (options.token !== undefined) await client.introduce();
     return client;
   }
 
   /** Binds this endpoint to the token [RFC9200-5.10.1]. The broker forgets it when the token expires, or after minutes of silence. */
-  private async show(token: string): Promise<void> {
+  private async introduce(): Promise<void> {
     try {
-      await this.request({ op: 'create', to: '/authz-info', body: { mediaType: OCTETS, bytes: Buffer.from(token) } });
+      await this.show();
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  private async show(timeoutMs = DEFAULT_TIMEOUT_MS): Promise<void> {
+    const bytes = Buffer.from(this.token ?? '');
+    const request = { ...this.requestOf('/authz-info', undefined, { mediaType: OCTETS, bytes }), code: CODE.post };
+    const response = await this.asking.request(this.address, request, { timeoutMs });
+    if (isFailure(response)) throw this.failed(response);
+    read(response);
+  }
+
+  /** A broker that was started anew, or has not heard of us for minutes, knows no token any more: it is shown again, once. */
+  private async again(
+    request: CoapRequest,
+    first: CoapResponse,
+    patience: Patience,
+  ): Promise<CoapResponse | CoapFailure> {
+    try {
+      await this.show(patience.timeoutMs);
+    } catch {
+      // It is not taken any more: what was said first is the answer.
+      return first;
+    }
+    return this.asking.request(this.address, request, patience);
   }
 
   async request({
@@ -99,7 +124,10 @@ export class CoapClient implements Client {
     signal?.throwIfAborted();
     if (this.isClosed) throw this.failed({ failure: 'closed' });
     const request = { ...this.requestOf(to, accept, body && bytesOf(body)), code: CODES[op] };
-    const response = await this.asking.request(this.address, request, { timeoutMs, ...(signal && { signal }) });
+    const patience = { timeoutMs, ...(signal && { signal }) };
+    const first = await this.asking.request(this.address, request, patience);
+    const isUnknown = this.token !== undefined && !isFailure(first) && first.code === coapCode(4, 1);
+    const response = isUnknown ? await this.again(request, first, patience) : first;
     if (!isFailure(response)) return read(response);
     signal?.throwIfAborted();
     throw this.failed(response);

@@ -19,6 +19,8 @@ export interface Claim {
   readonly token?: string;
   /** The name in a client certificate, which the transport has checked. */
   readonly certified?: string;
+  /** Where it comes from; proves nothing. */
+  readonly from?: string;
 }
 
 export interface Identity {
@@ -98,6 +100,20 @@ function agreed(originator: string, shown: Claim, expiresUs?: number): Identity 
   return { originator, ...(expiresUs !== undefined && { expiresUs }) };
 }
 
+/** The same; and whoever shows what is not taken is told of, with where he comes from. */
+export function watched(identify: Identify, refused: (from: string, refusal: Refusal) => void): Identify {
+  const look = (claim: Claim, result: Identity | Refusal): Identity | Refusal => {
+    const isShown = claim.token !== undefined || claim.certified !== undefined;
+    if (isShown && isRefusal(result)) refused(claim.from ?? 'unknown', result);
+    return result;
+  };
+  const watch = (claim: Claim): Identity | Refusal | Promise<Identity | Refusal> => {
+    const result = identify(claim);
+    return result instanceof Promise ? result.then((each) => look(claim, each)) : look(claim, result);
+  };
+  return watch as Identify; // it forwards, and so keeps both overloads
+}
+
 /** The token of an Authorization field [RFC6750-2.1]: empty, and so a wrong one, where it is of another scheme. */
 export function bearerToken(authorization: string | undefined): string | undefined {
   if (authorization === undefined) return undefined;
@@ -108,7 +124,7 @@ export function bearerToken(authorization: string | undefined): string | undefin
 export function claimOf(head: RequestHead): Claim {
   const token = bearerToken(head.header('authorization'));
   const { certified } = head;
-  return { ...(token !== undefined && { token }), ...(certified !== undefined && { certified }) };
+  return { from: head.remote, ...(token !== undefined && { token }), ...(certified !== undefined && { certified }) };
 }
 
 /**

@@ -21,10 +21,10 @@ import {
   type InstanceQuery,
 } from './instance-query.js';
 import type { ResourceNode } from './node.js';
-import { bad, checkNames, instant, isWithin } from './parameters.js';
+import { bad, checkNames, instant, isWithin, withoutTerms } from './parameters.js';
 import { checkConditions, etagOf } from './revision.js';
 import type { Target, VirtualTarget } from './target.js';
-import { shown } from './values.js';
+import { shown, type Json, type JsonObject } from './values.js';
 
 const CONDITION_NAMES = ['ifModifiedSince', 'ifUnmodifiedSince', 'ifMatch', 'ifNoneMatch'];
 const ACCESSOR = 'attributeAccessor';
@@ -70,6 +70,25 @@ export function readFilter<T>(parameters: URLSearchParams, target: Readable<T>):
   return isRefusal(query) ? query : { conditions, accessor, query };
 }
 
+/**
+ * The filterCriteria of a subscription to `target`, as a query would have them; undefined where nothing is asked. Its
+ * attributeAccessor is not among them: it is part of where the target is.
+ */
+export function readCriteria<T>(parameters: URLSearchParams, target: Readable<T>): Filter | undefined | Refusal {
+  const asked = withoutTerms(parameters);
+  asked.delete(ACCESSOR);
+  return asked.size === 0 ? undefined : readFilter(asked, target);
+}
+
+/** A document's filterCriteria as a query. */
+export function criteriaQuery(criteria: JsonObject): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(criteria))
+    for (const each of isList(value) ? value : [value]) if (typeof each !== 'object') query.append(name, String(each));
+  return query;
+}
+const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
+
 /** What is left of a query when conditions and accessor are taken out: it chooses members. */
 export function withoutConditions(parameters: URLSearchParams): URLSearchParams {
   const rest = new URLSearchParams(parameters);
@@ -92,6 +111,18 @@ function accessorOf(text: string | null): readonly string[] | Refusal {
   const segments = text.replace(/\/$/, '').split('/');
   if (segments.every((segment) => segment !== '')) return segments;
   return bad(`${ACCESSOR} is ${shown(text)}; it must be a relative path, such as latest/content or searchStrings.`);
+}
+
+/** A request for what its attributeAccessor selects, by the path that leads there. */
+export function direct<Asked extends { readonly to: readonly string[]; readonly query: URLSearchParams }>(
+  asked: Asked,
+): Asked | Refusal {
+  if (!asked.query.has(ACCESSOR)) return asked;
+  const accessor = accessorOf(asked.query.get(ACCESSOR));
+  if (isRefusal(accessor)) return accessor;
+  const query = new URLSearchParams(asked.query);
+  query.delete(ACCESSOR);
+  return { ...asked, to: [...asked.to, ...accessor], query };
 }
 
 /** Whether what was asked chooses among the members of a target. */
@@ -123,7 +154,7 @@ export function checkFilter<T>(
     : { etag: node.etag, modifiedUs: node.modifiedUs };
   const { ifMatch, ifNoneMatch } = conditions;
   const tags = { ...(ifMatch.length > 0 && { ifMatch }), ...(ifNoneMatch.length > 0 && { ifNoneMatch }) };
-  const failed = checkConditions(state.etag, tags, 'read') ?? checkTimes(conditions, state.modifiedUs);
+  const failed = checkConditions(state, tags, 'read') ?? checkTimes(conditions, state.modifiedUs);
   if (failed || !query || isCollection(target)) return failed;
   const isMeant = record ? matches(query, record, () => types(record)) : isMember(query, node);
   return isMeant ? undefined : refuse('STATUS_NOT_MODIFIED', 'It is not what the filter asks for.');

@@ -7,6 +7,9 @@ export const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', det
 
 /** Terms of an observation, which may stand in the same query. */
 const isTerm = (name: string): boolean => name === 'rate' || name === 'class' || name.startsWith('c.');
+export function withoutTerms(parameters: URLSearchParams): URLSearchParams {
+  return new URLSearchParams([...parameters].filter(([name]) => !isTerm(name)));
+}
 const REPEATABLE: readonly string[] = ['contentType', 'searchString', 'ifMatch', 'ifNoneMatch'];
 
 export const namesOf = (parameters: URLSearchParams): readonly string[] =>

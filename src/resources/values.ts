@@ -24,10 +24,20 @@ export function shown(value: Json | undefined): string {
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}...`;
 }
 
+/** Longer than any name, URI or label. What is larger is content, and content has its container's limit. */
+const LONGEST_TEXT = 4_096;
+/** As many as a group has members at most. */
+const MOST_ITEMS = 10_000;
+
+/** A value without parts. */
 export const simple = (expected: string, holds: (value: Json) => boolean, schema: JsonObject): ValueType => ({
   expected,
   schema,
-  check: (value, at) => (holds(value) ? undefined : `${at} is ${shown(value)}; it must be ${expected}.`),
+  check(value, at) {
+    if (typeof value === 'string' && value.length > LONGEST_TEXT)
+      return `${at} has ${value.length} characters; the longest text that is taken has ${LONGEST_TEXT}.`;
+    return holds(value) ? undefined : `${at} is ${shown(value)}; it must be ${expected}.`;
+  },
 });
 
 export const string = simple('a string', (value) => typeof value === 'string', { type: 'string' });
@@ -92,6 +102,8 @@ export const listOf = (item: ValueType, fewest = 0): ValueType => {
     expected,
     schema: { type: 'array', items: item.schema, ...(fewest > 0 && { minItems: fewest }) },
     check(value, at) {
+      if (Array.isArray(value) && value.length > MOST_ITEMS)
+        return `${at} has ${value.length} items; the longest list that is taken has ${MOST_ITEMS}.`;
       if (!Array.isArray(value) || value.length < fewest) return `${at} is ${shown(value)}; it must be ${expected}.`;
       for (const [index, member] of (value as readonly Json[]).entries()) {
         const complaint = item.check(member, `${at}[${index}]`);
@@ -174,7 +186,12 @@ export const contactInfo: ValueType = {
   },
 };
 
-const content = record({ contentType: string, textContent: string, binaryContent: string }, ['contentType']);
+/** As long as the container has room for. */
+const contentText: ValueType = {
+  ...string,
+  check: (value, at) => (typeof value === 'string' ? undefined : `${at} is ${shown(value)}; it must be a string.`),
+};
+const content = record({ contentType: string, textContent: contentText, binaryContent: contentText }, ['contentType']);
 /** JSON's form of a contentInstance's content: its media type, and text or base64. */
 export const instanceContent: ValueType = {
   expected: content.expected,

@@ -67,6 +67,10 @@ export class Delivery {
   delivered = 0;
   /** Samples of the asked cadence lost since the last one delivered; told with the next notification, then 0 again. */
   missed = 0;
+  /** Samples that its filter did not want: counted among the decimated. */
+  unwanted = 0;
+  /** Whether what is offered is what its filterCriteria want, where it has some. */
+  isWanted: (() => boolean) | undefined;
   /** By index of DROP_REASONS. */
   readonly dropped = new Uint32Array(DROP_REASONS.length);
   /** The newest sample that could not go yet. */
@@ -100,6 +104,10 @@ export abstract class Port {
   /** Takes a sample of the delivery's cadence: it goes now, or is held as the newest. */
   offer(delivery: Delivery, sample: Sample): void {
     if (delivery.mode === MODE.ended) return;
+    if (delivery.isWanted !== undefined && !delivery.isWanted()) {
+      delivery.unwanted++;
+      return;
+    }
     if (delivery.mode !== MODE.active || delivery.held !== undefined || !this.attempt(delivery, sample))
       this.hold(delivery, sample);
   }

@@ -8,7 +8,8 @@
  */
 import type { Clock } from '../clock.js';
 import type { Refusal } from '../errors.js';
-import { checkConditions, etagOf } from '../resources/revision.js';
+import { ANY_PATH } from '../resources/retarget.js';
+import { checkConditions, etagOf, type State } from '../resources/revision.js';
 import { checkVerb, type Target } from '../resources/target.js';
 import type { ResourceTree } from '../resources/tree.js';
 import type { Verb } from '../resources/types.js';
@@ -80,11 +81,9 @@ export class Dispatcher {
     session: string | undefined,
     reply: (response: Response) => void,
   ): void {
-    const failed = checkConditions(etagOfTarget(target), request, request.op === 'retrieve' ? 'read' : 'write');
-    if (failed) {
-      const etag = etagOfTarget(target);
-      return reply(refused(failed, etag === undefined ? {} : { etag }));
-    }
+    const state = stateOf(target);
+    const failed = state && checkConditions(state, request, request.op === 'retrieve' ? 'read' : 'write');
+    if (failed) return reply(refused(failed, known(state)));
     this.handOn({ kind: 'ask', request, target, session, reply });
   }
 }
@@ -98,8 +97,24 @@ const isShorthand = (target: FoundTarget, verb: Verb): boolean =>
   target.kind === 'resource' &&
   (target.node.row.isContainer || target.node.type === 'notificationChannel');
 
-/** The entity tag of what a path points at: an instance's own, else its resource's. */
-export function etagOfTarget(target: FoundTarget): string | undefined {
-  if (target.kind === 'instance') return target.record && etagOf(target.record.sequence);
-  return target.kind === 'virtual' ? undefined : target.node.etag;
+/**
+ * What a condition on a request is held against; undefined where it is not for us to hold: membersContent and an application's own paths
+ * have no state here, the condition goes on with the request and each member, or the application, answers it for itself. What else is
+ * virtual is there (`*`), and is never the same twice.
+ */
+export function stateOf(target: FoundTarget): State | undefined {
+  if (target.kind === 'instance') {
+    const { record } = target;
+    return { etag: record && etagOf(record.sequence), modifiedUs: record?.createdUs };
+  }
+  const { node } = target;
+  if (target.kind !== 'virtual') return { etag: node.etag, modifiedUs: node.modifiedUs };
+  return PASSED_ON.includes(target.name) ? undefined : { etag: '' };
 }
+const PASSED_ON: readonly string[] = ['membersContent', ANY_PATH];
+
+/** Of a state, what an answer tells. */
+export const known = ({ etag, modifiedUs }: State): Pick<Response, 'etag' | 'modifiedUs'> => ({
+  ...(etag !== undefined && etag !== '' && { etag }),
+  ...(modifiedUs !== undefined && { modifiedUs }),
+});

@@ -96,7 +96,7 @@ export interface Account {
 
 const NONE: Counters = { offered: 0, decimated: 0, duplicate: 0, outOfOrder: 0 };
 
-export function accountOf({ membership, delivered, dropped, held }: Delivery): Account {
+export function accountOf({ membership, delivered, unwanted, dropped, held }: Delivery): Account {
   const { group, before, repeated } = membership ?? { group: NONE, before: NONE, repeated: 0 };
   const duplicate = group.duplicate - before.duplicate;
   const outOfOrder = group.outOfOrder - before.outOfOrder;
@@ -104,7 +104,7 @@ export function accountOf({ membership, delivered, dropped, held }: Delivery): A
   return {
     received: group.offered - before.offered + duplicate + outOfOrder + repeated,
     delivered,
-    decimated: group.decimated - before.decimated,
+    decimated: group.decimated - before.decimated + unwanted,
     dropped: { ...(own as Record<DropReason, number>), duplicate, 'out-of-order': outOfOrder },
     held: held ? 1 : 0,
   };

@@ -42,6 +42,13 @@ export interface Request {
   /** Strong entity tags without quotes; `*` for any. */
   readonly ifMatch?: readonly string[];
   readonly ifNoneMatch?: readonly string[];
+  /** Microseconds since the epoch, of whole seconds: only HTTP has them. */
+  readonly ifModifiedSinceUs?: number;
+  readonly ifUnmodifiedSinceUs?: number;
+  /** When what proves the originator ceases to, UTC microseconds; absent: not by itself. Nothing is held longer for him. */
+  readonly expiresUs?: number;
+  /** The brokers it has come through, by the name that each gave itself. */
+  readonly via?: readonly string[];
   /** Aborted when the asker has gone: a held long poll lets go. */
   readonly signal?: AbortSignal;
 }
@@ -58,6 +65,8 @@ export interface Response {
   readonly detail?: string;
   /** Strong entity tag without quotes: the resource's revision. */
   readonly etag?: string;
+  /** When it was last modified, microseconds since the epoch. */
+  readonly modifiedUs?: number;
   /** Decoded path segments of what was created. */
   readonly location?: readonly string[];
   /** Its query, each `name=value`, where it has one. */

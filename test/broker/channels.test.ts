@@ -12,6 +12,7 @@ import { open } from '../../src/client/index.js';
 import type { Config } from '../../src/config.js';
 import type { TlsConfig } from '../../src/config-channels.js';
 import { Authority, hasOpenssl, type Certificate } from '../support/certificates.js';
+import { AuditedStore } from './command-stage.js';
 import { closeBrokers, startBroker } from '../support/broker.js';
 import { API_KEY, Issuer } from '../support/tokens.js';
 
@@ -110,6 +111,50 @@ describe('in clear, a token', () => {
     expect(Date.now() / 1000).toBeLessThan(expS + 2);
     await expect(client.request({ op: 'retrieve', to: '/m2m' })).rejects.toMatchObject({ code: 401 });
   }, 15_000);
+
+  test.each(['http', 'coap'] as const)('that expires ends a poll that is held over %s', async (binding) => {
+    const running = await startBroker({ identity });
+    const expS = Math.ceil(Date.now() / 1000) + 2;
+    const client = await open(running[binding], { token: issuer.token({ exp: expS }) });
+    cleanUps.push(() => client.close());
+    const body = { notificationChannel: { channelType: 'LONG_POLLING' } };
+    const { location } = await client.request({ op: 'create', to: '/m2m/notificationChannels', body });
+    const poll = client.request({ op: 'retrieve', to: `${location}/longPolling`, timeoutMs: 60_000 });
+    await expect(poll).rejects.toMatchObject({ code: 401, message: expect.stringContaining('expired') });
+    expect(Date.now() / 1000).toBeGreaterThan(expS - 1);
+    expect(Date.now() / 1000).toBeLessThan(expS + 10);
+  });
+
+  test('that is refused is in the audit trail, with where it came from, and without the token', async () => {
+    const store = new AuditedStore();
+    const { http, ws, coap } = await startBroker({ identity }, { store });
+    for (const uri of [http, ws, coap]) {
+      const client = open(uri, { token: 'wrong' });
+      await expect(client.then((each) => each.request(LOAD))).rejects.toMatchObject({ code: 401 });
+      void client.then((each) => each.close()).catch(() => {});
+    }
+    // Who shows nothing has shown nothing wrong.
+    expect((await fetch(`${http}/m2m`)).status).toBe(401);
+    const refusals = store.audited.filter(({ event }) => event === 'token-refused');
+    expect(refusals.map(({ details }) => details?.binding)).toEqual(['http', 'ws', 'coap']);
+    for (const { originator } of refusals) expect(originator).toMatch(/^127\.0\.0\.1/);
+    expect(JSON.stringify(refusals)).not.toContain('"wrong"');
+  });
+
+  test('that a CoAP broker has forgotten is shown again, once', async () => {
+    const former = await startBroker({ identity });
+    const client = await open(former.coap, { token: issuer.token() });
+    cleanUps.push(() => client.close());
+    await client.request(LOAD);
+    const { port } = former.coapAddress;
+    await former.close();
+    const { broker } = await startBroker({ identity, coap: port });
+    expect(await client.request(LOAD)).toMatchObject({ status: 'STATUS_CREATED' });
+    await broker.stop();
+    // Where it is not taken any more, that is the answer.
+    await startBroker({ identity: new Issuer().identity(), coap: port });
+    await expect(client.request(LOAD)).rejects.toMatchObject({ code: 401 });
+  });
 
   test('by a key that the issuer has replaced is refused once the keys are read again; a file that is none changes nothing', async () => {
     const [former, latter] = [new Issuer(), new Issuer()];

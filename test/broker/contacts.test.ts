@@ -82,7 +82,10 @@ test('a collection tells of its children, a resource of its attributes', async (
     subscriptionReference: resource,
   });
   await until('the collection has told', () => told.length === 4);
-  expect(told.at(-1)).toMatchObject({ statusCode: 'STATUS_OK', subscriptionReference: collection });
+  // Two contacts, two connections: either may be the first.
+  expect(told.slice(2)).toContainEqual(
+    expect.objectContaining({ statusCode: 'STATUS_OK', subscriptionReference: collection }),
+  );
 });
 
 test('one notification is outstanding; then the newest state goes', async () => {

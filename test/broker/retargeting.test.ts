@@ -13,6 +13,8 @@ interface Heard {
   readonly url: string | undefined;
   readonly type: string | undefined;
   readonly body: string;
+  /** If-Match and If-Unmodified-Since. */
+  readonly conditions?: readonly (string | undefined)[];
 }
 
 /** An application that answers for itself; `silent` never does. */
@@ -23,7 +25,9 @@ async function application(answer: (heard: Heard) => { status: number; body?: st
     request.on('data', (bytes: Buffer) => (body += bytes.toString()));
     request.on('end', () => {
       const { method, url, headers } = request;
-      heard.push({ method, url, type: headers['content-type'], body });
+      const conditions = [headers['if-match'], headers['if-unmodified-since']];
+      const isConditional = conditions.some((condition) => condition !== undefined);
+      heard.push({ method, url, type: headers['content-type'], body, ...(isConditional && { conditions }) });
       const said = answer({ method, url, type: headers['content-type'], body });
       if (said === 'silent') return;
       response.writeHead(said.status, said.type === undefined ? {} : { 'content-type': said.type }).end(said.body);
@@ -90,6 +94,16 @@ describe.each(['http', 'coap', 'ws'] as const)('asked over %s', (binding) => {
   });
 });
 
+test('conditions are for the application to hold against its own state', async () => {
+  const running = await startBroker();
+  const { heard, aPoC } = await application(() => ({ status: 412 }));
+  const path = `${await register(running, aPoC, 'x')}/x`;
+  const date = 'Wed, 25 Nov 2026 10:00:00 GMT';
+  const headers = { 'if-match': '"v1", "v2"', 'if-unmodified-since': date };
+  expect((await http(running, 'PUT', path, { limit: 5 }, headers)).status).toBe(412);
+  expect(heard[0]?.conditions).toEqual(['"v1", "v2"', date]);
+});
+
 test('one that is not there: 502', async () => {
   const running = await startBroker();
   const { aPoC } = await application(() => ({ status: 200 }));
@@ -117,18 +131,13 @@ test('an answer without end is not kept: 502', async () => {
   expect({ status, sentence }).toEqual({ status: 502, sentence: expect.stringContaining('more than') as string });
 });
 
-test('an aPoC that leads back here ends', async () => {
-  const running = await startBroker();
-  await http(running, 'PUT', '/m2m', { sclBase: { aPocHandling: 'DEEP' } });
-  const path = await register(running, `${running.http}/m2m/applications/meter/x`, 'x');
-  expect((await http(running, 'GET', `${path}/x`)).status).toBeGreaterThanOrEqual(500);
-});
-
 test('an application over CoAP', async () => {
   const running = await startBroker();
   const heard: unknown[] = [];
   const server = coap.createServer((request, response) => {
-    heard.push({ method: request.method, url: request.url, payload: request.payload.toString() });
+    const { options } = request as unknown as { options: readonly { name: string; value: Buffer }[] };
+    const ifMatch = options.filter(({ name }) => name === 'If-Match').map(({ value }) => String(value));
+    heard.push({ method: request.method, url: request.url, payload: request.payload.toString(), ...(ifMatch.length > 0 && { ifMatch }) }); // prettier-ignore
     response.code = request.method === 'GET' ? '2.05' : '2.04';
     if (request.method === 'GET') response.setOption('Content-Format', 'application/json');
     response.end(request.method === 'GET' ? '{"kW":3.2}' : '');
@@ -139,8 +148,18 @@ test('an application over CoAP', async () => {
   const path = `${await register(running, `coap://127.0.0.1:${port}/api`, 'readings')}/readings`;
   expect((await http(running, 'GET', `${path}?unit=kW`)).json).toEqual({ kW: 3.2 });
   expect((await http(running, 'PUT', path, { limit: 5 })).status).toBe(204);
+  expect((await http(running, 'PUT', path, { limit: 6 }, { 'if-match': '"v1"' })).status).toBe(204);
+  // What CoAP has no word for is not left out of a write.
+  const refused: [string, string][] = [
+    ['if-unmodified-since', 'Wed, 25 Nov 2026 10:00:00 GMT'],
+    ['if-none-match', '"v1"'],
+    ['if-match', '"longer than 8 bytes"'.replaceAll(' ', '')],
+  ];
+  for (const [name, value] of refused)
+    expect((await http(running, 'PUT', path, { limit: 7 }, { [name]: value })).status).toBe(412);
   expect(heard).toEqual([
     { method: 'GET', url: '/api/readings?unit=kW', payload: '' },
     { method: 'PUT', url: '/api/readings', payload: '{"limit":5}' },
+    { method: 'PUT', url: '/api/readings', payload: '{"limit":6}', ifMatch: ['v1'] },
   ]);
 });

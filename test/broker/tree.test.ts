@@ -212,6 +212,65 @@ describe('conditions', () => {
   });
 });
 
+describe('conditions on dates', () => {
+  const AFTER = 'Sun, 06 Nov 2094 08:49:37 GMT';
+  const BEFORE = 'Sunday, 06-Nov-94 08:49:37 GMT';
+
+  test('Last-Modified given back is 304; an older date is the state', async () => {
+    const path = await container(running);
+    const { headers } = await call('GET', path);
+    const modified = headers.get('last-modified') ?? '';
+    expect(modified).toMatch(/^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
+    const read = (date: string) => call('GET', path, undefined, { 'if-modified-since': date });
+    expect(await read(modified)).toMatchObject({ status: 304, bytes: Buffer.alloc(0) });
+    expect((await read(AFTER)).status).toBe(304);
+    expect((await read(BEFORE)).status).toBe(200);
+    // [RFC9110-13.1.3] what is no date is as if it were not there
+    expect((await read('yesterday')).status).toBe(200);
+    // A tag says more than a date.
+    expect((await call('GET', path, undefined, { 'if-modified-since': AFTER, 'if-none-match': '"x"' })).status).toBe(
+      200,
+    );
+  });
+
+  test('an instance is as old as it is', async () => {
+    const path = `${await container(running)}/contentInstances`;
+    await call('POST', path, textInstance('a', 'a'));
+    for (const below of ['latest', 'latest/content']) {
+      const modified = (await call('GET', `${path}/${below}`)).headers.get('last-modified') ?? '';
+      expect((await call('GET', `${path}/${below}`, undefined, { 'if-modified-since': modified })).status).toBe(304);
+    }
+  });
+
+  test('If-Unmodified-Since of before is 412 and changes nothing', async () => {
+    const path = await container(running, { maxNrOfInstances: 3 });
+    const put = (maxNrOfInstances: number, date: string) =>
+      call('PUT', path, { container: { maxNrOfInstances } }, { 'if-unmodified-since': date });
+    expect((await put(4, BEFORE)).status).toBe(412);
+    expect((await call('DELETE', path, undefined, { 'if-unmodified-since': BEFORE })).status).toBe(412);
+    expect((await call('GET', path)).json).toMatchObject({ container: { maxNrOfInstances: 3 } });
+    expect((await put(5, AFTER)).status).toBeLessThan(300);
+  });
+
+  test('of what has no state, and of members, who answer for themselves', async () => {
+    await call('POST', '/m2m/applications', { application: { appId: 'a' } });
+    await call('POST', '/m2m/applications', { application: { appId: 'b' } });
+    const members = { reference: ['/m2m/applications/a', '/m2m/applications/b'] };
+    await call('POST', '/m2m/groups', { group: { id: 'g', memberType: 'APPLICATION', members } });
+    const etag = (await call('GET', '/m2m/applications/a')).headers.get('etag') ?? '';
+    const put = await call(
+      'PUT',
+      '/m2m/groups/g/membersContent',
+      { application: { searchStrings: { searchString: ['x'] } } },
+      { 'if-match': etag },
+    );
+    const { status } = put.json.membersContentResponses as { status: { statusCode: string }[] };
+    expect(status.map(({ statusCode }) => statusCode)).toEqual(['STATUS_OK', 'STATUS_PRECONDITION_FAILED']);
+    expect((await call('GET', '/m2m/discovery', undefined, { 'if-match': '*' })).status).toBe(200);
+    expect((await call('GET', '/m2m/discovery', undefined, { 'if-match': '"x"' })).status).toBe(412);
+  });
+});
+
 describe('what is wrong is told by status and sentence', () => {
   test.each([
     ['an unknown path', 'GET', '/m2m/containers/nowhere', undefined, {}, 404, 'no "nowhere" below'],

@@ -2,13 +2,15 @@
  * Every type x attribute x operation x binding of the standard's table, asked of a running broker by our clients; what comes out
  * is docs/conformance.md, which must be as it is written (`CONFORMANCE=write npx jest test/conformance` writes it).
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { open } from '../../src/client/open.js';
 import type { Client, ClientRequest } from '../../src/client/client.js';
 import { GridcastError } from '../../src/client/error.js';
 import { STATUSES } from '../../src/errors.js';
 import type { Json, JsonObject } from '../../src/json.js';
-import { closeStage, startBroker, whenStageCloses } from '../broker/stage.js';
+import { ask, closeStage, startBroker, whenStageCloses, type RunningBroker } from '../broker/stage.js';
+import { ACCEPTANCE, type Ask, type TestDescription } from './acceptance.js';
 import { DEPARTURES, STANDARD, VALUES, type StandardType } from './standard.js';
 
 const BINDINGS = ['http', 'coap', 'ws'] as const;
@@ -25,6 +27,13 @@ interface Finding {
   readonly why: string;
 }
 const findings: Finding[] = [];
+const keyOf = (originator: string): string => `key-of-${originator}`;
+const apiKeys = ['chief', 'reader', 'stranger'].map((originator) => ({
+  originator,
+  sha256: createHash('sha256').update(keyOf(originator)).digest('hex'),
+}));
+/** A broker that asks who it is, and lets `chief` do all. */
+const ENFORCED = { rights: 'enforced', administrators: ['chief'], identity: { apiKeys, anonymous: false } } as const;
 afterEach(closeStage);
 
 /** HTTP's number for what a request came to. */
@@ -213,6 +222,28 @@ test.each(BINDINGS)('the standard over %s', async (binding) => {
   );
 });
 
+/** The bindings over which a test description held. */
+const accepted = new Map<TestDescription, string[]>(ACCEPTANCE.map((description) => [description, []]));
+
+describe.each(BINDINGS)('over %s', (binding) => {
+  let running: RunningBroker;
+  const askAs = async (originator: string): Promise<Ask> => {
+    const client = await open(running[binding], { token: keyOf(originator) });
+    whenStageCloses(() => client.close());
+    return (op, to, body) => ask(client, op, to, body);
+  };
+  beforeEach(async () => (running = await startBroker(ENFORCED)));
+
+  test.each(ACCEPTANCE.map((description) => [description.ids.join(', '), description.title, description] as const))(
+    'TD_M2M_NH_%s: %s',
+    async (ids, _title, description) => {
+      const id = `td-${ids.replaceAll(', ', '-')}`;
+      await description.run({ ask: await askAs('chief'), as: askAs, id });
+      accepted.get(description)?.push(binding);
+    },
+  );
+});
+
 test('docs/conformance.md says what came out', () => {
   const page = conformancePage();
   if (process.env.CONFORMANCE === 'write') writeFileSync(PAGE, page);
@@ -237,6 +268,10 @@ function conformancePage(): string {
     );
     return `## ${type}\n\n| | ${operations.join(' | ')} |\n| --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`;
   });
+  const acceptance = [...accepted].map(([{ ids, title }, bindings]) => {
+    const cells = BINDINGS.map((binding) => (bindings.includes(binding) ? 'pass' : 'FAIL'));
+    return `| ${ids.join(', ')} | ${title} | ${cells.join(' | ')} |`;
+  });
   const departures = Object.entries(DEPARTURES).map(([what, why]) => `- ${what}: ${why}`);
   return `# Conformance
 
@@ -245,6 +280,14 @@ Written by \`CONFORMANCE=write npx jest test/conformance\` from a run against th
 Management objects, XML and the traffic between SCLs are not offered yet. Departures from the standard as it is read:
 
 ${departures.join('\n')}
+
+## Acceptance
+
+The forms that ETSI M2M has for oneM2M's test descriptions TD_M2M_NH [TS-0013], management aside; 52 to 62 are oneM2M's alone.
+
+| TD_M2M_NH | | ${BINDINGS.join(' | ')} |
+| --- | --- | ${BINDINGS.map(() => '---').join(' | ')} |
+${acceptance.join('\n')}
 
 ${tables.join('\n')}`;
 }

@@ -114,6 +114,13 @@ function packetOf(atUs: number, from: Address, to: Address, bytes: Buffer): Buff
   return [record, packet, bytes];
 }
 
+/** A block option; its size as an exponent. */
+export interface BlockRow {
+  readonly num: number;
+  readonly more: boolean;
+  readonly szx: number;
+}
+
 /** One message by tshark's fields; a repeated option is joined with commas. */
 export interface Row {
   readonly atS: number;
@@ -131,6 +138,9 @@ export interface Row {
   readonly etag: string;
   readonly locationPath: string;
   readonly locationQuery: string;
+  readonly uriQuery: string;
+  readonly block1: BlockRow | undefined;
+  readonly block2: BlockRow | undefined;
   readonly isMalformed: boolean;
   readonly bytes: number;
 }
@@ -144,12 +154,18 @@ const FIELDS = [
   'coap.mid',
   'coap.token',
   'coap.payload_length',
+  'coap.block_length',
   'coap.opt.observe',
   'coap.opt.ctype',
   'coap.opt.max_age',
   'coap.opt.etag',
   'coap.opt.location_path',
   'coap.opt.location_query',
+  'coap.opt.uri_query',
+  'coap.opt.name',
+  'coap.opt.block_number',
+  'coap.opt.block_mflag',
+  'coap.opt.block_size',
   '_ws.malformed',
   'udp.payload',
 ] as const;
@@ -184,12 +200,18 @@ function rowOf(line: string, serverPort: number): Row {
     mid,
     token = '',
     payloadBytes,
+    blockBytes,
     observe,
     format = '',
     maxAge = '',
     etag = '',
     path = '',
     query = '',
+    uriQuery = '',
+    names = '',
+    blockNumbers = '',
+    blockMore = '',
+    blockSizes = '',
     malformed,
     hex = '',
   ] = line.split('|');
@@ -206,16 +228,37 @@ function rowOf(line: string, serverPort: number): Row {
     mid: Number(mid),
     token,
     // tshark shows a dissected payload as a description; where it lies, it says.
-    payload: Buffer.from(hex.slice(hex.length - 2 * Number(payloadBytes)), 'hex').toString(),
+    payload: Buffer.from(
+      hex.slice(hex.length - 2 * Number(blockBytes === '' ? payloadBytes : blockBytes)),
+      'hex',
+    ).toString(),
     observe: observe === '' || observe === undefined ? undefined : Number(observe),
     format,
     maxAge,
     etag,
     locationPath: path,
     locationQuery: query,
+    uriQuery,
+    ...blocksOf(names, blockNumbers.split(','), blockMore.split(','), blockSizes.split(',')),
     isMalformed: malformed !== '',
     bytes: hex.length / 2,
   };
+}
+
+/** tshark tells the fields of both block options in one list, in the order in which their names stand among the options. */
+function blocksOf(
+  names: string,
+  numbers: readonly string[],
+  more: readonly string[],
+  sizes: readonly string[],
+): Pick<Row, 'block1' | 'block2'> {
+  const there = [...names.matchAll(/Block[12]/g)].map(([name]) => name);
+  const block = (name: string): BlockRow | undefined => {
+    const at = there.indexOf(name);
+    const isMore = more[at] === '1' || more[at] === 'True';
+    return at < 0 ? undefined : { num: Number(numbers[at]), more: isMore, szx: Number(sizes[at]) };
+  };
+  return { block1: block('Block1'), block2: block('Block2') };
 }
 
 export interface Ran {

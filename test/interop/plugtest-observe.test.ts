@@ -1,4 +1,4 @@
-/** The ETSI CoAP plugtests TD_COAP_OBS_01-12: the clients are libcoap's, ours and peers of plain bytes, the judge is tshark. */
+/** The ETSI CoAP plugtests TD_COAP_OBS_01-14: the clients are libcoap's, ours and peers of plain bytes, the judge is tshark. */
 import { systemClock } from '../../src/clock.js';
 import { silentLog } from '../../src/log.js';
 import { systemNetwork } from '../../src/network.js';
@@ -196,5 +196,34 @@ describeWith({ tshark: hasTshark, 'coap-client-notls': hasLibcoap }, 'TD_COAP_OB
     const gaps = notifications.slice(1).map(({ atS }, n) => atS - (notifications[n]?.atS ?? 0));
     expect(gaps.filter((gap) => gap > 1.9 && gap < 3.4)).toHaveLength(1);
     expectRising(notifications);
+  });
+
+  test.each([
+    ['13: of a large resource', '/obs-large', [1_600]],
+    ['14: of one whose size changes', '/obs-pumping', [1_600, 0, 3_200]],
+  ])('%s: a notification is block 0, the rest is read without Observe', async (_td, path, sizes) => {
+    const server = await serving();
+    // No block of the whole falls on a tick: 300 ms are long on a loopback.
+    const { stdout } = await libcoap('-s', '2', '-b', '256', server.uri(path));
+    const rows = server.all();
+    const notifications = notificationsOf(server);
+    expectRising(notifications);
+    for (const { block2, payload, format } of notifications) {
+      expect(format).toContain('text/plain');
+      if (payload.length < 256) expect(block2).toBeUndefined();
+      else expect({ bytes: payload.length, block2 }).toEqual({ bytes: 256, block2: { num: 0, more: true, szx: 4 } });
+    }
+    const further = rows.filter(({ isFromServer, block2 }) => isFromServer && (block2?.num ?? 0) > 0);
+    expect(further.length).toBeGreaterThan(notifications.length);
+    for (const { observe } of further) expect(observe).toBeUndefined();
+    // Each block that follows a notification is of what it told.
+    const tags = new Set(notifications.map(({ etag }) => etag).filter((etag) => etag !== ''));
+    const registered = rows.find(({ isFromServer }) => isFromServer)?.etag;
+    for (const { etag } of further) expect([registered, ...tags]).toContain(etag);
+    // What the client put together is whole, but for one that the end may have cut short.
+    const bytesOf = (text: string): number => text.trimEnd().replace(/^tick \d+\n?/, '').length;
+    const seen = stdout.split(/(?=^tick \d+$)/m).map((text) => (bytesOf(text) === 0 ? 0 : bytesOf(text) + 1));
+    const wholes = seen.filter((bytes) => sizes.includes(bytes));
+    expect(wholes.length).toBeGreaterThanOrEqual(notifications.length);
   });
 });

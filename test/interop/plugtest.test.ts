@@ -1,10 +1,4 @@
-/**
- * The ETSI CoAP plugtests TD_COAP_CORE_01-23 and 31, with a little of BLOCK and LINK: the clients are libcoap's and peers of plain
- * bytes, the judge is tshark.
- */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/** The ETSI CoAP plugtests TD_COAP_CORE_01-23 and 31: the clients are libcoap's and peers of plain bytes, the judge is tshark. */
 import { describeWith, hasLibcoap, hasTshark, libcoap } from './coap-capture.js';
 import { asked, peerOf, serving } from './plugtest-server.js';
 
@@ -166,52 +160,5 @@ describeWith({ tshark: hasTshark, 'coap-client-notls': hasLibcoap }, 'TD_COAP_CO
     peer.sends('40 00 beef');
     expect((await peer.receives()).toString('hex')).toBe('7000beef');
     expect(server.answers()).toMatchObject([{ type: 'RST', code: '0.00', mid: 0xbeef, bytes: 4 }]);
-  });
-});
-
-describeWith({ tshark: hasTshark, 'coap-client-notls': hasLibcoap }, 'TD_COAP_BLOCK and LINK, in short', () => {
-  test('a long representation read and written in blocks', async () => {
-    const server = await serving();
-    const folder = mkdtempSync(join(tmpdir(), 'plugtest-'));
-    try {
-      const body = Array.from({ length: 40 }, (_, line) => `new line ${line} `.padEnd(63, '-')).join('\n');
-      writeFileSync(join(folder, 'body'), body);
-      const read = await libcoap('-b', '64', server.uri('/large'));
-      expect(read.stdout.trim()).toMatch(/^line 0 [^]*line 24 \.+$/);
-      expect(read.stdout.trim()).toHaveLength(1_599);
-      await libcoap('-m', 'put', '-t', '0', '-b', '128', '-f', join(folder, 'body'), server.uri('/large-update'));
-      expect((await libcoap(server.uri('/large-update'))).stdout.trim()).toBe(body);
-      const posted = await libcoap(
-        '-m',
-        'post',
-        '-t',
-        '0',
-        '-b',
-        '256',
-        '-f',
-        join(folder, 'body'),
-        server.uri('/large-post'),
-      );
-      expect(posted.stdout.trim()).toHaveLength(1_599);
-      expect(server.answers().map(({ code }) => code)).toContain('2.31');
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
-  test.each([
-    ['', 24],
-    ['?rt=Type1', 4],
-    ['?rt=Type2', 3],
-    ['?if=If*', 3],
-    ['?href=/link1', 1],
-    ['?href=/link*', 4],
-    ['?obs=*', 4],
-    ['?rt=nothing', 0],
-  ])('/.well-known/core%s lists %i', async (query, count) => {
-    const server = await serving();
-    const { stdout, stderr } = await libcoap(server.uri(`/.well-known/core${query}`));
-    expect(stderr).not.toMatch(/^4\./m);
-    expect(stdout.trim() === '' ? [] : stdout.split(',<')).toHaveLength(count);
   });
 });

@@ -21,7 +21,31 @@ describe('a conditional request', () => {
     ['7', { ifMatch: ['6'], ifNoneMatch: ['7'] }, 'read', FAILS_412],
     ['7', { ifMatch: ['7'], ifNoneMatch: ['7'] }, 'read', FAILS_304],
   ])('at %s, %j, a %s: %s', (etag, conditions, access, status) => {
-    expect(checkConditions(etag, conditions, access)?.status).toBe(status);
+    expect(checkConditions({ etag }, conditions, access)?.status).toBe(status);
+  });
+});
+
+describe('a condition on a date', () => {
+  const SECOND_US = 1_000_000;
+  const AT = { etag: '7', modifiedUs: 10.5 * SECOND_US };
+  test.each<[Conditions, 'read' | 'write', string | undefined]>([
+    [{ ifModifiedSinceUs: 9 * SECOND_US }, 'read', undefined],
+    [{ ifModifiedSinceUs: 10 * SECOND_US }, 'read', 'STATUS_NOT_MODIFIED'],
+    [{ ifModifiedSinceUs: 11 * SECOND_US }, 'read', 'STATUS_NOT_MODIFIED'],
+    [{ ifModifiedSinceUs: 11 * SECOND_US }, 'write', undefined],
+    [{ ifUnmodifiedSinceUs: 9 * SECOND_US }, 'write', 'STATUS_PRECONDITION_FAILED'],
+    [{ ifUnmodifiedSinceUs: 9 * SECOND_US }, 'read', 'STATUS_PRECONDITION_FAILED'],
+    [{ ifUnmodifiedSinceUs: 10 * SECOND_US }, 'write', undefined],
+    // A tag of its kind goes before it.
+    [{ ifModifiedSinceUs: 11 * SECOND_US, ifNoneMatch: ['6'] }, 'read', undefined],
+    [{ ifUnmodifiedSinceUs: 9 * SECOND_US, ifMatch: ['7'] }, 'write', undefined],
+  ])('%j, a %s: %s', (conditions, access, status) => {
+    expect(checkConditions(AT, conditions, access)?.status).toBe(status);
+  });
+
+  test('where nothing was modified there is nothing to compare', () => {
+    const dates = { ifModifiedSinceUs: 0, ifUnmodifiedSinceUs: 0 };
+    expect(checkConditions({ etag: undefined }, dates, 'read')).toBeUndefined();
   });
 });
 

@@ -59,7 +59,7 @@ export class AuthzInfo {
       return answer('STATUS_METHOD_NOT_ALLOWED', { detail: 'A token is posted here; nothing can be read.' });
     const token = tokenOf(message);
     if (typeof token !== 'string') return refused(token);
-    const identity = await this.identify({ token });
+    const identity = await this.identify({ token, from: peer.key });
     if (isRefusal(identity)) return refused(identity);
     // What it observes was allowed to another.
     const former = this.whoIs(peer);

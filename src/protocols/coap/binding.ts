@@ -4,7 +4,7 @@
  *     Exchange ──> Blockwise ──> requestOf ──> Site.request ──────────> replyOf ──> respond
  *                                    ├───────> /.well-known/core ──> links
  *                                    ├───────> /authz-info ──> who the peer is from now on
- *                                    └─ GET Observe 0 ──> Observers ──> relation ──> notifications
+ *                                    └─ GET or FETCH, Observe 0 ──> Observers ──> relation ──> notifications
  */
 import { isRefusal, refuse, type Refusal } from '../../errors.js';
 import type { Log } from '../../log.js';
@@ -24,10 +24,17 @@ import { writeLinks } from './links.js';
 import { Observers, type ObserverFigures } from './observers.js';
 import { firstOf, OPTION, option, uintOption } from './options.js';
 import type { Peer } from './peer.js';
-import { codeOf, PROXYING_NOT_SUPPORTED, replyOf, requestOf } from './translate.js';
+import { codeOf, isMethod, NO_SUCH_METHOD, PROXYING_NOT_SUPPORTED, replyOf, requestOf } from './translate.js';
 
 const REGISTER = 0;
 const DEREGISTER = 1;
+
+/** What a refusal is spelt by where no request has been read. */
+const NO_REQUEST = { op: 'retrieve', accept: [] } as const;
+const DISCOVERED_BY_GET = answer('STATUS_METHOD_NOT_ALLOWED', {
+  detail: 'Discovery is read with GET.',
+  allow: ['retrieve'],
+});
 
 type Respond = (reply: Reply) => void;
 
@@ -48,9 +55,10 @@ export class CoapBinding {
     this.observers = new Observers(endpoint, site, log);
     this.authzInfo = new AuthzInfo(endpoint, this.observers, identify);
     this.idPrefix = randomId(endpoint.random);
-    endpoint.onRequest((exchange) =>
-      this.blockwise.serve(exchange, (message, respond) => this.receive(exchange.peer, message, respond)),
-    );
+    endpoint.onRequest((exchange) => {
+      if (!isMethod(exchange.request.code)) return exchange.respond(replyOf(refused(NO_SUCH_METHOD), NO_REQUEST));
+      this.blockwise.serve(exchange, (message, respond) => this.receive(exchange.peer, message, respond));
+    });
   }
 
   /** Peers that observe: congestion mode, RTT, message ids used and allowed, relations, paused or not. */
@@ -71,10 +79,10 @@ export class CoapBinding {
     if (firstOf(options, OPTION.proxyUri) ?? firstOf(options, OPTION.proxyScheme)) {
       return respond({ code: PROXYING_NOT_SUPPORTED, payload: Buffer.from('This server forwards for nobody.') });
     }
-    const refuseWith = (refusal: Refusal): void => respond(replyOf(refused(refusal), { op: 'retrieve', accept: [] }));
+    const refuseWith = (refusal: Refusal): void => respond(replyOf(refused(refusal), NO_REQUEST));
     const failed = (to: readonly string[], error: unknown): void => {
       this.log.error({ err: error, to }, 'coap: a request failed by a fault of the broker');
-      respond(replyOf(answer('STATUS_INTERNAL_SERVER_ERROR'), { op: 'retrieve', accept: [] }));
+      respond(replyOf(answer('STATUS_INTERNAL_SERVER_ERROR'), NO_REQUEST));
     };
     if (isAuthzInfo(message)) {
       this.authzInfo.receive(peer, message).then(
@@ -85,17 +93,17 @@ export class CoapBinding {
     }
     const identity = this.authzInfo.whoIs(peer);
     if (isRefusal(identity)) return refuseWith(identity);
-    const request = requestOf(message, identity.originator, `${this.idPrefix}-${++this.requests}`);
+    const request = requestOf(message, identity, `${this.idPrefix}-${++this.requests}`);
     if (isRefusal(request)) return refuseWith(request);
     this.handle(peer, message, request, respond).catch((error: unknown) => failed(request.to, error));
   }
 
   private handle(peer: Peer, message: Message, request: Request, respond: Respond): Promise<void> {
     if (request.to[0] === '.well-known' && request.to[1] === 'core' && request.to.length === 2) {
-      respond(replyOf(this.discover(request), request));
+      respond(replyOf(message.code === CODE.fetch ? DISCOVERED_BY_GET : this.discover(request), request));
       return Promise.resolve();
     }
-    const observe = message.code === CODE.get ? uintOption(message.options, OPTION.observe) : undefined;
+    const observe = request.op === 'retrieve' ? uintOption(message.options, OPTION.observe) : undefined;
     if (observe === REGISTER) return this.register(peer, message, request, respond);
     if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
     return this.site.request(request).then((response) => {
@@ -121,6 +129,7 @@ export class CoapBinding {
       respond(replyOf(isUnobservable ? await this.site.request(request) : response, request));
       return;
     }
+    relation.keepsLong = this.blockwise.keeper(peer, message);
     const { maxAgeS: _bare, ...rest } = response;
     const observing = isSuccess(response)
       ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(maxAgeOf(relation.delivery))]
@@ -130,9 +139,7 @@ export class CoapBinding {
   }
 
   private discover(request: Request): Response {
-    if (request.op !== 'retrieve') {
-      return answer('STATUS_METHOD_NOT_ALLOWED', { detail: 'Discovery is read with GET.', allow: ['retrieve'] });
-    }
+    if (request.op !== 'retrieve') return DISCOVERED_BY_GET;
     const { mediaType } = FORMATS.link;
     if (request.accept.length > 0 && !request.accept.includes(mediaType)) {
       return refused(refuse('STATUS_NOT_ACCEPTABLE', `Discovery is written as ${mediaType} (40).`));

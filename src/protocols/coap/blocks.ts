@@ -15,6 +15,7 @@ import type { Exchange, Reply } from './exchange.js';
 import { CODE, isSuccessCode, type Message } from './message.js';
 import { encodeTail, firstOf, isNoCacheKey, OPTION, option, uintOf, uintOption, type Option } from './options.js';
 import { LARGEST_PAYLOAD_BYTES, PARAMETERS } from './parameters.js';
+import type { Peer } from './peer.js';
 import { Shelf, type ShelfLimits } from './shelf.js';
 
 /** A block option's value: number, more to come, size exponent (2^(4 + exponent) bytes). */
@@ -53,12 +54,15 @@ interface Assembly {
   bytes: number;
 }
 
+/** An answer that is read block by block. */
+export type Representation = Required<Reply>;
+
 /** Takes the whole request, answers once. */
 export type Handle = (request: Message, respond: (reply: Reply) => void) => void;
 
 export class Blockwise {
   private readonly assemblies: Shelf<Assembly>;
-  private readonly frozen: Shelf<Required<Reply>>;
+  private readonly frozen: Shelf<Representation>;
 
   constructor(clock: Clock, timers: Timers) {
     this.assemblies = new Shelf(clock, timers, ASSEMBLY_LIMITS);
@@ -75,6 +79,12 @@ export class Blockwise {
     this.frozen.clear();
   }
 
+  /** What an observer was told the first block of takes the place of what it read before: the newest is what it goes on with. */
+  keeper(peer: Peer, request: Message): (representation: Representation) => void {
+    const key = frozenKeyOf({ peer, request });
+    return (representation) => this.frozen.putAnyway(key, peer.key, representation, representation.payload.length);
+  }
+
   /** Answers what belongs to a transfer under way; whole requests reach `handle`. */
   serve(exchange: Exchange, handle: Handle): void {
     const { request } = exchange;
@@ -86,8 +96,10 @@ export class Blockwise {
       );
     }
     // Asked for where it is needed: a sample that is published needs none.
-    const frozenKey = (): string => keyOf(exchange, [OPTION.contentFormat]);
-    if (in2 && in2.number > 0 && !in1) {
+    const frozenKey = (): string => frozenKeyOf(exchange);
+    // A FETCH that comes with its body again asks for itself, whatever another one left here.
+    const isWholeFetch = request.code === CODE.fetch && request.payload.length > 0;
+    if (in2 && in2.number > 0 && !in1 && !isWholeFetch) {
       const kept = this.frozen.get(frozenKey());
       if (kept) return exchange.respond(cut(kept, in2));
       if (request.code !== CODE.get)
@@ -115,8 +127,11 @@ export class Blockwise {
         options: asksSize ? [...tagged, option(OPTION.size2, whole.length)] : tagged,
         payload: Uint8Array.from(whole),
       };
-      if (whole.length > blockBytes(wanted.exponent))
-        this.frozen.putAnyway(frozenKey(), exchange.peer.key, representation, whole.length);
+      if (whole.length > blockBytes(wanted.exponent)) {
+        // Its further blocks are no notifications [RFC7959-3.4].
+        const further = representation.options.filter(({ number }) => number !== OPTION.observe);
+        this.frozen.putAnyway(frozenKey(), exchange.peer.key, { ...representation, options: further }, whole.length);
+      }
       respond(cut(representation, wanted));
     });
   }
@@ -186,7 +201,7 @@ function blockIn(request: Message, number: number): Block | undefined {
 }
 
 /** One block of a representation, with the options of the whole. */
-export function cut({ code, options, payload }: Required<Reply>, block: Block): Reply {
+export function cut({ code, options, payload }: Representation, block: Block): Reply {
   const size = blockBytes(block.exponent);
   const offset = block.number * size;
   if (offset > 0 && offset >= payload.length) {
@@ -204,10 +219,12 @@ export function cut({ code, options, payload }: Required<Reply>, block: Block): 
 }
 
 /** Endpoint, method and the options of the cache key, those of the transfer itself left out [RFC7959-2.4, RFC9175-3.3]. */
-function keyOf({ peer, request }: Exchange, alsoWithout: readonly number[]): string {
+function keyOf({ peer, request }: Pick<Exchange, 'peer' | 'request'>, alsoWithout: readonly number[]): string {
   const options = request.options.filter(
     ({ number }) => !isNoCacheKey(number) && !TRANSFER_OPTIONS.includes(number) && !alsoWithout.includes(number),
   );
   return `${peer.key} ${request.code} ${encodeTail(options, NOTHING).toString('latin1')}`;
 }
+/** Of an answer: the requests for its further blocks have no body, so no format of one. */
+const frozenKeyOf = (exchange: Pick<Exchange, 'peer' | 'request'>): string => keyOf(exchange, [OPTION.contentFormat]);
 const TRANSFER_OPTIONS: readonly number[] = [OPTION.block1, OPTION.block2, OPTION.observe];

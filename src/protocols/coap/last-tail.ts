@@ -2,8 +2,9 @@
  * The tail of the last notification: options and payload, all of a datagram but type, id and token. Groups are walked one
  * after the other, so the observers of one sample and format ask for the same tail in a row.
  */
+import { STATUSES } from '../../errors.js';
 import type { Sample } from '../../routing/sample.js';
-import { blockBytes, blockOption, tagOf } from './blocks.js';
+import { blockBytes, blockOption, tagOf, type Representation } from './blocks.js';
 import { maxAgeOption, type Relation } from './observe.js';
 import { encodeTail, OPTION, option } from './options.js';
 
@@ -14,8 +15,16 @@ export class LastTail {
   private maxAgeS = 0;
   private exponent = 0;
   private tail: Buffer = Buffer.alloc(0);
+  /** Of a body longer than a block: the representation whose further blocks are asked for. */
+  private long: Representation | undefined;
 
-  of(sample: Sample, body: Uint8Array, { delivery, maxAgeS, exponent }: Relation): Buffer {
+  of(sample: Sample, body: Uint8Array, relation: Relation): Buffer {
+    const tail = this.tailOf(sample, body, relation);
+    if (this.long) relation.keepsLong(this.long);
+    return tail;
+  }
+
+  private tailOf(sample: Sample, body: Uint8Array, { delivery, maxAgeS, exponent }: Relation): Buffer {
     const isSame = sample === this.sample && sample.sequence === this.sequence && body === this.body;
     if (isSame && maxAgeS === this.maxAgeS && exponent === this.exponent) return this.tail;
     this.sample = sample;
@@ -25,13 +34,15 @@ export class LastTail {
     this.exponent = exponent;
     const size = blockBytes(exponent);
     const isLong = body.length > size;
+    const format = option(OPTION.contentFormat, delivery.format.coap);
+    const etag = isLong ? [option(OPTION.etag, tagOf(body))] : [];
+    this.long = isLong ? { code: STATUSES.STATUS_OK.coap, options: [...etag, format], payload: body } : undefined;
     const options = [
       option(OPTION.observe, sequenceBytes(sample.sequence)),
-      option(OPTION.contentFormat, delivery.format.coap),
+      format,
       ...maxAgeOption(maxAgeS),
-      ...(isLong
-        ? [option(OPTION.etag, tagOf(body)), blockOption(OPTION.block2, { number: 0, isMore: true, exponent })]
-        : []),
+      ...etag,
+      ...(isLong ? [blockOption(OPTION.block2, { number: 0, isMore: true, exponent })] : []),
     ];
     return (this.tail = encodeTail(options, isLong ? body.subarray(0, size) : body));
   }

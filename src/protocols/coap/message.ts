@@ -14,7 +14,7 @@ export const TYPE = { confirmable: 0, nonConfirmable: 1, acknowledgement: 2, res
 export type MessageType = (typeof TYPE)[keyof typeof TYPE];
 
 /** Method and signalling codes by name; answers are made by `coapCode` of errors.ts. */
-export const CODE = { empty: 0, get: 1, post: 2, put: 3, delete: 4, continue: 0x5f } as const;
+export const CODE = { empty: 0, get: 1, post: 2, put: 3, delete: 4, fetch: 5, continue: 0x5f } as const;
 
 export interface Message {
   readonly type: MessageType;

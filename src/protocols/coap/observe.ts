@@ -15,6 +15,7 @@ import { Port, type Delivery } from '../../routing/delivery.js';
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import type { Sample } from '../../routing/sample.js';
 import type { Session } from '../../routing/site.js';
+import type { Representation } from './blocks.js';
 import { tokenKey } from './message.js';
 import { encodeTail, OPTION, option, type Option } from './options.js';
 import { DEFAULT_MAX_AGE_S, MESSAGE_IDS } from './parameters.js';
@@ -30,6 +31,8 @@ const ASSUMED_RATE = 1;
 export class Relation {
   /** Round of the pacer in which it was last confirmable. */
   round = 0;
+  /** Keeps what was told in a first block, until the client has read the rest [RFC7959-3.4]. */
+  keepsLong: (representation: Representation) => void = () => {};
 
   constructor(
     readonly token: Uint8Array,

@@ -36,6 +36,8 @@ export const OPTION = {
   echo: 252,
   noResponse: 258,
   requestTag: 292,
+  /** Brokers that a request has come through: for experiments [RFC7252-12.2], elective, safe to forward, no part of the cache key. */
+  via: 65_020,
 } as const;
 
 interface OptionRule {
@@ -81,6 +83,7 @@ const RULES: ReadonlyMap<number, OptionRule> = new Map([
   [OPTION.echo, once('Echo', 1, 40)],
   [OPTION.noResponse, once('No-Response', 0, 1)],
   [OPTION.requestTag, repeatable('Request-Tag', 0, 8)],
+  [OPTION.via, repeatable('Via', 1, 64)],
 ]);
 
 /** `Uri-Path`, or `option 9` for a number without a name here. */

@@ -14,8 +14,8 @@ export interface Resource {
 /** Longer than one block of 1,024 bytes. */
 const LARGE_BYTES = 1_600;
 /** Lines of 64 characters, so that a missing or doubled block is seen by eye. */
-export const largeText = (): Buffer =>
-  Buffer.from(Array.from({ length: LARGE_BYTES / 64 }, (_, line) => `line ${line} `.padEnd(63, '.') + '\n').join(''));
+export const largeText = (bytes = LARGE_BYTES): Buffer =>
+  Buffer.from(Array.from({ length: bytes / 64 }, (_, line) => `line ${line} `.padEnd(63, '.') + '\n').join(''));
 
 const plainLink: Omit<Link, 'path'> = { contentFormats: [], isObservable: false };
 
@@ -43,7 +43,8 @@ export class Page implements Resource {
   act(request: Request): Response {
     const { op, body } = request;
     const exists = this.bytes !== undefined;
-    const refusal = checkConditions(exists ? this.etag : undefined, request, op === 'retrieve' ? 'read' : 'write');
+    const state = { etag: exists ? this.etag : undefined };
+    const refusal = checkConditions(state, request, op === 'retrieve' ? 'read' : 'write');
     if (refusal) return { ...refusal, etag: this.etag };
     if (!this.allow.includes(op)) return notAllowed(this.allow);
     if (!exists && op !== 'update')
@@ -93,11 +94,40 @@ const only = (op: Operation, make: (request: Request) => Response | Promise<Resp
   act: (request) => (request.op === op ? make(request) : notAllowed([op])),
 });
 
+/** Pages that are made by POST; the oldest gives way. */
+const MOST_CREATED = 8;
+
+/** A POST makes a page below this one [TD_COAP_BLOCK_04]. */
+class Folder implements Resource {
+  readonly link = plainLink;
+  private readonly made: string[] = [];
+  private count = 0;
+
+  constructor(
+    private readonly name: string,
+    private readonly revisions: Revisions,
+    private readonly resources: Map<string, Resource>,
+  ) {}
+
+  act({ op, body }: Request): Response {
+    if (op === 'retrieve') return textOf(FORMATS.link.mediaType, this.made.map((path) => `<${path}>`).join(','));
+    if (op !== 'create') return notAllowed(['create', 'retrieve']);
+    const id = String(++this.count);
+    const path = `/${this.name}/${id}`;
+    const page = new Page(this.revisions, ['retrieve', 'update', 'delete'], undefined);
+    page.write(body?.bytes ?? new Uint8Array(0), formatOfMediaType(body?.mediaType ?? '') ?? FORMATS.octets);
+    this.resources.set(path, page);
+    const oldest = this.made.push(path) > MOST_CREATED ? this.made.shift() : undefined;
+    if (oldest !== undefined) this.resources.delete(oldest);
+    return answer('STATUS_CREATED', { location: [this.name, id] });
+  }
+}
+
 const EVERY_OPERATION: readonly Operation[] = ['create', 'retrieve', 'update', 'delete'];
 const CREATED_AT = { location: ['location1', 'location2', 'location3'] };
 
 /** @param later answers after longer than a client waits for an acknowledgement: /separate */
-export function pages(revisions: Revisions, later: () => Promise<void>): ReadonlyMap<string, Resource> {
+export function pages(revisions: Revisions, later: () => Promise<void>): Map<string, Resource> {
   const page = (
     allow: readonly Operation[],
     text?: string,
@@ -116,7 +146,8 @@ export function pages(revisions: Revisions, later: () => Promise<void>): Readonl
   });
   const large = largeText();
   const { text, xml, link } = FORMATS;
-  return new Map<string, Resource>([
+  const resources = new Map<string, Resource>();
+  const fixed: readonly [string, Resource][] = [
     ['/test', page(EVERY_OPERATION, 'a test resource', typed('Type1', 'If1'), CREATED_AT)],
     ['/location1/location2/location3', page(EVERY_OPERATION, 'created by a POST to /test')],
     ['/separate', only('retrieve', async () => (await later(), textOf(text.mediaType, 'answered separately')))],
@@ -141,7 +172,7 @@ export function pages(revisions: Revisions, later: () => Promise<void>): Readonl
       '/large-update',
       page(['retrieve', 'update', 'delete'], large.toString(), typed(undefined, undefined, large.length)),
     ],
-    ['/large-create', page(['create', 'retrieve'], large.toString(), undefined, { location: ['large-create'] })],
+    ['/large-create', new Folder('large-create', revisions, resources)],
     [
       '/large-post',
       only('create', () =>
@@ -159,9 +190,11 @@ export function pages(revisions: Revisions, later: () => Promise<void>): Readonl
         isObservable: false,
       }),
     ],
-    ['/path/sub1', page(['retrieve'], 'sub 1')],
-    ['/path/sub2', page(['retrieve'], 'sub 2')],
-  ]);
+    ['/path/sub1', page(['retrieve'], '/path/sub1')],
+    ['/path/sub2', page(['retrieve'], '/path/sub2')],
+  ];
+  for (const [path, resource] of fixed) resources.set(path, resource);
+  return resources;
 }
 
 function multiFormat({ accept }: Request): Response {

@@ -2,9 +2,10 @@
  * The resources of the ETSI CoAP plugtests, served beside the site with `--plugtest`: what foreign test suites ask a server
  * for [TD_COAP_CORE, TD_COAP_BLOCK, TD_COAP_OBS, TD_COAP_LINK]. A decorator: what it does not know goes to the site behind it.
  *
- *     /obs        every 5 s, each notification confirmable       PUT of another format ends the relations with 4.06,
- *     /obs-non    5 a second, one of them confirmable            DELETE with 4.04
- *     /obs-large  every 5 s, longer than a block
+ *     /obs          every 5 s, each notification confirmable     PUT of another format ends the relations with 4.06,
+ *     /obs-non      5 a second, one of them confirmable            DELETE with 4.04
+ *     /obs-large    every 5 s, longer than a block
+ *     /obs-pumping  the same, by turns longer, shorter and longer still
  */
 import { every, type Cancel, type Clock } from '../../clock.js';
 import { isRefusal, type Refusal } from '../../errors.js';
@@ -24,6 +25,8 @@ import { largeText, Page, pages, type Resource } from './plugtest-pages.js';
 const SEPARATE_MS = 300;
 const OBS_PERIOD_MS = 5_000;
 const OBS_NON_PERIOD_MS = 200;
+/** Behind the number of the tick: with and without a second block [TD_COAP_OBS_14]. */
+const PUMPING_BYTES = [1_600, 0, 3_200];
 
 /** A page that changes by itself while somebody observes it. */
 class ObservedPage extends Page {
@@ -127,16 +130,19 @@ export class PlugtestSite implements Site {
       new ObservedPage(path, revisions, clock, router, periodMs, isConfirmable, textOf),
     ];
     const counted = (tick: number): Buffer => Buffer.from(`tick ${tick}`);
+    const long = (tick: number, bytes?: number): Buffer =>
+      Buffer.concat([counted(tick), Buffer.from('\n'), largeText(bytes)]);
     const streams = [
       observed('/obs', obsPeriodMs, true, counted),
       observed('/obs-non', OBS_NON_PERIOD_MS, false, counted),
-      observed('/obs-large', obsPeriodMs, true, (tick) =>
-        Buffer.concat([counted(tick), Buffer.from('\n'), largeText()]),
-      ),
+      observed('/obs-large', obsPeriodMs, true, (tick) => long(tick)),
+      observed('/obs-pumping', obsPeriodMs, true, (tick) => long(tick, PUMPING_BYTES[tick % PUMPING_BYTES.length])),
     ];
     const later = (): Promise<void> => new Promise((done) => void clock.after(SEPARATE_MS, done));
     this.observed = streams.map(([, page]) => page);
-    this.resources = new Map<string, Resource>([...pages(revisions, later), ...streams]);
+    const resources = pages(revisions, later);
+    for (const [path, page] of streams) resources.set(path, page);
+    this.resources = resources;
   }
 
   async request(request: Request): Promise<Response> {

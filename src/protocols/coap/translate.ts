@@ -2,6 +2,7 @@
  * CoAP's spelling of the primitive: a message becomes a Request, a Response becomes a reply. Pure.
  *
  *     GET PUT POST DELETE        retrieve update create delete
+ *     FETCH                      retrieve, its body a part of the query [fetch.ts]
  *     Uri-Path, Uri-Query        to, query
  *     Accept, Content-Format     media types [routing/format]; a number without one is refused: 4.06, 4.15
  *     If-Match, If-None-Match    ifMatch, ifNoneMatch; ETag on GET is ifNoneMatch, answered 2.03
@@ -13,6 +14,8 @@ import { FORMATS, formatOfCoap, formatOfMediaType } from '../../routing/format.j
 import { isSuccess, type Operation, type Request, type Response } from '../../routing/primitive.js';
 import { bodyOfBytes, writeContent } from '../codec.js';
 import type { Reply } from './exchange.js';
+import type { Identity } from '../identity.js';
+import { queryOfBody } from './fetch.js';
 import { CODE, type Message } from './message.js';
 import { maxAgeOption } from './observe.js';
 import { firstOf, OPTION, option, uintOption, valuesOf, type Option } from './options.js';
@@ -22,7 +25,14 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
   [CODE.post, 'create'],
   [CODE.put, 'update'],
   [CODE.delete, 'delete'],
+  [CODE.fetch, 'retrieve'],
 ]);
+/** A method that there is not is refused before its body has come in blocks. */
+export const isMethod = (code: number): boolean => OPERATIONS.has(code);
+export const NO_SUCH_METHOD = refuse(
+  'STATUS_METHOD_NOT_ALLOWED',
+  'The methods here are GET, POST, PUT, DELETE and FETCH; a resource is changed as a whole, or by one attribute, with PUT.',
+);
 
 /** Also what forwarding is refused with: [RFC7252-5.10.2] has a code for it that no other binding needs. */
 export const PROXYING_NOT_SUPPORTED = coapCode(5, 5);
@@ -38,6 +48,7 @@ interface Asked {
   readonly accept: readonly string[];
   /** Absent: a body is octets, and none is none. */
   readonly mediaType: string | undefined;
+  readonly via: readonly string[];
   readonly ifMatch: readonly string[];
   readonly etags: readonly string[];
   readonly isIfNoneMatch: boolean;
@@ -78,6 +89,7 @@ function readAsked(options: readonly Option[]): Asked | Refusal {
     query,
     accept: accept ? [accept.mediaType] : [],
     mediaType: format?.mediaType,
+    via: valuesOf(options, OPTION.via).map((name) => Buffer.from(name).toString()),
     ifMatch: valuesOf(options, OPTION.ifMatch).map(tagText),
     etags: valuesOf(options, OPTION.etag).map(tagText),
     isIfNoneMatch: firstOf(options, OPTION.ifNoneMatch) !== undefined,
@@ -87,15 +99,18 @@ function readAsked(options: readonly Option[]): Asked | Refusal {
 /** A whole message as a request, or what is wrong with it. */
 export function requestOf(
   { code, options, payload }: Message,
-  originator: string,
+  { originator, expiresUs }: Identity,
   requestId: string,
 ): Request | Refusal {
   const op = OPERATIONS.get(code);
-  if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', 'The methods here are GET, POST, PUT and DELETE.');
+  if (!op) return NO_SUCH_METHOD;
   const said = askedOf(options);
   if (isRefusal(said)) return said;
-  const { to, query, accept, mediaType, ifMatch, etags, isIfNoneMatch } = said;
+  const { to, accept, mediaType, via, ifMatch, etags, isIfNoneMatch } = said;
   const hasBody = payload.length > 0 || mediaType !== undefined;
+  const body = hasBody ? bodyOfBytes(mediaType ?? FORMATS.octets.mediaType, payload) : undefined;
+  const query = code === CODE.fetch ? queryOfBody(body, said.query) : said.query;
+  if (isRefusal(query)) return query;
   const ifNoneMatch = isIfNoneMatch ? ['*'] : op === 'retrieve' ? etags : [];
   return {
     op,
@@ -106,7 +121,9 @@ export function requestOf(
     binding: 'coap',
     accept,
     defaultFormat: FORMATS.senmlCbor,
-    ...(hasBody && { body: bodyOfBytes(mediaType ?? FORMATS.octets.mediaType, payload) }),
+    ...(body && code !== CODE.fetch && { body }),
+    ...(expiresUs !== undefined && { expiresUs }),
+    ...(via.length > 0 && { via }),
     ...(ifMatch.length > 0 && { ifMatch }),
     ...(ifNoneMatch.length > 0 && { ifNoneMatch }),
   };

@@ -51,7 +51,7 @@ export class HttpBinding {
     const page =
       this.page(http) ?? (http.method === 'GET' ? operatorsPage(http, originator, this.operations) : undefined);
     if (page) return isRefusal(page) ? refusedWith(page) : page;
-    const request = await requestOf(http, originator, `${this.idPrefix}-${++this.requests}`);
+    const request = await requestOf(http, identity, `${this.idPrefix}-${++this.requests}`);
     if (isRefusal(request)) return refusedWith(request);
     try {
       return answerOf(await this.site.request(request), accept);

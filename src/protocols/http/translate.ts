@@ -5,13 +5,18 @@
  *     path, query                         to, query
  *     Accept, Content-Type                accept, body
  *     If-Match, If-None-Match             ifMatch, ifNoneMatch; failed: 304 to a read, 412 to a write
+ *     If-(Un)Modified-Since               ifModifiedSinceUs, ifUnmodifiedSinceUs; likewise
+ *     Via                                 via
  *     Location, Allow, Retry-After, ETag  location, allow, retryAfterS, etag
+ *     Last-Modified                       modifiedUs
  */
 import { isRefusal, refuse, STATUSES, type Refusal } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
 import { parsePath, pathText, type Operation, type Request, type Response } from '../../routing/primitive.js';
 import { bodyOfBytes, readAccept, writeContent } from '../codec.js';
+import type { Identity } from '../identity.js';
 import type { HttpAnswer, HttpRequest } from '../transport/transport.js';
+import { httpDate, parseHttpDate } from './date.js';
 
 const OPERATIONS: ReadonlyMap<string, Operation> = new Map([
   ['POST', 'create'],
@@ -31,7 +36,11 @@ const METHODS: Readonly<Record<Operation, string>> = {
 export const ALL_OPERATIONS: readonly Operation[] = [...OPERATIONS.values()];
 
 /** A request and its body as the primitive, or what is wrong with it. */
-export async function requestOf(http: HttpRequest, originator: string, requestId: string): Promise<Request | Refusal> {
+export async function requestOf(
+  http: HttpRequest,
+  { originator, expiresUs }: Identity,
+  requestId: string,
+): Promise<Request | Refusal> {
   const op = OPERATIONS.get(http.method);
   if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', `The methods here are ${[...OPERATIONS.keys()].join(', ')}.`);
   const to = parsePath(http.path);
@@ -40,6 +49,9 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
   if (isRefusal(ifMatch)) return ifMatch;
   const ifNoneMatch = entityTags('If-None-Match', http.header('if-none-match'));
   if (isRefusal(ifNoneMatch)) return ifNoneMatch;
+  const ifModifiedSinceUs = parseHttpDate(http.header('if-modified-since'));
+  const ifUnmodifiedSinceUs = parseHttpDate(http.header('if-unmodified-since'));
+  const via = http.header('via');
   const encoding = http.header('content-encoding') ?? 'identity';
   if (encoding !== 'identity')
     return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `Bodies are taken as they are, not as ${encoding}.`);
@@ -59,9 +71,13 @@ export async function requestOf(http: HttpRequest, originator: string, requestId
     get signal() {
       return http.signal;
     },
+    ...(expiresUs !== undefined && { expiresUs }),
     ...(bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
     ...(ifMatch && { ifMatch }),
     ...(ifNoneMatch && { ifNoneMatch }),
+    ...(via !== undefined && { via: receivedBy(via) }),
+    ...(ifModifiedSinceUs !== undefined && { ifModifiedSinceUs }),
+    ...(ifUnmodifiedSinceUs !== undefined && { ifUnmodifiedSinceUs }),
   };
 }
 
@@ -85,13 +101,16 @@ function entityTags(
   return tags.filter(([, weak]) => field === 'If-None-Match' || weak === undefined).map(([, , tag = '']) => tag);
 }
 
+/** Of each protocol and name in Via, the name [RFC9110-7.6.3]. */
+const receivedBy = (via: string): readonly string[] => via.split(',').map((hop) => hop.trim().split(/\s+/)[1] ?? '');
+
 /** Stored content comes back as it was sent: no browser may take it for a page of ours, or guess at what it is. */
 const GUARDS = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; sandbox" };
 const FIELD_TEXT = /^[\x20-\x7e]+$/;
 
 /** The answer for a response; `accept` as the request had it. */
 export function answerOf(response: Response, accept: readonly string[]): HttpAnswer {
-  const { status, etag, location, locationQuery = [], allow, retryAfterS, maxAgeS } = response;
+  const { status, etag, modifiedUs, location, locationQuery = [], allow, retryAfterS, maxAgeS } = response;
   const written = status === 'STATUS_NOT_MODIFIED' ? undefined : writeContent(response, accept);
   const query = locationQuery.length > 0 ? `?${locationQuery.map(encodeURI).join('&')}` : '';
   return {
@@ -105,6 +124,7 @@ export function answerOf(response: Response, accept: readonly string[]): HttpAns
         'content-type': FIELD_TEXT.test(written.mediaType) ? written.mediaType : FORMATS.octets.mediaType,
       }),
       ...(etag !== undefined && { etag: `"${etag}"` }),
+      ...(modifiedUs !== undefined && { 'last-modified': httpDate(modifiedUs) }),
       ...(location && { location: pathText(location) + query }),
       ...(allow && { allow: [...new Set(allow.map((op) => METHODS[op]))].join(', ') }),
       ...(retryAfterS !== undefined && { 'retry-after': String(Math.ceil(retryAfterS)) }),

@@ -2,6 +2,8 @@ import { silentLog } from '../../../src/log.js';
 import { CoapBinding } from '../../../src/protocols/coap/binding.js';
 import { CODE, codeText, TYPE, type Message } from '../../../src/protocols/coap/message.js';
 import { firstOf, OPTION, option, uintOption, valuesOf, type Option } from '../../../src/protocols/coap/options.js';
+import { writeCbor } from '../../../src/protocols/codec.js';
+import { FORMATS } from '../../../src/routing/format.js';
 import { answer, type Request, type Response } from '../../../src/routing/primitive.js';
 import { Lockstep, message, uri } from './lockstep.js';
 import { StubSite } from './stub-site.js';
@@ -80,7 +82,12 @@ describe('a request', () => {
   });
 
   test.each([
-    ['FETCH', 5, [...uri('a')], '4.05', 'GET, POST, PUT and DELETE'],
+    ['PATCH', 6, [...uri('a')], '4.05', 'with PUT'],
+    ['iPATCH', 7, [...uri('a')], '4.05', 'with PUT'],
+    ['iPATCH in blocks', 7, [...uri('a'), option(OPTION.block1, 8)], '4.05', 'GET, POST, PUT, DELETE and FETCH'],
+    ['a FETCH without a body', CODE.fetch, [...uri('a')], '4.00', 'needs a body'],
+    ['a FETCH of /.well-known/core', CODE.fetch, [...uri('.well-known/core')], '4.00', 'needs a body'],
+    ['a FETCH of /authz-info', CODE.fetch, [...uri('authz-info')], '4.05', 'posted'],
     ['a segment "."', CODE.get, [...uri('a/./b')], '4.00', '"."'],
     ['a segment ".."', CODE.get, [...uri('..')], '4.00', '".."'],
     ['an empty segment', CODE.get, [...uri('a//b')], '4.00', '""'],
@@ -107,6 +114,49 @@ describe('a request', () => {
 
   test('that meets a fault of the broker is 5.00, and the next is served', async () => {
     expect((await asks(CODE.get, uri('a'), { response: new Error('bug') })).code).toBe('5.00');
+  });
+});
+
+describe('FETCH', () => {
+  const fetch = (format: number, payload: Uint8Array | string, options: readonly Option[] = []) =>
+    asks(CODE.fetch, [...uri('a?limit=2'), option(OPTION.contentFormat, format), ...options], {
+      response: OK,
+      payload: Buffer.from(payload),
+    });
+  const CRITERIA = { sizeFrom: 3, metaDataOnly: true, searchString: ['x', 'y'] };
+
+  test.each([
+    ['JSON', FORMATS.json.coap, Buffer.from(JSON.stringify({ filterCriteria: CRITERIA }))],
+    ['CBOR', FORMATS.cbor.coap, writeCbor({ filterCriteria: CRITERIA })],
+  ])('in %s is a retrieve with that query', async (_name, format, payload) => {
+    const { code, request } = await fetch(format, payload);
+    expect([code, request?.op, request?.body]).toEqual(['2.05', 'retrieve', undefined]);
+    expect(String(request?.query)).toBe('limit=2&sizeFrom=3&metaDataOnly=true&searchString=x&searchString=y');
+  });
+
+  test.each([
+    ['of a text', FORMATS.text.coap, 'filterCriteria', '4.15', 'application/json'],
+    ['of no object', FORMATS.json.coap, '[]', '4.00', 'must be an object'],
+    ['with another root', FORMATS.json.coap, '{"container":{}}', '4.00', 'filterCriteria'],
+    ['with two roots', FORMATS.json.coap, '{"filterCriteria":{},"more":1}', '4.00', 'one root key'],
+    ['with a list as criteria', FORMATS.json.coap, '{"filterCriteria":[1]}', '4.00', 'one root key'],
+    [
+      'with a value that is an object',
+      FORMATS.json.coap,
+      '{"filterCriteria":{"a":{"b":1}}}',
+      '4.00',
+      'filterCriteria.a',
+    ],
+    ['with a null', FORMATS.json.coap, '{"filterCriteria":{"a":[null]}}', '4.00', 'filterCriteria.a'],
+  ])('%s is refused with a sentence', async (_what, format, payload, code, sentence) => {
+    const refusal = await fetch(format, payload);
+    expect([refusal.code, refusal.request]).toEqual([code, undefined]);
+    expect(refusal.text).toContain(sentence);
+  });
+
+  test('of /.well-known/core is 4.05: it is read with GET', async () => {
+    const options = [...uri('.well-known/core'), option(OPTION.contentFormat, FORMATS.json.coap)];
+    expect((await asks(CODE.fetch, options, { payload: Buffer.from('{"filterCriteria":{}}') })).code).toBe('4.05');
   });
 });
 

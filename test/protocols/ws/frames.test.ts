@@ -282,6 +282,7 @@ describe('frames as the documents spell them', () => {
     ['two bodies', '{"t":"req","id":1,"op":"create","to":"/","body":1,"textContent":"1"}', 'one of body, textContent'],
     ['bytes that are not base64', '{"t":"req","id":1,"op":"create","to":"/","binaryContent":"?"}', 'must be base64'],
     ['__proto__', '{"t":"req","id":1,"op":"create","to":"/","body":{"__proto__":{}}}', 'not well-formed'],
+    ['a body 10,000 deep', `{"t":"req","id":1,"op":"create","to":"/","body":${'['.repeat(10_000)}${']'.repeat(10_000)}}`, ''], // prettier-ignore
     ['a list for a command', '{"t":"msg","seq":1,"kind":"command","body":[]}', 'must be an object'],
   ])('JSON with %s is a fault that says so', (_what, message, sentence) => {
     expect(fault(codec, message).detail).toContain(sentence);
