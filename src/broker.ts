@@ -109,7 +109,7 @@ export class Broker implements Site {
   ) {
     const { clock, random, log } = surroundings;
     this.wheel = new Wheel(clock, (error) => log.error({ err: error }, 'a deadline failed'));
-    const { schedule } = this.wheel;
+    const { schedule, leases } = this.wheel;
     const observeAge = this.metrics.histogram(
       'gridcast_delivery_age_seconds',
       'Now minus measured time, sampled',
@@ -124,7 +124,7 @@ export class Broker implements Site {
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
     const store = audited(surroundings.store, (events) => feed.tell(events));
-    const shared = { clock, random, log, schedule, router: this.router, store };
+    const shared = { clock, random, log, schedule, leases, router: this.router, store };
     this.resources = new Resources({
       ...shared,
       encoder: sampleEncoder,

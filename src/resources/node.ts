@@ -24,6 +24,8 @@ export class ResourceNode<T> {
   attributes: ReadonlyMap<string, Json> = NO_ATTRIBUTES;
   /** Of a contentInstances alone: its instances. Publishing is `history.append(record)` and nothing else. */
   history: History<T> | undefined;
+  /** The number of its lease on the timer wheel, where it has one: kept here, it costs a million of them no map. */
+  lease: number | undefined;
   /** It was in the tree and is no longer. Only `ResourceTree` sets it. */
   isRemoved = false;
   private ownModifiedUs: number;

@@ -37,10 +37,10 @@ async function stand<S extends Store = RememberingStore>(
   const wheel = new Wheel(clock, (error) => {
     throw error;
   });
-  const { schedule } = wheel;
+  const { schedule, leases } = wheel;
   const router = new Router(clock, 1e6, () => {});
   const encoder = new CountingEncoder();
-  const shared = { clock, random, log: silentLog, schedule, router, store, encoder };
+  const shared = { clock, random, log: silentLog, schedule, leases, router, store, encoder };
   const resources = new Resources({
     ...shared,
     stateEncoder: shared.encoder,
