@@ -244,7 +244,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (target.kind !== 'instance') resources.remove(target.node, 'RESOURCE_DELETED', creatorOf(request));
     else if (!target.record || !target.node.history?.delete(target.record, clock.wallUs())) {
       return refused(refuse('STATUS_NOT_FOUND', 'There is no such contentInstance any more.'));
-    }
+    } else resources.kept.withdrawn(target.node);
     return answer('STATUS_OK');
   }
 

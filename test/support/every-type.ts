@@ -155,6 +155,25 @@ export function everyType(n: number | string, expirationTime: string): readonly 
   ];
 }
 
+/** Collections that are born with them: their right alone can be written. */
+export function bornWith(n: number | string): readonly Sown[] {
+  const [scl, application] = [`/m2m/scls/gscl-${n}`, `/m2m/applications/meter-${n}`];
+  const accessRightID = `${application}/accessRights/readers`;
+  return [
+    [application, 'containers'],
+    [application, 'groups'],
+    [application, 'accessRights'],
+    [scl, 'attachedDevices'],
+    [scl, 'applications'],
+  ].map(([above = '', type = '']) => ({
+    type,
+    collection: above,
+    path: `${above}/${type}`,
+    document: {},
+    rewritten: { [type]: { accessRightID } },
+  }));
+}
+
 function sown(collection: string, type: string, idAttribute: string, attributes: JsonObject): Sown {
   const written = Object.entries(attributes).filter(([name]) => !CREATED_ONLY.includes(name));
   return {
