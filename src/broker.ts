@@ -254,6 +254,7 @@ export class Broker implements Site {
         const channel = this.resources.channelOf(node);
         if (channel) this.shown.closeChannel(channel);
         if (node.type === 'subscription') this.shown.close(node, ending);
+        if (node.type === 'group') this.shown.closeAggregates(node);
         if (node.type === 'application') {
           this.sources.detach(node);
           this.alarms.applicationGone(node.reference);

@@ -18,9 +18,9 @@ import { notificationOf, shownContent } from './notification.js';
 import type { Schedule } from './notification-channel.js';
 import type { Node } from './resources.js';
 
-const ANSWER_WITHIN_MS = 10_000;
-const RETRY_AFTER_MS = 10_000;
-const RETRIES = 3;
+export const ANSWER_WITHIN_MS = 10_000;
+export const RETRY_AFTER_MS = 10_000;
+export const RETRIES = 3;
 
 export interface ContactOptions {
   readonly uri: URL;

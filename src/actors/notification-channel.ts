@@ -85,12 +85,17 @@ export class NotificationChannel extends Port {
   /** A producer's notification, given to the contactURI over any binding. */
   post(body: Body | undefined): Response {
     if (!body) return refused(refuse('STATUS_BAD_REQUEST', 'A notification needs a body.'));
-    if (this.queue.length >= QUEUE_LENGTH) {
-      const detail = `${QUEUE_LENGTH} notifications wait on this channel and nobody polls it.`;
-      return refused({ status: 'STATUS_SERVICE_UNAVAILABLE', detail }, { retryAfterS: RETRY_AFTER_S });
-    }
-    this.give({ notify: { statusCode: 'STATUS_OK', representation: contentField(body) } });
-    return answer('STATUS_OK');
+    if (this.tell({ notify: { statusCode: 'STATUS_OK', representation: contentField(body) } }))
+      return answer('STATUS_OK');
+    const detail = `${QUEUE_LENGTH} notifications wait on this channel and nobody polls it.`;
+    return refused({ status: 'STATUS_SERVICE_UNAVAILABLE', detail }, { retryAfterS: RETRY_AFTER_S });
+  }
+
+  /** @returns whether there was room for it */
+  tell(item: JsonObject): boolean {
+    const hasRoom = this.queue.length < QUEUE_LENGTH;
+    if (hasRoom) this.give(item);
+    return hasRoom;
   }
 
   override end(delivery: Delivery, ending: Ending): void {

@@ -3,13 +3,14 @@
  * for an observer's or a WebSocket's relation and end with it.
  *
  *     POST .../subscriptions {contact} ──> notificationChannel here, or a POST to http:, https:, coap:
+ *                 {aggregateURI} ──> the same, together with what other members of a group tell (aggregate.ts)
  *     Observe, sub ──> a subscription whose contact is the peer: read, given a lease, deleted like any other; never stored
  */
 import type { Clock } from '../clock.js';
-import { isRefusal, refuse, type Refusal } from '../errors.js';
+import { isRefusal, refuse, STATUSES, type Refusal } from '../errors.js';
 import { isObject, type Json } from '../json.js';
 import type { Flag } from '../resources/permissions.js';
-import type { Couriers } from '../routing/courier.js';
+import type { Courier, Couriers } from '../routing/courier.js';
 import type { Delivery, Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
@@ -18,7 +19,8 @@ import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
 import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
 import type { Access } from './access.js';
-import { Contact } from './contact.js';
+import { Aggregate } from './aggregate.js';
+import { ANSWER_WITHIN_MS, Contact } from './contact.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import type { Subscriptions } from './subscriptions.js';
@@ -39,6 +41,8 @@ export class SubscriptionResources {
   private readonly deliveries = new Map<Node, Delivery>();
   /** Those that end with their subscriber's relation. */
   private readonly relations = new WeakSet<Node>();
+  /** By aggregateURI, contact and creator. */
+  private readonly aggregates = new Map<string, Aggregate>();
 
   constructor(private readonly options: SubscriptionResourcesOptions) {}
 
@@ -56,8 +60,12 @@ export class SubscriptionResources {
     const accept = textOf(node, 'accept');
     const wanted = { originator, terms, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson };
     const delivery = subscriptions.subscribe(target, wanted, port, () => this.over(node));
-    if (isRefusal(delivery)) return delivery;
+    if (isRefusal(delivery)) {
+      if (port instanceof Aggregate) port.checkIdle();
+      return delivery;
+    }
     if (port instanceof NotificationChannel) port.join(delivery, node.path);
+    if (port instanceof Aggregate) port.join(delivery, node.reference);
     this.deliveries.set(node, delivery);
     subscriptions.open(delivery);
     return undefined;
@@ -97,13 +105,23 @@ export class SubscriptionResources {
 
   /** A channel goes: the subscriptions that notify over it go too. */
   closeChannel(channel: Port): void {
+    this.closeWhere((port) => port === channel || (port instanceof Aggregate && port.channel === channel));
+  }
+
+  /** A group goes: the subscriptions that it gathers for go too. */
+  closeAggregates(group: Node): void {
+    this.closeWhere((port) => port instanceof Aggregate && port.group === group);
+  }
+
+  private closeWhere(isGone: (port: Port) => boolean): void {
     for (const delivery of [...this.deliveries.values()])
-      if (delivery.port === channel) this.options.subscriptions.end(delivery, 'CONTACT_DELETED');
+      if (isGone(delivery.port)) this.options.subscriptions.end(delivery, 'CONTACT_DELETED');
   }
 
   /** Nothing is told any more: the broker stops. */
   stop(): void {
     for (const { port } of this.deliveries.values()) if (port instanceof Contact) port.close();
+    for (const aggregate of this.aggregates.values()) aggregate.close();
   }
 
   /** The subscription has ended, whoever ended it: so has its resource. */
@@ -130,35 +148,83 @@ export class SubscriptionResources {
   }
 
   private portOf(node: Node, originator: string | undefined): Port | Refusal {
-    const { resources, couriers, schedule, clock, subscriptions } = this.options;
-    const contact = textOf(node, 'contact');
-    if (contact.startsWith('/')) {
-      const path = parsePath(contact);
-      const at = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
-      return (
-        // What others have opened for themselves is no contact, and is not told of.
-        (at?.kind === 'resource' && this.may(originator, 'CREATE', at.node)
-          ? resources.channelOf(at.node)
-          : undefined) ??
-        bad(`subscription.contact is ${contact}; a path must be the contactURI of a notificationChannel here.`)
-      );
-    }
-    const uri = URL.canParse(contact) ? new URL(contact) : undefined;
-    const courier = uri && couriers[uri.protocol];
-    if (!courier) {
-      const schemes = Object.keys(couriers).join(', ');
-      return bad(`subscription.contact is ${contact}; its scheme must be one of ${schemes}, or it is a path here.`);
-    }
+    const contact = this.contactOf(node, originator);
+    if (isRefusal(contact)) return contact;
+    if (node.attributes.has('aggregateURI')) return this.aggregateOf(node, contact, originator);
+    if (contact instanceof NotificationChannel) return contact;
+    const { schedule, subscriptions } = this.options;
     const subscribed = node.parent?.parent;
     return new Contact({
-      uri,
-      courier,
+      ...contact,
       schedule,
       reference: node.reference,
       collection: subscribed?.history && !accessorOf(node) ? subscribed : undefined,
       refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
     });
   }
+
+  private contactOf(node: Node, originator: string | undefined): NotificationChannel | Address | Refusal {
+    const { resources, couriers } = this.options;
+    const contact = textOf(node, 'contact');
+    if (contact.startsWith('/')) {
+      const at = this.nodeAt(contact);
+      return (
+        // What others have opened for themselves is no contact, and is not told of.
+        (at && this.may(originator, 'CREATE', at) ? resources.channelOf(at) : undefined) ??
+        bad(`subscription.contact is ${contact}; a path must be the contactURI of a notificationChannel here.`)
+      );
+    }
+    const uri = URL.canParse(contact) ? new URL(contact) : undefined;
+    const courier = uri && couriers[uri.protocol];
+    if (courier) return { uri, courier };
+    const schemes = Object.keys(couriers).join(', ');
+    return bad(`subscription.contact is ${contact}; its scheme must be one of ${schemes}, or it is a path here.`);
+  }
+
+  /** The one that all subscriptions share whose notifications are to come together. */
+  private aggregateOf(
+    node: Node,
+    contact: NotificationChannel | Address,
+    originator: string | undefined,
+  ): Aggregate | Refusal {
+    const { schedule, subscriptions } = this.options;
+    const aggregateURI = textOf(node, 'aggregateURI').replace(/\/membersContent$/, '');
+    const group = this.nodeAt(aggregateURI);
+    if (group?.type !== 'group' || !this.may(originator, 'DISCOVER', group))
+      return bad(`subscription.aggregateURI is ${aggregateURI}; it must be the path of a group here.`);
+    const key = JSON.stringify([group.reference, textOf(node, 'contact'), originator]);
+    const standing = this.aggregates.get(key);
+    if (standing) return standing;
+    const isChannel = contact instanceof NotificationChannel;
+    const aggregate = new Aggregate({
+      group,
+      channel: isChannel ? contact : undefined,
+      tell: isChannel
+        ? (document) => Promise.resolve(contact.tell(document) ? TOLD : NO_ROOM)
+        : (document) => contact.courier(contact.uri, document, ANSWER_WITHIN_MS),
+      schedule,
+      refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
+      idle: () => this.aggregates.delete(key),
+    });
+    this.aggregates.set(key, aggregate);
+    return aggregate;
+  }
+
+  private nodeAt(reference: string): Node | undefined {
+    const path = parsePath(reference);
+    const at = isRefusal(path) ? undefined : this.options.resources.tree.resolve(path, this.options.clock.wallUs());
+    return at?.kind === 'resource' ? at.node : undefined;
+  }
+}
+
+/** What a channel answers to what it is given, as a contact does. */
+const TOLD = STATUSES.STATUS_OK.http;
+const NO_ROOM = STATUSES.STATUS_SERVICE_UNAVAILABLE.http;
+
+/** Where a contact is that is not connected, and how it is reached. */
+interface Address {
+  readonly uri: URL;
+  readonly courier: Courier;
 }
 
 function termsOf(node: Node) {

@@ -315,6 +315,8 @@ export const TYPES = define({
         derived: () => 'ASYNCHRONOUS',
       }),
       attribute('contact', v.contact, 'M/NP/M'),
+      // V2.1.1. The group whose members' notifications come together.
+      attribute('aggregateURI', v.localPath, 'O/NP/O'),
       attribute('rate', v.rate, 'O/O/O', { excludes: 'minimalTimeBetweenNotifications', origin: 'gridcast' }),
       attribute('latencyClass', v.oneOf(...LATENCY_CLASSES), 'O/O/O', { origin: 'gridcast' }),
       attribute('accept', v.string, 'O/O/O', { origin: 'gridcast' }), // media type of the content in notifications

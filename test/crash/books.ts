@@ -1,7 +1,8 @@
 /**
  * What a clerk knows of his resources: the attributes of each that stands, and the newest contents of its containers.
  *
- * A collection is born with what it belongs to, and goes with it. A channel takes the subscriptions with it that notify over it.
+ * A collection is born with what it belongs to, and goes with it. A channel takes the subscriptions with it that
+ * notify over it, and a group those that it gathers for.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Sown } from '../support/every-type.js';
@@ -49,7 +50,10 @@ export class Books {
   /** Whether what it stands below is there, and the channel that it notifies over. */
   canCreate({ collection, type, document }: Sown, all: readonly Sown[]): boolean {
     const above = all.filter(({ path }) => `${collection}/`.startsWith(`${path}/`));
-    if (type === 'subscription') above.push(...all.filter(({ path }) => path === contactOf(document[type] as Entry)));
+    if (type === 'subscription') {
+      const needed = neededBy(document[type] as Entry);
+      above.push(...all.filter(({ path }) => needed.includes(path)));
+    }
     return above.every(({ path }) => this.entries.has(path));
   }
 
@@ -78,7 +82,8 @@ export class Books {
     for (const each of [...this.entries.keys()]) if (`${each}/`.startsWith(`${path}/`)) this.entries.delete(each);
     for (const each of [...this.rings.keys()]) if (each.startsWith(`${path}/`)) this.rings.delete(each);
     for (const [each, { type, attributes }] of [...this.entries])
-      if (type === 'subscription' && !this.entries.has(contactOf(attributes))) this.entries.delete(each);
+      if (type === 'subscription' && neededBy(attributes).some((needed) => !this.entries.has(needed)))
+        this.entries.delete(each);
   }
 
   hasRing(path: string): boolean {
@@ -159,7 +164,9 @@ export class Books {
 
 const isCollection = (type: string): boolean => type.endsWith('s');
 
-const contactOf = ({ contact }: Entry): string => String(contact);
+/** What a subscription goes with: its channel, and the group that gathers for it. */
+const neededBy = ({ contact, aggregateURI }: Entry): readonly string[] =>
+  [contact, aggregateURI].filter((each) => typeof each === 'string');
 
 function differences(path: string, { type, attributes, isWhole }: Known, served: Entry): readonly string[] {
   const left = [...(DERIVED[type] ?? []), ...(isWhole ? [] : SETTLED)];

@@ -16,7 +16,17 @@ export interface Sown {
 }
 
 /** In its CREATE alone. */
-const IMMUTABLE = ['id', 'appId', 'sclId', 'link', 'memberType', 'contact', 'filterCriteria', 'locationContainerType'];
+const IMMUTABLE = [
+  'id',
+  'appId',
+  'sclId',
+  'link',
+  'memberType',
+  'contact',
+  'aggregateURI',
+  'filterCriteria',
+  'locationContainerType',
+];
 const CREATED_ONLY: readonly string[] = [...IMMUTABLE, 'sclType', 'storage', 'isPersonal'];
 const NEVER_UPDATED: readonly string[] = ['contentInstance', 'notificationChannel'];
 
@@ -139,6 +149,12 @@ export function everyType(n: number | string, expirationTime: string): readonly 
       contact: channel,
       rate: 5,
       latencyClass: 'monitoring',
+    }),
+    sown(`${application}/containers/place/subscriptions`, 'subscription', 'id', {
+      id: 'gathered',
+      expirationTime,
+      contact: channel,
+      aggregateURI: `${application}/groups/both`,
     }),
     sown(`${scl}/subscriptions`, 'subscription', 'id', { id: 'told', contact: channel, expirationTime }),
     sown(`${load}/contentInstances`, 'contentInstance', 'id', {
