@@ -28,6 +28,7 @@ import { MembersContent } from './actors/members-content.js';
 import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
+import { Quotas } from './actors/quotas.js';
 import { Resources } from './actors/resources.js';
 import { Retargeting } from './actors/retargeting.js';
 import { Sessions } from './actors/sessions.js';
@@ -85,6 +86,7 @@ export class Broker implements Site {
   readonly metrics: Metrics = openMetrics();
   readonly wheel: Wheel;
   readonly router: Router;
+  readonly quotas: Quotas;
   readonly resources: Resources;
   readonly access: Access;
   readonly subscriptions: Subscriptions;
@@ -125,8 +127,10 @@ export class Broker implements Site {
     );
     const store = audited(surroundings.store, (events) => feed.tell(events));
     const shared = { clock, random, log, schedule, leases, router: this.router, store };
+    this.quotas = new Quotas(config, () => this.subscriptions.population.size);
     this.resources = new Resources({
       ...shared,
+      quotas: this.quotas,
       encoder: sampleEncoder,
       stateEncoder,
       longPollHoldMs: config.longPollHoldS * 1000,
@@ -180,6 +184,7 @@ export class Broker implements Site {
       dispatcher: this.dispatcher,
       subscriptions: this.subscriptions,
       shown: this.shown,
+      quotas: this.quotas,
       resources: this.resources,
       access: this.access,
     });

@@ -24,6 +24,7 @@ import type { Route, Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
+import type { Quotas } from './quotas.js';
 import { restoreTree } from './tree-rows.js';
 import { StateFeed } from './state-feed.js';
 import { TreeStore } from './tree-store.js';
@@ -54,6 +55,7 @@ export interface ResourcesOptions {
   readonly schedule: Schedule;
   readonly leases: Wheel['leases'];
   readonly store: Store;
+  readonly quotas: Quotas;
   readonly encoder: SampleEncoder;
   /** Of what resources have become. */
   readonly stateEncoder: SampleEncoder;
@@ -156,6 +158,8 @@ export class Resources {
   }
 
   create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
+    const full = this.options.quotas.refusalOf(collection, creator);
+    if (full) return full;
     const written = this.tree.create(collection, document, this.actOf(creator));
     if (isRefusal(written)) return written;
     const { node } = written;
@@ -268,6 +272,7 @@ export class Resources {
   }
 
   private open(node: Node): void {
+    this.options.quotas.created(node);
     const { schedule, longPollHoldMs } = this.options;
     if (node.type === 'notificationChannel') {
       const abandon = (): void => {
@@ -280,6 +285,7 @@ export class Resources {
 
   private close(node: Node, ending: Ending, by: Creator | undefined): void {
     this.events.removed(node, ending, by);
+    this.options.quotas.removed(node);
     this.kept.drop(node);
     this.endLease(node);
     this.channels.get(node)?.close(ending);

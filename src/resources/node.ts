@@ -94,6 +94,11 @@ export class ResourceNode<T> {
     return this.below?.values() ?? [];
   }
 
+  /** How many children there are, without those collections. */
+  get size(): number {
+    return this.below?.size ?? 0;
+  }
+
   /** The child as far as anybody has looked at it. */
   standing(id: string): ResourceNode<T> | undefined {
     return this.below?.get(id);

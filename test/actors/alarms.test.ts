@@ -21,6 +21,7 @@ import { JournalStore } from '../../src/store/journal-store.js';
 import type { Store } from '../../src/store/store.js';
 import { CountingEncoder, RecordingPort, sampleAt } from '../support/deliveries.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { noQuotas } from '../support/quotas.js';
 import { MemoryDisk } from '../support/memory-disk.js';
 import { RememberingStore } from '../support/remembering-store.js';
 import { during, SEGMENT_BYTES, settle as settleDisk } from '../support/store.js';
@@ -45,6 +46,7 @@ async function stand<S extends Store = RememberingStore>(
     ...shared,
     stateEncoder: shared.encoder,
     longPollHoldMs: 1000,
+    quotas: noQuotas(),
     mayKnow: () => true,
     shows: () => true,
   });

@@ -9,6 +9,7 @@ import { Router } from '../../src/routing/router.js';
 import { volatileStore } from '../../src/store/volatile-store.js';
 import { CountingEncoder } from '../support/deliveries.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { noQuotas } from '../support/quotas.js';
 
 const TICK_MS = 10;
 const HOUR_MS = 3_600_000;
@@ -28,6 +29,7 @@ function stand() {
     store: volatileStore(),
     stateEncoder: encoder,
     longPollHoldMs: 1000,
+    quotas: noQuotas(),
     mayKnow: () => true,
     shows: () => true,
   });

@@ -115,7 +115,7 @@ await rounds(cycles / types.length);
 const growth = heap() - before.heap;
 const changes = changesOf(before.census, count());
 const leases = broker.wheel.size;
-const subscriptions = broker.subscriptions.population.size;
+const [subscriptions, resources] = [broker.subscriptions.population.size, broker.quotas.resources];
 await during(clock, close());
 const stateBytes = sizeOf(join(folder, 'state'));
 const reopened = storeOf();
@@ -132,6 +132,7 @@ console.log(
     changes,
     leases,
     subscriptions,
+    resources,
     left,
     stateBytes,
   }),
