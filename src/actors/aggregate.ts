@@ -24,13 +24,16 @@ const GATHER_MS = 20;
 /** Some 100 kB. */
 const MOST_GATHERED = 256;
 
+/** Takes a whole document to where notifications go; what it was answered, as a status of HTTP. */
+export interface Teller {
+  tell(document: JsonObject): Promise<number>;
+}
+
 export interface AggregateOptions {
   /** Whose members are told of. */
   readonly group: Node;
-  /** The channel that is told, where it is one of this SCL's. */
-  readonly channel: Port | undefined;
-  /** Tells the contact; its answer as a status of HTTP. */
-  readonly tell: (document: JsonObject) => Promise<number>;
+  /** Who is told. */
+  readonly contact: Teller & Port;
   readonly schedule: Schedule;
   /** The contact answered that it does not want to be told. */
   readonly refused: (delivery: Delivery) => void;
@@ -60,8 +63,8 @@ export class Aggregate extends Port {
     return this.options.group;
   }
 
-  get channel(): Port | undefined {
-    return this.options.channel;
+  get contact(): Port {
+    return this.options.contact;
   }
 
   /** @param reference of the subscription */
@@ -115,7 +118,7 @@ export class Aggregate extends Port {
   private send(collection: readonly Gathered[]): void {
     this.attempts++;
     const document = { notifyCollection: { notify: collection.map(({ notify }) => notify) } };
-    void this.options.tell(document).then((status) => this.answered(collection, status));
+    void this.options.contact.tell(document).then((status) => this.answered(collection, status));
   }
 
   private answered(collection: readonly Gathered[], status: number): void {

@@ -18,7 +18,7 @@ import { notificationOf, shownContent } from './notification.js';
 import type { Schedule } from './notification-channel.js';
 import type { Node } from './resources.js';
 
-export const ANSWER_WITHIN_MS = 10_000;
+const ANSWER_WITHIN_MS = 10_000;
 export const RETRY_AFTER_MS = 10_000;
 export const RETRIES = 3;
 
@@ -77,6 +77,12 @@ export class Contact extends Port {
     this.cancelRetry();
   }
 
+  /** One document, with nothing of a subscription's life around it. */
+  tell(document: JsonObject): Promise<number> {
+    const { courier, uri } = this.options;
+    return courier(uri, document, ANSWER_WITHIN_MS);
+  }
+
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     if (this.outstanding) return false;
     this.send(this.noticeOf(delivery, sample, body));
@@ -102,8 +108,7 @@ export class Contact extends Port {
   private send(notice: Notice): void {
     this.outstanding = notice;
     notice.attempts++;
-    const { courier, uri } = this.options;
-    void courier(uri, notice.notify, ANSWER_WITHIN_MS).then((status) => this.answered(notice, status));
+    void this.tell(notice.notify).then((status) => this.answered(notice, status));
   }
 
   private answered(notice: Notice, status: number): void {

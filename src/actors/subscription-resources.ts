@@ -7,10 +7,10 @@
  *     Observe, sub ──> a subscription whose contact is the peer: read, given a lease, deleted like any other; never stored
  */
 import type { Clock } from '../clock.js';
-import { isRefusal, refuse, STATUSES, type Refusal } from '../errors.js';
+import { isRefusal, refuse, type Refusal } from '../errors.js';
 import { isObject, type Json } from '../json.js';
 import type { Flag } from '../resources/permissions.js';
-import type { Courier, Couriers } from '../routing/courier.js';
+import type { Couriers } from '../routing/courier.js';
 import type { Delivery, Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
@@ -20,7 +20,7 @@ import type { Peer } from '../routing/site.js';
 import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
 import type { Access } from './access.js';
 import { Aggregate } from './aggregate.js';
-import { ANSWER_WITHIN_MS, Contact } from './contact.js';
+import { Contact } from './contact.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import type { Subscriptions } from './subscriptions.js';
@@ -53,7 +53,9 @@ export class SubscriptionResources {
     const target = this.targetOf(node);
     if (isRefusal(target)) return target;
     if (!this.may(originator, 'READ', target.node)) return NOT_HIS;
-    const port = this.portOf(node, originator);
+    const contact = this.portOf(node, originator);
+    if (isRefusal(contact)) return contact;
+    const port = node.attributes.has('aggregateURI') ? this.aggregateOf(node, contact, originator) : contact;
     if (isRefusal(port)) return port;
     const terms = termsOf(node);
     if (isRefusal(terms)) return terms;
@@ -105,7 +107,7 @@ export class SubscriptionResources {
 
   /** A channel goes: the subscriptions that notify over it go too. */
   closeChannel(channel: Port): void {
-    this.closeWhere((port) => port === channel || (port instanceof Aggregate && port.channel === channel));
+    this.closeWhere((port) => port === channel || (port instanceof Aggregate && port.contact === channel));
   }
 
   /** A group goes: the subscriptions that it gathers for go too. */
@@ -147,15 +149,30 @@ export class SubscriptionResources {
     return target.kind === 'none' ? target.refusal : target;
   }
 
-  private portOf(node: Node, originator: string | undefined): Port | Refusal {
-    const contact = this.contactOf(node, originator);
-    if (isRefusal(contact)) return contact;
-    if (node.attributes.has('aggregateURI')) return this.aggregateOf(node, contact, originator);
-    if (contact instanceof NotificationChannel) return contact;
-    const { schedule, subscriptions } = this.options;
+  private portOf(node: Node, originator: string | undefined): Contact | NotificationChannel | Refusal {
+    const { resources, couriers, schedule, clock, subscriptions } = this.options;
+    const contact = textOf(node, 'contact');
+    if (contact.startsWith('/')) {
+      const path = parsePath(contact);
+      const at = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
+      return (
+        // What others have opened for themselves is no contact, and is not told of.
+        (at?.kind === 'resource' && this.may(originator, 'CREATE', at.node)
+          ? resources.channelOf(at.node)
+          : undefined) ??
+        bad(`subscription.contact is ${contact}; a path must be the contactURI of a notificationChannel here.`)
+      );
+    }
+    const uri = URL.canParse(contact) ? new URL(contact) : undefined;
+    const courier = uri && couriers[uri.protocol];
+    if (!courier) {
+      const schemes = Object.keys(couriers).join(', ');
+      return bad(`subscription.contact is ${contact}; its scheme must be one of ${schemes}, or it is a path here.`);
+    }
     const subscribed = node.parent?.parent;
     return new Contact({
-      ...contact,
+      uri,
+      courier,
       schedule,
       reference: node.reference,
       collection: subscribed?.history && !accessorOf(node) ? subscribed : undefined,
@@ -163,45 +180,25 @@ export class SubscriptionResources {
     });
   }
 
-  private contactOf(node: Node, originator: string | undefined): NotificationChannel | Address | Refusal {
-    const { resources, couriers } = this.options;
-    const contact = textOf(node, 'contact');
-    if (contact.startsWith('/')) {
-      const at = this.nodeAt(contact);
-      return (
-        // What others have opened for themselves is no contact, and is not told of.
-        (at && this.may(originator, 'CREATE', at) ? resources.channelOf(at) : undefined) ??
-        bad(`subscription.contact is ${contact}; a path must be the contactURI of a notificationChannel here.`)
-      );
-    }
-    const uri = URL.canParse(contact) ? new URL(contact) : undefined;
-    const courier = uri && couriers[uri.protocol];
-    if (courier) return { uri, courier };
-    const schemes = Object.keys(couriers).join(', ');
-    return bad(`subscription.contact is ${contact}; its scheme must be one of ${schemes}, or it is a path here.`);
-  }
-
-  /** The one that all subscriptions share whose notifications are to come together. */
+  /** The one that all subscriptions share whose notifications are to come together. @param contact where they go */
   private aggregateOf(
     node: Node,
-    contact: NotificationChannel | Address,
+    contact: Contact | NotificationChannel,
     originator: string | undefined,
   ): Aggregate | Refusal {
-    const { schedule, subscriptions } = this.options;
+    const { resources, schedule, clock, subscriptions } = this.options;
     const aggregateURI = textOf(node, 'aggregateURI').replace(/\/membersContent$/, '');
-    const group = this.nodeAt(aggregateURI);
-    if (group?.type !== 'group' || !this.may(originator, 'DISCOVER', group))
+    const path = parsePath(aggregateURI);
+    const at = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
+    const group = at?.kind === 'resource' && at.node.type === 'group' ? at.node : undefined;
+    if (!group || !this.may(originator, 'DISCOVER', group))
       return bad(`subscription.aggregateURI is ${aggregateURI}; it must be the path of a group here.`);
     const key = JSON.stringify([group.reference, textOf(node, 'contact'), originator]);
     const standing = this.aggregates.get(key);
     if (standing) return standing;
-    const isChannel = contact instanceof NotificationChannel;
     const aggregate = new Aggregate({
       group,
-      channel: isChannel ? contact : undefined,
-      tell: isChannel
-        ? (document) => Promise.resolve(contact.tell(document) ? TOLD : NO_ROOM)
-        : (document) => contact.courier(contact.uri, document, ANSWER_WITHIN_MS),
+      contact,
       schedule,
       refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
       idle: () => this.aggregates.delete(key),
@@ -209,22 +206,6 @@ export class SubscriptionResources {
     this.aggregates.set(key, aggregate);
     return aggregate;
   }
-
-  private nodeAt(reference: string): Node | undefined {
-    const path = parsePath(reference);
-    const at = isRefusal(path) ? undefined : this.options.resources.tree.resolve(path, this.options.clock.wallUs());
-    return at?.kind === 'resource' ? at.node : undefined;
-  }
-}
-
-/** What a channel answers to what it is given, as a contact does. */
-const TOLD = STATUSES.STATUS_OK.http;
-const NO_ROOM = STATUSES.STATUS_SERVICE_UNAVAILABLE.http;
-
-/** Where a contact is that is not connected, and how it is reached. */
-interface Address {
-  readonly uri: URL;
-  readonly courier: Courier;
 }
 
 function termsOf(node: Node) {
