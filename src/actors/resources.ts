@@ -6,8 +6,9 @@
  *                    └──> expirationTime: a lease     application with aPoC, subscription: told to whoever opens them
  *     remove ──> everything below, parents first: who subscribed to a container hears of it before his subscription goes too
  */
-import { parseTime, type Cancel, type Clock } from '../clock.js';
+import { parseTime, type Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
+import type { Leases, Wheel } from '../kernel/wheel.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
@@ -23,6 +24,7 @@ import type { Route, Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
+import type { Quotas } from './quotas.js';
 import { restoreTree } from './tree-rows.js';
 import { StateFeed } from './state-feed.js';
 import { TreeStore } from './tree-store.js';
@@ -51,7 +53,9 @@ export interface ResourcesOptions {
   readonly random: Random;
   readonly log: Log;
   readonly schedule: Schedule;
+  readonly leases: Wheel['leases'];
   readonly store: Store;
+  readonly quotas: Quotas;
   readonly encoder: SampleEncoder;
   /** Of what resources have become. */
   readonly stateEncoder: SampleEncoder;
@@ -67,7 +71,7 @@ export class Resources {
   /** By contentInstances, and by any other resource that is subscribed to. */
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
-  private readonly leases = new Map<Node, Cancel>();
+  private readonly leases: Leases<Node>;
   /** What an earlier run made for its sources, until they ask for it. */
   private made: Node[] = [];
   private events: ResourceEvents = NOBODY;
@@ -75,6 +79,10 @@ export class Resources {
   constructor(private readonly options: ResourcesOptions) {
     this.tree = new ResourceTree<Sample>({ random: options.random, nowUs: options.clock.wallUs() });
     this.kept = new TreeStore(this.tree, options.store, options.clock);
+    this.leases = options.leases((node) => {
+      node.lease = undefined;
+      this.remove(node, 'LEASE_EXPIRED');
+    });
   }
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
@@ -150,6 +158,8 @@ export class Resources {
   }
 
   create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
+    const full = this.options.quotas.refusalOf(collection, creator);
+    if (full) return full;
     const written = this.tree.create(collection, document, this.actOf(creator));
     if (isRefusal(written)) return written;
     const { node } = written;
@@ -257,12 +267,12 @@ export class Resources {
 
   /** Ends every lease and channel: the broker stops. */
   closeAll(): void {
-    for (const cancel of this.leases.values()) cancel();
+    for (const node of this.tree) this.endLease(node);
     for (const channel of this.channels.values()) channel.close('SHUTDOWN');
-    this.leases.clear();
   }
 
   private open(node: Node): void {
+    this.options.quotas.created(node);
     const { schedule, longPollHoldMs } = this.options;
     if (node.type === 'notificationChannel') {
       const abandon = (): void => {
@@ -275,9 +285,9 @@ export class Resources {
 
   private close(node: Node, ending: Ending, by: Creator | undefined): void {
     this.events.removed(node, ending, by);
+    this.options.quotas.removed(node);
     this.kept.drop(node);
-    this.leases.get(node)?.();
-    this.leases.delete(node);
+    this.endLease(node);
     this.channels.get(node)?.close(ending);
     this.channels.delete(node);
     const route = this.routes.get(node);
@@ -286,18 +296,14 @@ export class Resources {
   }
 
   private lease(node: Node): void {
-    this.leases.get(node)?.();
-    this.leases.delete(node);
+    this.endLease(node);
     const untilUs = expiryOf(node);
-    if (untilUs === undefined) return;
-    const { schedule, clock } = this.options;
-    this.leases.set(
-      node,
-      schedule((untilUs - clock.wallUs()) / 1000, () => {
-        this.leases.delete(node);
-        this.remove(node, 'LEASE_EXPIRED');
-      }),
-    );
+    if (untilUs !== undefined) node.lease = this.leases.grant(node, (untilUs - this.options.clock.wallUs()) / 1000);
+  }
+
+  private endLease(node: Node): void {
+    if (node.lease !== undefined) this.leases.revoke(node.lease);
+    node.lease = undefined;
   }
 }
 

@@ -24,6 +24,8 @@ export class ResourceNode<T> {
   attributes: ReadonlyMap<string, Json> = NO_ATTRIBUTES;
   /** Of a contentInstances alone: its instances. Publishing is `history.append(record)` and nothing else. */
   history: History<T> | undefined;
+  /** The number of its lease on the timer wheel, where it has one: kept here, it costs a million of them no map. */
+  lease: number | undefined;
   /** It was in the tree and is no longer. Only `ResourceTree` sets it. */
   isRemoved = false;
   private ownModifiedUs: number;
@@ -90,6 +92,11 @@ export class ResourceNode<T> {
   /** The children without those collections that nobody has looked at: they are empty. */
   get known(): Iterable<ResourceNode<T>> {
     return this.below?.values() ?? [];
+  }
+
+  /** How many children there are, without those collections. */
+  get size(): number {
+    return this.below?.size ?? 0;
   }
 
   /** The child as far as anybody has looked at it. */
