@@ -13,7 +13,7 @@ import type { ContentFormat, Projection } from './format.js';
 import type { Membership } from './group.js';
 import type { JsonObject } from './primitive.js';
 import type { Sample } from './sample.js';
-import type { Terms } from './terms.js';
+import { LATENCY_CLASSES, type Terms } from './terms.js';
 
 /** The hot path reads this integer; the subscription's machine sets it. */
 export const MODE = {
@@ -58,6 +58,9 @@ export interface Feeder {
   left(delivery: Delivery): void;
 }
 
+/** Below every latency class: nothing to flush. */
+export const UNTOUCHED = LATENCY_CLASSES.length;
+
 /** A way on which each body is kept until the peer has acknowledged it. */
 export type ReliableWay = (body: JsonObject, acknowledged: () => void) => void;
 
@@ -77,6 +80,8 @@ export class Delivery {
   held: Sample | undefined;
   /** Its place in the router's table; undefined before and after. */
   membership: Membership | undefined;
+  /** Which of the samples that its group passed it was offered last. */
+  walked = 0;
   /** Whose it is to give it samples, where not every one that is published is offered. */
   feeder: Feeder | undefined;
   /** Beside its port, where its endpoint has one. */
@@ -89,15 +94,15 @@ export class Delivery {
     readonly terms: Terms,
   ) {}
 
-  drop(reason: DropReason): void {
-    this.dropped[DROP_INDEX[reason]]!++; // the index comes from the table that made the array
-    this.missed++;
+  drop(reason: DropReason, count = 1): void {
+    this.dropped[DROP_INDEX[reason]]! += count; // the index comes from the table that made the array
+    this.missed += count;
   }
 }
 
 export abstract class Port {
-  /** Set by the router: this port has something to flush at the end of the turn. */
-  isTouched = false;
+  /** Set by the router: how urgent what it has to flush is, as a rank of a latency class; UNTOUCHED: nothing. */
+  touched: number = UNTOUCHED;
   /** Deliveries that hold a sample, oldest first. */
   private readonly waiting = new Set<Delivery>();
 

@@ -7,6 +7,16 @@ import { isRefusal, refuse, type Refusal } from '../errors.js';
 export const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'] as const;
 export type LatencyClass = (typeof LATENCY_CLASSES)[number];
 
+/** Of a subscription that names none. */
+export const DEFAULT_CLASS: LatencyClass = 'monitoring';
+/** How old a sample may be when it is delivered [paper: requirements, quality of service]. */
+export const CLASS_DEADLINES_S: Readonly<Record<LatencyClass, number>> = {
+  protection: 0.01,
+  control: 0.1,
+  monitoring: 1,
+  reporting: 3600,
+};
+
 export interface Terms {
   /** Samples per second; must divide the source's reporting rate. */
   readonly rate?: number;
@@ -18,6 +28,9 @@ export interface Terms {
   readonly isConfirmable?: boolean;
   readonly latencyClass?: LatencyClass;
 }
+
+/** How urgent: 0 is protection. */
+export const rankOf = ({ latencyClass = DEFAULT_CLASS }: Terms): number => LATENCY_CLASSES.indexOf(latencyClass);
 
 /** Reads the terms out of a query (CoAP, HTTP); other parameters are not looked at, other `c.*` refused. */
 export function termsOfQuery(query: URLSearchParams): Terms | Refusal {
