@@ -164,6 +164,7 @@ export class Broker implements Site {
       ...shared,
       resources: this.resources,
       access: this.access,
+      valueOf: senmlValues(),
       snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
     });
     const ways = forwarders({ ...surroundings, self: this.self });

@@ -18,7 +18,14 @@ import { ENDINGS, type Ending } from '../routing/endings.js';
 import { FORMATS } from '../routing/format.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
-import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
+import {
+  checkTerms,
+  conditionsText,
+  LATENCY_CLASSES,
+  METHODS,
+  termsOfConditions,
+  type Terms,
+} from '../routing/terms.js';
 import type { Access } from './access.js';
 import { Aggregate } from './aggregate.js';
 import { Contact } from './contact.js';
@@ -88,15 +95,19 @@ export class SubscriptionResources {
   /** Shows a peer's relation in the tree. @returns what is to be called when the relation is over */
   relate(target: FoundTarget, delivery: Delivery, { binding, address, originator }: Peer): () => void {
     const collection = target.node.child('subscriptions');
-    const { rate, minSpacingS, latencyClass } = delivery.terms;
+    const { rate, minSpacingS, latencyClass, method } = delivery.terms;
+    const conditions = conditionsText(delivery.terms);
     const accessor = target.kind === 'instance' ? [target.by, ...target.rest].join('/') : undefined;
     const subscription: Record<string, Json> = {
       contact: `${binding}://${address}`,
       ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
       ...(rate !== undefined
         ? { rate }
-        : minSpacingS !== undefined && { minimalTimeBetweenNotifications: Math.round(minSpacingS * 1000) }),
+        : minSpacingS !== undefined &&
+          conditions === undefined && { minimalTimeBetweenNotifications: Math.round(minSpacingS * 1000) }),
       ...(latencyClass !== undefined && { latencyClass }),
+      ...(conditions !== undefined && { conditions }),
+      ...(method !== undefined && { method }),
       accept: delivery.format.mediaType,
     };
     const creator = { kind: 'originator', id: originator } as const;
@@ -225,15 +236,19 @@ export class SubscriptionResources {
   }
 }
 
-function termsOf(node: Node) {
+function termsOf(node: Node): Terms | Refusal {
   const rate = numberOf(node, 'rate');
   const spacingMs = numberOf(node, 'minimalTimeBetweenNotifications');
-  const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies
-    LatencyClass | undefined;
+  const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass'));
+  const method = METHODS.find((name) => name === node.attributes.get('method'));
+  const conditions = termsOfConditions(textOf(node, 'conditions'));
+  if (isRefusal(conditions)) return conditions;
   return checkTerms({
+    ...conditions,
     ...(rate !== undefined && { rate }),
     ...(spacingMs !== undefined && spacingMs > 0 && { minSpacingS: spacingMs / 1000 }),
     ...(latencyClass !== undefined && { latencyClass }),
+    ...(method !== undefined && { method }),
   });
 }
 

@@ -12,10 +12,14 @@ import { Cadence } from '../routing/cadence.js';
 import { Delivery, type Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
+import type { ValueReader } from '../routing/field.js';
+import { filterOf } from '../routing/filters.js';
 import { FORMATS, type ContentFormat, type Projection } from '../routing/format.js';
 import { accountOf, type Account } from '../routing/group.js';
 import { negotiate } from '../routing/negotiation.js';
+import { readerOf, recordsOf } from '../routing/records.js';
 import type { Route, Router } from '../routing/router.js';
+import type { SampleContent } from '../routing/sample.js';
 import type { Terms } from '../routing/terms.js';
 import type { Access } from './access.js';
 import type { Schedule } from './notification-channel.js';
@@ -32,6 +36,8 @@ export interface SubscriptionsOptions {
   readonly log: Log;
   readonly schedule: Schedule;
   readonly access: Pick<Access, 'may'>;
+  /** How numbers are read that conditions judge. */
+  readonly valueOf: ValueReader;
   /** What of a group's snapshots is subscribed to. */
   readonly snapshotRoute: (target: VirtualTarget) => Route | Refusal;
 }
@@ -102,14 +108,17 @@ export class Subscriptions {
     const preferred = isJsonBetter ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
-    const cadence = this.cadenceOf(target.node, route, wanted.terms);
+    const { terms } = wanted;
+    const cadence = this.cadenceOf(target.node, route, terms);
     if (isRefusal(cadence)) return cadence;
+    const unfit = unfitFilter(terms, target, route, content);
+    if (unfit) return unfit;
     const isMeant = wanted.criteria && meantBy(target, wanted.criteria);
     if (isRefusal(isMeant)) return isMeant;
-    const delivery = new Delivery(port, projection, format, wanted.terms);
+    const delivery = new Delivery(port, projection, format, terms);
     // What is published has become the latest before.
     if (isMeant) delivery.isWanted = () => isMeant(target.node.history?.latest);
-    this.options.router.subscribe(route, delivery, cadence);
+    this.options.router.subscribe(route, delivery, cadence, filterOf(terms, this.options.valueOf));
     const id = randomId(this.options.random);
     const { originator } = wanted;
     this.records.set(id, { delivery, route, originator, node: target.node, ended });
@@ -190,10 +199,16 @@ export class Subscriptions {
     const container = contentInstances.parent;
     const defaultRate = container && numberOf(container, 'defaultRate');
     const highestRate = container && numberOf(container, 'highestRate');
-    return Cadence.of(route.sourceRate, terms, {
-      ...(defaultRate !== undefined && { defaultRate }),
-      ...(highestRate !== undefined && { highestRate }),
-    });
+    // Beside a condition a smallest spacing is one of notifications: what meets it first does not wait for a slot.
+    const { condition, minSpacingS, ...rest } = terms;
+    return Cadence.of(
+      route.sourceRate,
+      condition ? rest : { ...rest, ...(minSpacingS !== undefined && { minSpacingS }) },
+      {
+        ...(defaultRate !== undefined && { defaultRate }),
+        ...(highestRate !== undefined && { highestRate }),
+      },
+    );
   }
 
   /** Ends one from the broker's side. */
@@ -257,6 +272,33 @@ function holdsMeasurements({ parent, history }: Node): boolean {
   if (content) return content.kind === 'measurement';
   // The broker's own words are JSON, be they kept or not.
   return parent?.attributes.get('durability') === 'latest' && !isOwn(parent);
+}
+
+/** Why a condition or a method makes no sense of what is subscribed to. */
+function unfitFilter(
+  { condition, method }: Terms,
+  { kind, node }: FoundTarget,
+  { sourceRate }: Route,
+  content: SampleContent | undefined,
+): Refusal | undefined {
+  if (!condition && !method) return undefined;
+  if (kind !== 'instance')
+    return refuse(
+      'STATUS_BAD_REQUEST',
+      `Conditions and methods are for numbers in contentInstances; ${node.reference} has none.`,
+    );
+  if (!condition) return undefined;
+  const { field, epmaxS = Infinity } = condition;
+  if (sourceRate > 0 && epmaxS < 1 / sourceRate)
+    return refuse(
+      'STATUS_BAD_REQUEST',
+      `c.epmax is ${epmaxS} s, and the source reports ${sourceRate} times a second: nothing new is there to judge.`,
+    );
+  if (content?.kind !== 'measurement' || field === '') return undefined;
+  const { descriptor } = content.measurement;
+  if (readerOf(descriptor, field)) return undefined;
+  const names = recordsOf(descriptor).map(({ name }) => name);
+  return refuse('STATUS_BAD_REQUEST', `field is ${JSON.stringify(field)}; this PMU has ${names.join(', ')}.`);
 }
 
 const isOwn = ({ parent: containers }: Node): boolean => containers?.parent?.id === BROKER_APPLICATION;

@@ -9,7 +9,7 @@
 import type { Clock } from '../clock.js';
 import type { Status } from '../errors.js';
 import type { BindingName, Json, JsonObject } from '../routing/primitive.js';
-import type { LatencyClass } from '../routing/terms.js';
+import type { LatencyClass, Method } from '../routing/terms.js';
 
 export interface ClientRequest {
   readonly op: 'create' | 'retrieve' | 'update' | 'delete';
@@ -44,6 +44,10 @@ export interface ObserveTerms {
   /** Media type wanted; default: the binding's. */
   readonly accept?: string;
   readonly class?: LatencyClass;
+  /** Only what says something new: conditional parameters, as a query spells them: `c.gt=50.2&field=frequency`. */
+  readonly conditions?: string;
+  /** What is made of the samples between one of the rate and the next. */
+  readonly method?: Method;
   /** Ends the subscription; the iteration then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }

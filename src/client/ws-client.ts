@@ -135,14 +135,13 @@ export class WsClient implements Client {
   }
 
   observe(to: string, terms: ObserveTerms = {}): AsyncIterableIterator<Notification> {
-    const { rate, accept, class: latencyClass, signal } = terms;
+    const { signal, class: latencyClass, ...rest } = terms;
     return iterate(async (inbox) => {
       const subscription: Subscription = {
         inbox,
         terms: {
           to: this.path(to),
-          ...(rate !== undefined && { rate }),
-          ...(accept !== undefined && { accept }),
+          ...rest,
           ...(latencyClass !== undefined && { class: latencyClass }),
         },
         id: 0,

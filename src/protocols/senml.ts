@@ -10,6 +10,7 @@
  * is absent (NaN, infinite) has no record. The names are a contract: docs/formats.md.
  */
 import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
+import { baseName, recordsOf } from '../routing/records.js';
 import { writeCbor } from './codec.js';
 
 /** Labels of the CBOR form [RFC8428-6, table 4]. */
@@ -35,12 +36,6 @@ export const SENML_LABELS = {
 export const SENML_ABSOLUTE_S = 2 ** 28;
 export const US_PER_SECOND = 1_000_000;
 
-interface Channel {
-  /** Relative to the base name. */
-  readonly name: string;
-  readonly unit?: 'Hz' | 'V' | 'A' | 'rad';
-}
-
 /** A pack of one descriptor with the numbers left open. */
 interface Template {
   readonly jsonBase: string;
@@ -61,28 +56,6 @@ function templateOf(descriptor: PmuDescriptor): Template {
   return template;
 }
 
-/** `pmu-61/`: unique within the stream that carries the PMU. */
-const baseName = ({ idCode }: PmuDescriptor): string => `pmu-${idCode}/`;
-
-/** The records in the order of `numbersOf`. The first has a value in every pack: it carries the base fields. */
-function channelsOf({ phasors, analogs, digitals }: PmuDescriptor): readonly Channel[] {
-  const phasorNames = recordNames(phasors, 'phasor');
-  return [
-    { name: 'stat' },
-    { name: 'time-quality' },
-    { name: 'frequency', unit: 'Hz' },
-    // Hz/s is not in the registry of units [RFC8428-12.1]; a record without a unit is allowed, an invented unit is not.
-    { name: 'rocof' },
-    ...phasors.flatMap(({ unit }, index): Channel[] => [
-      { name: `${phasorNames[index]}/magnitude`, unit },
-      { name: `${phasorNames[index]}/angle`, unit: 'rad' },
-    ]),
-    ...recordNames(analogs, 'analog').map((name) => ({ name: `${name}/value` })),
-    ...Array.from({ length: Math.ceil(digitals.length / POINTS_PER_WORD) }, (_, word) => ({ name: `digital/${word}` })),
-  ];
-}
-const POINTS_PER_WORD = 16;
-
 function numbersOf(measurement: Measurement): number[] {
   const numbers = [measurement.stat, measurement.timeQuality, measurement.frequencyHz, measurement.rocofHzPerS];
   for (const { magnitude, angle } of measurement.phasors) numbers.push(magnitude, angle);
@@ -90,21 +63,9 @@ function numbersOf(measurement: Measurement): number[] {
   return numbers;
 }
 
-/** Channel names as SenML allows them [RFC8428-4.5.1] and without `/`, each once: an empty or repeated one gets its number, from 1. */
-function recordNames(channels: readonly { readonly name: string }[], kind: string): readonly string[] {
-  const taken = new Set<string>();
-  return channels.map(({ name }, index) => {
-    const allowed = name.trim().replace(/[^A-Za-z0-9._:-]+/g, '_');
-    let unique = allowed === '' ? `${kind}-${index + 1}` : allowed;
-    while (taken.has(unique)) unique += `-${index + 1}`;
-    taken.add(unique);
-    return unique;
-  });
-}
-
 function makeTemplate(descriptor: PmuDescriptor): Template {
   const base = baseName(descriptor);
-  const channels = channelsOf(descriptor);
+  const channels = recordsOf(descriptor);
   const cbor = channels.map(({ name, unit }, index) => {
     const fields = new Map<number, string | number>([[SENML_LABELS.n, name]]);
     if (unit !== undefined) fields.set(SENML_LABELS.u, unit);

@@ -77,6 +77,8 @@ const PROPER: Readonly<Record<string, Json>> = {
   aggregateURI: '/m2m/groups/feeders',
   rate: 5,
   latencyClass: 'control',
+  conditions: 'c.gt=50.2&field=frequency',
+  method: 'mean',
   accept: 'application/senml+cbor',
   channelType: 'LONG_POLLING',
 };
@@ -243,7 +245,7 @@ describe('the type table', () => {
         (name) => `container.${name}`,
       ),
       ...['snapshotRate', 'snapshotWait', 'snapshotWaitMode', 'idCode'].map((name) => `group.${name}`),
-      ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
+      ...['rate', 'latencyClass', 'conditions', 'method', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });
 

@@ -14,7 +14,7 @@ import { ENDINGS, type Ending } from '../../routing/endings.js';
 import { refuse, STATUSES, type Refusal, type Status } from '../../errors.js';
 import type { JsonObject, Operation } from '../../routing/primitive.js';
 import type { ReliableKind } from '../../routing/primitive.js';
-import { LATENCY_CLASSES, type LatencyClass } from '../../routing/terms.js';
+import { LATENCY_CLASSES, METHODS, type LatencyClass, type Method } from '../../routing/terms.js';
 
 /** A body and its media type, parameters included. */
 export interface Payload {
@@ -89,6 +89,9 @@ export interface SubscribeFrame {
   readonly rate?: number;
   readonly class?: LatencyClass;
   readonly batchMs?: number;
+  /** Conditional parameters, as a query spells them: `c.gt=50.2&field=frequency`. */
+  readonly conditions?: string;
+  readonly method?: Method;
 }
 
 export interface NotificationFrame {
@@ -184,6 +187,7 @@ const KINDS: Word = { words: ['command', 'alarm', 'outcome'] satisfies ReliableK
 const STATUS: Word = { words: Object.keys(STATUSES) };
 const ENDING: Word = { words: Object.keys(ENDINGS) };
 const CLASSES: Word = { words: LATENCY_CLASSES };
+const METHOD: Word = { words: METHODS };
 
 /** The members of each frame. Lists are optional everywhere: none is the empty one. */
 const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extract<Frame, { t: T }>, 't'>, Member>> } = {
@@ -229,6 +233,8 @@ const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extrac
     rate: may('number'),
     class: may(CLASSES),
     batchMs: may('number'),
+    conditions: may('text'),
+    method: may(METHOD),
   },
   ntf: { sub: must('count'), n: must('count'), missed: must('count'), timeUs: must('time'), body: must('bytes') },
   unsub: { id: must('count'), sub: must('count') },

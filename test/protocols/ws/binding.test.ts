@@ -376,7 +376,12 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     ],
     ['an encoded slash', { t: 'sub', id: 1, to: '/m2m/a%2Fb' }, { status: 'STATUS_BAD_REQUEST' }],
     ['a rate of nothing', { t: 'sub', id: 1, to: '/m2m', rate: 0 }, { status: 'STATUS_BAD_REQUEST' }],
-    ['an unknown condition', { t: 'sub', id: 1, to: '/m2m?c.gt=5' }, { status: 'STATUS_BAD_REQUEST' }],
+    ['an unknown condition', { t: 'sub', id: 1, to: '/m2m?c.unknown=5' }, { status: 'STATUS_BAD_REQUEST' }],
+    [
+      'a rate among conditions',
+      { t: 'sub', id: 1, to: '/m2m', conditions: 'rate=5' },
+      { status: 'STATUS_BAD_REQUEST' },
+    ],
     ['batches', { t: 'sub', id: 1, to: '/m2m', batchMs: 20 }, { status: 'STATUS_NOT_IMPLEMENTED' }],
     ['no such subscription', { t: 'unsub', id: 1, sub: 77 }, { status: 'STATUS_NOT_FOUND' }],
   ])('%s is a res that says so, and the socket goes on', async (_what, frame, expected) => {

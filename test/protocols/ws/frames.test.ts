@@ -111,6 +111,8 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
       rate: fc.double({ noNaN: true, noDefaultInfinity: true }).filter((rate) => !Object.is(rate, -0)),
       class: fc.constantFrom('protection' as const, 'reporting' as const),
       batchMs: fc.nat(),
+      conditions: text,
+      method: fc.constantFrom('mean' as const, 'first' as const),
     },
     { requiredKeys: ['t', 'id', 'to'] },
   ),
