@@ -68,7 +68,7 @@ export class FanOut {
   }));
   private readonly deadlinesUs = LATENCY_CLASSES.map((name) => CLASS_DEADLINES_S[name] * 1e6);
   private readonly waiting = LATENCY_CLASSES.map(() => new Walks());
-  private readonly touched: readonly Port[][] = LATENCY_CLASSES.map(() => []);
+  private readonly touched = LATENCY_CLASSES.map(() => new Ports());
   private readonly untilAge = LATENCY_CLASSES.map(() => AGE_SAMPLING);
   private isArmed = false;
   private gatheredSlices = 0;
@@ -109,7 +109,7 @@ export class FanOut {
     }
     if (port.touched <= rank) return;
     port.touched = rank;
-    this.touched[rank]!.push(port); // one for each class
+    this.touched[rank]!.add(port); // one for each class
   }
 
   /** Nothing that is at least as urgent waits. */
@@ -174,11 +174,11 @@ export class FanOut {
   };
 
   private get isWalking(): boolean {
-    return this.waiting.some(({ length }) => length > 0);
+    return this.waiting.some(isAny);
   }
 
   private get isTouched(): boolean {
-    return this.touched.some(({ length }) => length > 0);
+    return this.touched.some(isAny);
   }
 
   private flushUrgent(): void {
@@ -198,11 +198,10 @@ export class FanOut {
     if (left === 0) walks.shift();
   }
 
-  private flush(ports: Port[], isWhole: boolean): void {
-    let done = 0;
-    // `length` is read anew: a flush that lets go of what was held may touch another port.
-    for (; done < ports.length && (isWhole || this.mayGoOn()); done++) {
-      const port = ports[done]!; // below the length
+  private flush(ports: Ports, isWhole: boolean): void {
+    // A flush that lets go of what was held may touch another port.
+    while (ports.length > 0 && (isWhole || this.mayGoOn())) {
+      const port = ports.shift();
       // It was flushed among the more urgent ones.
       if (port.touched === UNTOUCHED) continue;
       port.touched = UNTOUCHED;
@@ -212,8 +211,6 @@ export class FanOut {
         this.onFault(port, undefined, error);
       }
     }
-    if (done === ports.length) ports.length = 0;
-    else ports.splice(0, done);
   }
 
   private time({ quality, measuredUs }: Sample, rank: number, offers: number): void {
@@ -225,6 +222,39 @@ export class FanOut {
     if (--this.untilAge[rank]! > 0) return; // as above
     this.untilAge[rank] = AGE_SAMPLING;
     this.observeAge(figures.latencyClass, ageUs / 1e6);
+  }
+}
+
+const isAny = ({ length }: { readonly length: number }): boolean => length > 0;
+
+/** Ports to flush, first touched first. An array that is emptied gives its memory back and has to grow anew, turn by turn: this one does not. */
+class Ports {
+  private readonly list: (Port | undefined)[] = [];
+  private head = 0;
+  private tail = 0;
+
+  get length(): number {
+    return this.tail - this.head;
+  }
+
+  add(port: Port): void {
+    if (this.tail === this.list.length && this.head > this.length) this.close();
+    this.list[this.tail++] = port;
+  }
+
+  shift(): Port {
+    const port = this.list[this.head]!; // the caller has seen that there is one
+    this.list[this.head++] = undefined;
+    if (this.head === this.tail) this.head = this.tail = 0;
+    return port;
+  }
+
+  /** Moves what is left to the front. */
+  private close(): void {
+    this.list.copyWithin(0, this.head, this.tail);
+    this.list.fill(undefined, this.length, this.tail);
+    this.tail -= this.head;
+    this.head = 0;
   }
 }
 
