@@ -48,6 +48,8 @@ export interface ObserveTerms {
   readonly conditions?: string;
   /** What is made of the samples between one of the rate and the next. */
   readonly method?: Method;
+  /** How long a notification may wait for others to come with it, milliseconds. Over WebSocket alone: elsewhere each comes by itself. */
+  readonly batchMs?: number;
   /** Ends the subscription; the iteration then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }

@@ -293,6 +293,8 @@ export class WsClient implements Client {
         return this.answers.get(frame.id)?.resolve(frame);
       case 'ntf':
         return this.notified(frame);
+      case 'batch':
+        return frame.ntf.forEach((each) => this.notified(each));
       case 'end':
         this.subscriptions.get(frame.sub)?.inbox.fail(new GridcastError('refused', frame.reason, frame.status));
         return void this.subscriptions.delete(frame.sub);

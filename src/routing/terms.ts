@@ -32,7 +32,11 @@ export interface Terms {
   readonly condition?: Condition;
   /** What is made of the samples between one of the cadence and the next. */
   readonly method?: Method;
+  /** How long a notification may wait for others, to go in one message with them, milliseconds. */
+  readonly batchMs?: number;
 }
+
+const LONGEST_BATCH_MS = 10_000;
 
 export const METHODS = ['first', 'last', 'mean', 'min', 'max'] as const;
 export type Method = (typeof METHODS)[number];
@@ -94,7 +98,7 @@ export function conditionsText({ condition, minSpacingS, maxSpacingS, isConfirma
 
 /** The rules that hold however the terms were spelt. */
 export function checkTerms(terms: Terms): Terms | Refusal {
-  const { rate, minSpacingS, maxSpacingS, latencyClass, condition, method } = terms;
+  const { rate, minSpacingS, maxSpacingS, latencyClass, condition, method, batchMs } = terms;
   const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
   if (rate !== undefined && !(Number.isFinite(rate) && rate > 0))
     return bad(`rate is ${rate}; it must be a positive number of samples per second.`);
@@ -111,6 +115,8 @@ export function checkTerms(terms: Terms): Terms | Refusal {
   if (latencyClass !== undefined && !LATENCY_CLASSES.includes(latencyClass)) {
     return bad(`class is ${JSON.stringify(latencyClass)}; it must be one of ${LATENCY_CLASSES.join(', ')}.`);
   }
+  if (batchMs !== undefined && !(batchMs > 0 && batchMs <= LONGEST_BATCH_MS))
+    return bad(`batchMs is ${batchMs}; it must be 0 for none, or up to ${LONGEST_BATCH_MS} milliseconds.`);
   if (method !== undefined && !METHODS.includes(method))
     return bad(`method is ${JSON.stringify(method)}; it must be one of ${METHODS.join(', ')}.`);
   return terms;

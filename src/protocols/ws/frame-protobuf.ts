@@ -39,6 +39,18 @@ export const protobufFrames: FrameCodec = {
     message.set(tail, frame.length + own.length);
     return message;
   },
+  batch(notifications) {
+    const members = Buffer.concat(notifications);
+    let at = 0;
+    // Of a frame it is member 6, of a batch member 1; the rest is the same.
+    for (const { length } of notifications) {
+      members[at] = tagOf(1, LENGTH_DELIMITED);
+      at += length;
+    }
+    const head = [tagOf(14, LENGTH_DELIMITED)];
+    pushVarint(head, members.length);
+    return Buffer.concat([Uint8Array.from(head), members]);
+  },
 };
 
 function encode(frame: Frame): Uint8Array {
@@ -56,6 +68,12 @@ function decode(bytes: Uint8Array): Frame | FrameFault {
   // An absent message is null where all other absent fields are undefined.
   const { payload, ...fields } = envelope[t] as Readonly<Record<string, unknown>>;
   const members = payload ? { ...fields, payload } : fields;
+  if (t === 'batch') {
+    const notifications = (members.ntf as readonly Readonly<Record<string, unknown>>[]).map((each) =>
+      frameOf('ntf', each),
+    );
+    return notifications.find(isRefusal) ?? frameOf(t, { ntf: notifications });
+  }
   if (t !== 'msg') return frameOf(t, members);
   const body = readValue(FORMATS.json.mediaType, members.body as Uint8Array);
   if (isRefusal(body)) return refuse(body.status, body.detail);

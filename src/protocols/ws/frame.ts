@@ -6,6 +6,7 @@
  *     hello ─────────────────────────────> welcome           optional; first
  *     req, sub, unsub  id ───────────────> res  id
  *                                          ntf, end  sub      sub is the id of the `sub` frame
+ *                                          batch              several ntf
  *     msg  seq <─────────────────────────> ack  seq           the reliable lane, both ways
  *     ping <─────────────────────────────> pong
  *                                          error              what was no frame
@@ -88,6 +89,7 @@ export interface SubscribeFrame {
   /** Samples per second. */
   readonly rate?: number;
   readonly class?: LatencyClass;
+  /** How long a notification may wait for others to go with it. */
   readonly batchMs?: number;
   /** Conditional parameters, as a query spells them: `c.gt=50.2&field=frequency`. */
   readonly conditions?: string;
@@ -105,6 +107,13 @@ export interface NotificationFrame {
   readonly timeUs: number;
   /** In the format that the answer to `sub` named. */
   readonly body: Uint8Array;
+}
+
+/** Several notifications at once, to a client whose subscriptions asked for `batchMs`. */
+export interface BatchFrame {
+  readonly t: 'batch';
+  /** In the order in which they were due. */
+  readonly ntf: readonly NotificationFrame[];
 }
 
 export interface UnsubscribeFrame {
@@ -160,6 +169,7 @@ export type Frame =
   | ResponseFrame
   | SubscribeFrame
   | NotificationFrame
+  | BatchFrame
   | UnsubscribeFrame
   | EndFrame
   | MessageFrame
@@ -174,7 +184,8 @@ export interface FrameFault extends Refusal {
 }
 
 type Word = { readonly words: readonly string[] };
-type Kind = 'count' | 'counts' | 'number' | 'flag' | 'text' | 'texts' | 'time' | 'bytes' | 'payload' | 'object' | Word;
+type Kind =
+  'count' | 'counts' | 'number' | 'flag' | 'text' | 'texts' | 'time' | 'bytes' | 'payload' | 'object' | 'frames' | Word;
 interface Member {
   readonly kind: Kind;
   readonly isOptional?: true;
@@ -237,6 +248,7 @@ const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extrac
     method: may(METHOD),
   },
   ntf: { sub: must('count'), n: must('count'), missed: must('count'), timeUs: must('time'), body: must('bytes') },
+  batch: { ntf: must('frames') },
   unsub: { id: must('count'), sub: must('count') },
   end: { sub: must('count'), ending: must(ENDING), status: may(STATUS), reason: must('text') },
   msg: { seq: must('count'), kind: must(KINDS), body: must('object') },
@@ -299,6 +311,8 @@ function isOfKind(value: unknown, kind: Kind): boolean {
       return typeof value === 'string';
     case 'texts':
       return Array.isArray(value) && value.every((item) => typeof item === 'string');
+    case 'frames':
+      return Array.isArray(value) && value.every((item: Partial<Frame>) => item.t === 'ntf');
     case 'bytes':
       return value instanceof Uint8Array;
     case 'payload':
@@ -319,6 +333,7 @@ const NOUNS: Readonly<Record<Exclude<Kind, Word>, string>> = {
   flag: 'true or false',
   text: 'text',
   texts: 'a list of texts',
+  frames: 'a list of notifications',
   bytes: 'a body',
   payload: 'a body',
   object: 'an object',

@@ -24,6 +24,8 @@ export interface FrameCodec {
   tail(n: number, timeUs: number, mediaType: string, body: Uint8Array, isFromOutside: boolean): Uint8Array;
   /** A whole `ntf` message: what is one subscriber's own, before the shared tail. */
   notification(sub: number, missed: number, tail: Uint8Array): Buffer;
+  /** Several whole `ntf` messages as one `batch` message. */
+  batch(notifications: readonly Uint8Array[]): Buffer;
 }
 
 export const FRAME_CODECS: Readonly<Record<Subprotocol, FrameCodec>> = {

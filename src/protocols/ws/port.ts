@@ -2,15 +2,18 @@
  * A socket as the way out of a session. When it breaks the port stays, without a way out, and is bound to the next one.
  *
  *     measurements   transmit ──> gathered ──> flush: one corked write a turn
+ *                        ├─ batchMs: batch ──> when it is due: one message
  *                        └─ 64 KiB wait in memory: false, the delivery holds its newest until there is room
  *     reliable lane  sendReliable ──> at once; what is not acknowledged is the endpoint's to count, not ours
  *     answers        send ──> at once
  */
+import type { Clock } from '../../clock.js';
 import { Port, type Delivery } from '../../routing/delivery.js';
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import type { JsonObject } from '../../routing/primitive.js';
 import type { Sample } from '../../routing/sample.js';
 import type { ReliableKind, ReliablePort } from '../../routing/site.js';
+import { Batch } from './batch.js';
 import type { Frame, FrameCodec } from './frames.js';
 import type { LastNotification } from './last-notification.js';
 import type { Wire } from './wire.js';
@@ -31,12 +34,15 @@ export class WsPort extends Port implements ReliablePort {
   private readonly gathered: Uint8Array[] = [];
   private readonly gatheredOf: Delivery[] = [];
   private gatheredBytes = 0;
+  private readonly batch: Batch;
 
   constructor(
     private wire: Wire,
     private readonly last: LastNotification,
+    clock: Clock,
   ) {
     super();
+    this.batch = new Batch(clock, () => this.flush());
   }
 
   get codec(): FrameCodec {
@@ -89,12 +95,15 @@ export class WsPort extends Port implements ReliablePort {
   end(delivery: Delivery, ending: Ending): void {
     const sub = this.ids.get(delivery);
     if (sub === undefined) return;
+    this.sendBatch();
     this.remove(delivery);
     const row = ENDINGS[ending];
     this.send({ t: 'end', sub, ending, reason: row.sentence, ...('status' in row && { status: row.status }) });
   }
 
   override release(delivery: Delivery): void {
+    // Its account is closed now: what was counted goes, or is counted as dropped.
+    this.sendBatch();
     super.release(delivery);
     this.remove(delivery);
   }
@@ -106,6 +115,7 @@ export class WsPort extends Port implements ReliablePort {
   override flush(): void {
     do {
       this.sendGathered();
+      if (this.batch.isDue && this.wire.isOpen) this.sendBatch();
       if (!this.hasRoom) return;
       // What was held because this very turn brought so much can go after all.
       super.drain();
@@ -116,6 +126,11 @@ export class WsPort extends Port implements ReliablePort {
     const sub = this.ids.get(delivery);
     if (sub === undefined || !this.hasRoom) return false;
     const message = this.last.of(sub, delivery, sample, body);
+    const { batchMs } = delivery.terms;
+    if (batchMs !== undefined) {
+      this.batch.add(message, delivery, batchMs);
+      return true;
+    }
     this.gathered.push(message);
     this.gatheredOf.push(delivery);
     this.gatheredBytes += message.length;
@@ -123,7 +138,9 @@ export class WsPort extends Port implements ReliablePort {
   }
 
   private get hasRoom(): boolean {
-    return this.wire.isOpen && this.wire.socket.bufferedBytes + this.gatheredBytes < HIGH_WATER_BYTES;
+    return (
+      this.wire.isOpen && this.wire.socket.bufferedBytes + this.gatheredBytes + this.batch.bytes < HIGH_WATER_BYTES
+    );
   }
 
   private sendGathered(): void {
@@ -139,10 +156,21 @@ export class WsPort extends Port implements ReliablePort {
     for (let i = 0; i < this.gathered.length; i++) {
       // Both lists have one entry per message.
       if (this.wire.socket.send(this.gathered[i]!, this.codec.isBinary) !== 'dropped') continue;
-      // Closed since, or filled by answers: the account said delivered too soon.
-      const delivery = this.gatheredOf[i]!; // as above
-      delivery.delivered--;
-      delivery.drop('send-failed');
+      failed(this.gatheredOf[i]!); // as above
     }
   };
+
+  private sendBatch(): void {
+    if (this.batch.bytes === 0) return;
+    const { frame, deliveries } = this.batch.take(this.codec);
+    this.wire.flush();
+    if (!this.wire.isOpen || this.wire.socket.send(frame, this.codec.isBinary) === 'dropped')
+      deliveries.forEach(failed);
+  }
+}
+
+/** Closed since, or filled by answers: the account said delivered too soon. */
+function failed(delivery: Delivery): void {
+  delivery.delivered--;
+  delivery.drop('send-failed');
 }

@@ -382,7 +382,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
       { t: 'sub', id: 1, to: '/m2m', conditions: 'rate=5' },
       { status: 'STATUS_BAD_REQUEST' },
     ],
-    ['batches', { t: 'sub', id: 1, to: '/m2m', batchMs: 20 }, { status: 'STATUS_NOT_IMPLEMENTED' }],
+    ['a batch of an hour', { t: 'sub', id: 1, to: '/m2m', batchMs: 3_600_000 }, { status: 'STATUS_BAD_REQUEST' }],
     ['no such subscription', { t: 'unsub', id: 1, sub: 77 }, { status: 'STATUS_NOT_FOUND' }],
   ])('%s is a res that says so, and the socket goes on', async (_what, frame, expected) => {
     const { connect } = await serve();

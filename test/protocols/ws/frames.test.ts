@@ -44,6 +44,14 @@ const status = fc.constantFrom(...(Object.keys(STATUSES) as Status[]));
 const timeUs = fc.integer({ min: 0, max: Date.UTC(2255, 0) * 1000 });
 const seq = count;
 
+const notification = fc.record({
+  t: fc.constant('ntf' as const),
+  sub: count,
+  n: count,
+  missed: count,
+  timeUs,
+  body: fc.oneof(jsonBytes, anyBytes),
+});
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record(
     {
@@ -116,14 +124,8 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     },
     { requiredKeys: ['t', 'id', 'to'] },
   ),
-  fc.record({
-    t: fc.constant('ntf' as const),
-    sub: count,
-    n: count,
-    missed: count,
-    timeUs,
-    body: fc.oneof(jsonBytes, anyBytes),
-  }),
+  notification,
+  fc.record({ t: fc.constant('batch' as const), ntf: fc.array(notification, { maxLength: 5 }) }),
   fc.record({ t: fc.constant('unsub' as const), id: count, sub: count }),
   fc.record(
     {
@@ -188,6 +190,17 @@ describe.each<[Subprotocol]>([['gridcast.v1'], ['gridcast.v1+json']])('frames of
         const { sub, missed, n, timeUs, body } = sent;
         const message = codec.notification(sub, missed, codec.tail(n, timeUs, 'application/octet-stream', body, true));
         expect(plain(decoded(codec, message))).toEqual(plain(sent));
+      }),
+    );
+  });
+
+  test('a batch put together of whole messages is what the encoder writes in one piece', () => {
+    fc.assert(
+      fc.property(fc.array(notification, { minLength: 1, maxLength: 5 }), (ntf) => {
+        const messages = ntf.map(({ sub, missed, n, timeUs, body }) =>
+          codec.notification(sub, missed, codec.tail(n, timeUs, 'application/octet-stream', body, true)),
+        );
+        expect(plain(decoded(codec, codec.batch(messages)))).toEqual(plain({ t: 'batch', ntf }));
       }),
     );
   });
