@@ -25,6 +25,7 @@ import { Archives } from './actors/archives.js';
 import { audited, AuditFeed } from './actors/audit-feed.js';
 import { Commands } from './actors/commands.js';
 import { MembersContent } from './actors/members-content.js';
+import { Patterns } from './actors/patterns.js';
 import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
@@ -92,6 +93,7 @@ export class Broker implements Site {
   readonly access: Access;
   readonly subscriptions: Subscriptions;
   private readonly shown: SubscriptionResources;
+  private readonly patterns: Patterns;
   readonly sessions: Sessions;
   readonly snapshots: Snapshots;
   readonly commands: Commands;
@@ -149,6 +151,7 @@ export class Broker implements Site {
       administrators: config.administrators,
       recheck: () => {
         this.subscriptions.recheck();
+        this.patterns.recheck();
         this.sessions.recheck();
         this.snapshots.recheck();
       },
@@ -175,6 +178,7 @@ export class Broker implements Site {
       access: this.access,
       couriers: couriers(ways),
     });
+    this.patterns = new Patterns(this.resources);
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
     this.alarms = new Alarms({
       ...shared,
@@ -191,6 +195,7 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       shown: this.shown,
       quotas: this.quotas,
+      patterns: this.patterns,
       resources: this.resources,
       access: this.access,
     });
@@ -254,9 +259,13 @@ export class Broker implements Site {
         if (node.type === 'application') this.sources.reattach(node);
         if (node.row.isContainer) this.rules.apply(node);
       },
-      written: (node, before, by) => this.access.written(node, before, by),
+      written: (node, before, by) => {
+        this.access.written(node, before, by);
+        this.patterns.changed(node);
+      },
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
+        if (contentInstances.parent) this.patterns.changed(contentInstances.parent);
         this.snapshots.rated(contentInstances);
       },
       removed: (node, ending, by) => {

@@ -20,6 +20,7 @@ import type { Schedule } from './notification-channel.js';
 import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
 import type { Quotas } from './quotas.js';
+import type { Patterns } from './patterns.js';
 import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -33,6 +34,7 @@ export interface SessionsOptions {
   readonly subscriptions: Subscriptions;
   readonly shown: SubscriptionResources;
   readonly quotas: Quotas;
+  readonly patterns: Patterns;
   readonly resources: Resources;
   readonly access: Pick<Access, 'may'>;
   readonly clock: Clock;
@@ -206,7 +208,7 @@ export class Sessions implements Lanes {
   private kindOf(id: string) {
     const connected = this.connected.get(id);
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
-    const { dispatcher, subscriptions, shown, quotas, schedule } = this.options;
+    const { dispatcher, subscriptions, shown, quotas, patterns, schedule } = this.options;
     const { peer, port } = connected;
     return endpointKind({
       peer,
@@ -215,6 +217,7 @@ export class Sessions implements Lanes {
       subscriptions,
       shown,
       quotas,
+      patterns,
       schedule,
       onDetached: (isDetached) => this.setDetached(connected, isDetached),
       onClosed: (ending) => this.close(connected, ending),

@@ -16,6 +16,7 @@ import type { Delivery, Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
 import { FORMATS } from '../routing/format.js';
+import type { Pattern } from '../routing/pattern.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
 import {
@@ -52,12 +53,17 @@ export class SubscriptionResources {
   private readonly relations = new WeakSet<Node>();
   /** By aggregateURI, contact and creator. */
   private readonly aggregates = new Map<string, Aggregate>();
+  private readonly patterns = new Map<Node, (ending: Ending) => void>();
 
   constructor(private readonly options: SubscriptionResourcesOptions) {}
 
   /** One was created. */
   open(node: Node): Refusal | undefined {
     const { subscriptions } = this.options;
+    if (textOf(node, 'pattern') !== '')
+      return bad(
+        'subscription.pattern is set by a subscription over WebSocket; subscribe to each container otherwise.',
+      );
     const originator = node.creator.kind === 'originator' ? node.creator.id : undefined;
     const target = this.targetOf(node);
     if (isRefusal(target)) return target;
@@ -93,14 +99,52 @@ export class SubscriptionResources {
   }
 
   /** Shows a peer's relation in the tree. @returns what is to be called when the relation is over */
-  relate(target: FoundTarget, delivery: Delivery, { binding, address, originator }: Peer): () => void {
-    const collection = target.node.child('subscriptions');
-    const { rate, minSpacingS, latencyClass, method } = delivery.terms;
-    const conditions = conditionsText(delivery.terms);
+  relate(target: FoundTarget, delivery: Delivery, peer: Peer): () => void {
     const accessor = target.kind === 'instance' ? [target.by, ...target.rest].join('/') : undefined;
+    const node = this.showRelation(target.node, delivery.terms, peer, {
+      ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
+      accept: delivery.format.mediaType,
+    });
+    if (!node) return () => {};
+    this.relations.add(node);
+    this.deliveries.set(node, delivery);
+    return () => this.over(node);
+  }
+
+  /**
+   * Shows a subscription to a pattern, once for all its routes.
+   *
+   * @param anchor the resource in front of the first `*`
+   * @param ended called where it ends as a resource: deleted, expired, or the anchor has gone
+   */
+  relatePattern(
+    anchor: Node | undefined,
+    { container, accessor }: Pattern,
+    terms: Terms,
+    peer: Peer,
+    ended: (ending: Ending) => void,
+  ): () => void {
+    const pattern = [...container, ...accessor].slice(anchor?.path.length).join('/');
+    const node = anchor && this.showRelation(anchor, terms, peer, { pattern });
+    if (!node) return () => {};
+    this.patterns.set(node, ended);
+    return () => {
+      this.patterns.delete(node);
+      this.over(node);
+    };
+  }
+
+  private showRelation(
+    subscribed: Node,
+    terms: Terms,
+    { binding, address, originator }: Peer,
+    own: Readonly<Record<string, Json>>,
+  ): Node | undefined {
+    const collection = subscribed.child('subscriptions');
+    const { rate, minSpacingS, latencyClass, method } = terms;
+    const conditions = conditionsText(terms);
     const subscription: Record<string, Json> = {
       contact: `${binding}://${address}`,
-      ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
       ...(rate !== undefined
         ? { rate }
         : minSpacingS !== undefined &&
@@ -108,18 +152,18 @@ export class SubscriptionResources {
       ...(latencyClass !== undefined && { latencyClass }),
       ...(conditions !== undefined && { conditions }),
       ...(method !== undefined && { method }),
-      accept: delivery.format.mediaType,
+      ...own,
     };
     const creator = { kind: 'originator', id: originator } as const;
     const node = collection && this.options.resources.createPassing(collection, { subscription }, creator);
-    if (!node || isRefusal(node)) return () => {};
-    this.relations.add(node);
-    this.deliveries.set(node, delivery);
-    return () => this.over(node);
+    return node && isRefusal(node) ? undefined : node;
   }
 
   /** It was deleted, or has expired. Who deleted his own knows; who is connected is told. */
   close(node: Node, ending: Ending): void {
+    const pattern = this.patterns.get(node);
+    this.patterns.delete(node);
+    pattern?.(ending);
     const delivery = this.deliveries.get(node);
     if (!delivery) return;
     this.deliveries.delete(node);

@@ -132,6 +132,13 @@ export class Subscriptions {
     this.tell(delivery, { type: 'OPEN' });
   }
 
+  /** Gives it the newest there is, whose answer to the registration bore none. */
+  tellLatest(delivery: Delivery): void {
+    const id = this.ids.get(delivery);
+    const record = id === undefined ? undefined : this.records.get(id);
+    if (record && !record.route.feeder) this.options.router.repeat(record.route, delivery);
+  }
+
   suspend(delivery: Delivery): void {
     this.tell(delivery, { type: 'SUSPEND' });
   }
@@ -162,6 +169,10 @@ export class Subscriptions {
     for (const { originator, node, delivery } of [...this.records.values()])
       if (originator !== undefined && !access.may(originator, 'READ', node))
         this.endAndTell(delivery, 'PERMISSION_DENIED');
+  }
+
+  mayRead(originator: string, node: Node): boolean {
+    return this.options.access.may(originator, 'READ', node);
   }
 
   /** Whether a subscriber may know of a resource. */

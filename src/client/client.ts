@@ -50,8 +50,18 @@ export interface ObserveTerms {
   readonly method?: Method;
   /** How long a notification may wait for others to come with it, milliseconds. Over WebSocket alone: elsewhere each comes by itself. */
   readonly batchMs?: number;
+  /** Over WebSocket, of a path with `*`: told of each resource that matches, when its samples begin to come and when they end. */
+  readonly routed?: (change: RouteChange) => void;
   /** Ends the subscription; the iteration then throws the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+export interface RouteChange {
+  /** Of the container. */
+  readonly path: string;
+  readonly isOpen: boolean;
+  /** Why no more samples come, or none can. */
+  readonly reason?: string;
 }
 
 /** One sample. The first is the first of its cadence after subscribing; `request` reads what is there now. */
@@ -67,6 +77,8 @@ export interface Notification {
   readonly missed: number;
   /** Rising per resource (CoAP) or per subscription (WebSocket). */
   readonly sequence?: number;
+  /** Of a subscription to a path with `*`: path of the container that it is of. */
+  readonly from?: string;
 }
 
 export interface Client {

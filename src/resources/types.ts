@@ -281,6 +281,7 @@ export const TYPES = completed({
       // The conditional parameters of a query: c.gt=50.2&field=frequency.
       attribute('conditions', v.string, 'O/O/O', { origin: 'gridcast' }),
       attribute('method', v.oneOf(...METHODS), 'O/O/O', { origin: 'gridcast' }),
+      attribute('pattern', v.string, 'O/NP/O', { origin: 'gridcast' }), // of many resources below
       attribute('accept', v.string, 'O/O/O', { origin: 'gridcast' }), // media type of the content in notifications
     ],
   },

@@ -24,8 +24,9 @@ export const jsonFrames: FrameCodec = {
   decode,
   tail: (n, timeUs, mediaType, body, isFromOutside) =>
     Buffer.from(`"n":${n},"time":"${formatTime(timeUs)}",${contentMember(mediaType, body, isFromOutside)}}`),
-  notification(sub, missed, tail) {
-    const head = `{"t":"ntf","sub":${sub},"missed":${missed},`;
+  notification(sub, route, missed, tail) {
+    const own = route === 0 ? '' : `"route":${route},`;
+    const head = `{"t":"ntf","sub":${sub},${own}"missed":${missed},`;
     const message = Buffer.allocUnsafe(head.length + tail.length);
     message.write(head, 0, 'latin1');
     message.set(tail, head.length);
@@ -45,9 +46,9 @@ const BATCH_END = Buffer.from(']}');
 
 function encode(frame: Frame): string {
   if (frame.t === 'ntf') {
-    const { sub, missed, n, timeUs, body } = frame;
+    const { sub, route = 0, missed, n, timeUs, body } = frame;
     // Whatever the format was, what is JSON can stand as JSON.
-    return jsonFrames.notification(sub, missed, jsonFrames.tail(n, timeUs, JSON_TYPE, body, true)).toString();
+    return jsonFrames.notification(sub, route, missed, jsonFrames.tail(n, timeUs, JSON_TYPE, body, true)).toString();
   }
   if (frame.t === 'batch') return jsonFrames.batch(frame.ntf.map((each) => Buffer.from(encode(each)))).toString();
   if (!('payload' in frame)) return JSON.stringify(withoutEmptyLists(frame));

@@ -3,7 +3,7 @@
  * thousands a second, are put together by hand:
  *
  *     ┌ of one subscriber ──────────────────┐┌ of all: made once per sample and format ┐
- *     tag 6, length │ 1 sub │ 2 missed       │ 3 n │ 4 time_us │ 5 body
+ *     tag 6, length │ 1 sub │ 2 missed │ 6 route │ 3 n │ 4 time_us │ 5 body
  */
 import { isRefusal, refuse } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
@@ -27,10 +27,11 @@ export const protobufFrames: FrameCodec = {
     pushVarint(head, body.length);
     return Buffer.concat([Uint8Array.from(head), body]);
   },
-  notification(sub, missed, tail) {
+  notification(sub, route, missed, tail) {
     const own: number[] = [];
     pushField(own, 1, sub);
     pushField(own, 2, missed);
+    pushField(own, 6, route);
     const frame = [tagOf(6, LENGTH_DELIMITED)];
     pushVarint(frame, own.length + tail.length);
     const message = Buffer.allocUnsafe(frame.length + own.length + tail.length);

@@ -7,6 +7,7 @@
  *     req, sub, unsub  id ───────────────> res  id
  *                                          ntf, end  sub      sub is the id of the `sub` frame
  *                                          batch              several ntf
+ *                                          route     sub      a resource that a path with * matches
  *     msg  seq <─────────────────────────> ack  seq           the reliable lane, both ways
  *     ping <─────────────────────────────> pong
  *                                          error              what was no frame
@@ -99,6 +100,8 @@ export interface SubscribeFrame {
 export interface NotificationFrame {
   readonly t: 'ntf';
   readonly sub: number;
+  /** Of a subscription to a path with `*`: whose sample it is. */
+  readonly route?: number;
   /** The sample's sequence number, 24 bits, rising. */
   readonly n: number;
   /** Samples of the asked cadence lost since the last notification. */
@@ -107,6 +110,23 @@ export interface NotificationFrame {
   readonly timeUs: number;
   /** In the format that the answer to `sub` named. */
   readonly body: Uint8Array;
+}
+
+/**
+ * Of a subscription to a path with `*`: a resource that matches. With `format` its samples come from now on, as `route`; with `ending`
+ * no more do; with `status` alone it is not to be had in the terms of the subscription.
+ */
+export interface RouteFrame {
+  readonly t: 'route';
+  readonly sub: number;
+  readonly route?: number;
+  /** Of the container, percent-encoded where needed. */
+  readonly path: string;
+  readonly format?: string;
+  readonly ending?: Ending;
+  readonly status?: Status;
+  /** A sentence. */
+  readonly reason?: string;
 }
 
 /** Several notifications at once, to a client whose subscriptions asked for `batchMs`. */
@@ -170,6 +190,7 @@ export type Frame =
   | SubscribeFrame
   | NotificationFrame
   | BatchFrame
+  | RouteFrame
   | UnsubscribeFrame
   | EndFrame
   | MessageFrame
@@ -247,8 +268,24 @@ const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extrac
     conditions: may('text'),
     method: may(METHOD),
   },
-  ntf: { sub: must('count'), n: must('count'), missed: must('count'), timeUs: must('time'), body: must('bytes') },
+  ntf: {
+    sub: must('count'),
+    route: may('count'),
+    n: must('count'),
+    missed: must('count'),
+    timeUs: must('time'),
+    body: must('bytes'),
+  },
   batch: { ntf: must('frames') },
+  route: {
+    sub: must('count'),
+    route: may('count'),
+    path: must('text'),
+    format: may('text'),
+    ending: may(ENDING),
+    status: may(STATUS),
+    reason: may('text'),
+  },
   unsub: { id: must('count'), sub: must('count') },
   end: { sub: must('count'), ending: must(ENDING), status: may(STATUS), reason: must('text') },
   msg: { seq: must('count'), kind: must(KINDS), body: must('object') },

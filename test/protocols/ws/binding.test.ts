@@ -56,6 +56,11 @@ class ScriptedSession implements Session {
     this.site.tell('open', delivery);
   }
 
+  async subscribePattern(request: Request) {
+    this.site.tell('subscribePattern', request);
+    return await this.site.respond(request);
+  }
+
   unsubscribe(delivery: Delivery, ending: string): void {
     this.port.release(delivery);
     this.site.tell('unsubscribe', ending);

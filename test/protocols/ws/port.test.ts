@@ -229,7 +229,7 @@ describe('measurements', () => {
           const delivery = deliveries[sub]!;
           delivery.missed = missed;
           const body = current.body('content', FORMATS.senmlJson)!;
-          const message: unknown = JSON.parse(last.of(sub, delivery, current, body).toString());
+          const message: unknown = JSON.parse(last.of(sub, 0, delivery, current, body).toString());
           expect(message).toMatchObject({
             sub,
             missed,
