@@ -7,9 +7,10 @@
  *
  * Runs once per sample and format, 30,000 times a second with 1,000 PMUs: everything but the numbers is written once per
  * descriptor. A number is the double it is in memory, in both formats, so that all subscribers of a tag compare equal; what
- * is absent (NaN, infinite) has no record. The names are a contract: docs/formats.md.
+ * is absent (NaN, infinite) has no record. What was done to a measurement on its way follows. The names are a contract:
+ * docs/formats.md.
  */
-import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
+import type { Measurement, PmuDescriptor, Processing } from '../routing/measurement.js';
 import { baseName, recordsOf } from '../routing/records.js';
 import { writeCbor } from './codec.js';
 
@@ -100,7 +101,8 @@ export function writeSenmlJson(measurement: Measurement, measuredUs: number): Ui
     if (!Number.isFinite(number)) continue;
     text += `${index === 0 ? '' : ',{'}${json[index]}${number}}`;
   }
-  return Buffer.from(`${text}]`, 'latin1'); // names and numbers are ASCII
+  const { json: done = '' } = processingTail(measurement.processing) ?? {};
+  return Buffer.from(`${text}${done}]`, 'latin1'); // names and numbers are ASCII
 }
 
 /** `1387808155.020000`: all six decimals, exact, which a double of the seconds is to a quarter of a microsecond. */
@@ -145,7 +147,43 @@ export function writeSenmlCbor(measurement: Measurement, measuredUs: number): Ui
     at = writeNumber(bytes, at + before.length, number);
     count++;
   }
-  return bytes.subarray(writeArrayHead(bytes, count), at);
+  const done = processingTail(measurement.processing);
+  const pack = bytes.subarray(writeArrayHead(bytes, count + (done?.records ?? 0)), at);
+  return done ? Buffer.concat([pack, done.cbor]) : pack;
+}
+
+/** The records that name a processing: written once, it is the same object in all that it was done to. */
+interface Tail {
+  readonly records: number;
+  readonly json: string;
+  readonly cbor: Uint8Array;
+}
+const tails = new WeakMap<Processing, Tail>();
+
+function processingTail(processing: Processing | undefined): Tail | undefined {
+  if (!processing) return undefined;
+  let tail = tails.get(processing);
+  if (!tail) tails.set(processing, (tail = makeTail(processing)));
+  return tail;
+}
+
+function makeTail({ method, inputRate, outputRate, groupDelayS }: Processing): Tail {
+  const records: readonly Readonly<Partial<Record<keyof typeof SENML_LABELS, string | number>>>[] = [
+    { n: 'method', vs: method },
+    { n: 'input-rate', v: inputRate },
+    { n: 'output-rate', v: outputRate },
+    { n: 'group-delay', u: 's', v: groupDelayS },
+  ];
+  const labelled = records.map((record) =>
+    writeCbor(
+      new Map(Object.entries(record).map(([name, value]) => [SENML_LABELS[name as keyof typeof SENML_LABELS], value])),
+    ),
+  );
+  return {
+    records: records.length,
+    json: records.map((record) => `,${JSON.stringify(record)}`).join(''),
+    cbor: Buffer.concat(labelled),
+  };
 }
 
 /** Writes the head so that it ends where the records begin; returns where it begins. */
