@@ -53,6 +53,7 @@ import { concentratorOf } from './protocols/c37118/concentrate.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
 import { snapshotSizes } from './protocols/snapshot-senml.js';
+import { senmlPacks } from './protocols/senml-pack.js';
 import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
@@ -167,7 +168,7 @@ export class Broker implements Site {
       ...shared,
       resources: this.resources,
       access: this.access,
-      valueOf: senmlValues(),
+      contents: { valueOf: senmlValues(), packs: senmlPacks },
       snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
     });
     const ways = forwarders({ ...surroundings, self: this.self });

@@ -12,14 +12,13 @@ import { Cadence } from '../routing/cadence.js';
 import { Delivery, type Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
-import type { ValueReader } from '../routing/field.js';
-import { filterOf } from '../routing/filters.js';
+import { filterOf, type Contents } from '../routing/filters.js';
 import { FORMATS, type ContentFormat, type Projection } from '../routing/format.js';
 import { accountOf, type Account } from '../routing/group.js';
 import { negotiate } from '../routing/negotiation.js';
 import { readerOf, recordsOf } from '../routing/records.js';
 import type { Route, Router } from '../routing/router.js';
-import type { SampleContent } from '../routing/sample.js';
+import type { Sample, SampleContent } from '../routing/sample.js';
 import type { Terms } from '../routing/terms.js';
 import type { Access } from './access.js';
 import type { Schedule } from './notification-channel.js';
@@ -36,8 +35,7 @@ export interface SubscriptionsOptions {
   readonly log: Log;
   readonly schedule: Schedule;
   readonly access: Pick<Access, 'may'>;
-  /** How numbers are read that conditions judge. */
-  readonly valueOf: ValueReader;
+  readonly contents: Contents;
   /** What of a group's snapshots is subscribed to. */
   readonly snapshotRoute: (target: VirtualTarget) => Route | Refusal;
 }
@@ -116,9 +114,8 @@ export class Subscriptions {
     const isMeant = wanted.criteria && meantBy(target, wanted.criteria);
     if (isRefusal(isMeant)) return isMeant;
     const delivery = new Delivery(port, projection, format, terms);
-    // What is published has become the latest before.
-    if (isMeant) delivery.isWanted = () => isMeant(target.node.history?.latest);
-    this.options.router.subscribe(route, delivery, cadence, filterOf(terms, this.options.valueOf));
+    if (isMeant) delivery.isWanted = (sample) => isMeant(recordOf(target.node, sample));
+    this.options.router.subscribe(route, delivery, cadence, filterOf(terms, this.options.contents));
     const id = randomId(this.options.random);
     const { originator } = wanted;
     this.records.set(id, { delivery, route, originator, node: target.node, ended });
@@ -285,6 +282,13 @@ function holdsMeasurements({ parent, history }: Node): boolean {
   return parent?.attributes.get('durability') === 'latest' && !isOwn(parent);
 }
 
+/** As it is stored: the latest, but where a sample is told of in a later turn than it came. What a filter made is as the latest. */
+function recordOf({ history }: Node, sample: Sample) {
+  const latest = history?.latest;
+  if (latest === undefined || latest.value === sample || sample.id === undefined) return latest;
+  return history?.find(sample.id) ?? latest;
+}
+
 /** Why a condition or a method makes no sense of what is subscribed to. */
 function unfitFilter(
   { condition, method }: Terms,
@@ -298,6 +302,8 @@ function unfitFilter(
       'STATUS_BAD_REQUEST',
       `Conditions and methods are for numbers in contentInstances; ${node.reference} has none.`,
     );
+  if (method === 'fir' && (sourceRate < 1 || (content && content.kind !== 'measurement')))
+    return refuse('STATUS_BAD_REQUEST', `method=fir is for what a PMU measures at a steady rate; take mean of this.`);
   if (!condition) return undefined;
   const { field, epmaxS = Infinity } = condition;
   if (sourceRate > 0 && epmaxS < 1 / sourceRate)

@@ -17,7 +17,7 @@ import type { Json } from './values.js';
 
 export type { Verb } from './type-row.js';
 
-const METHODS = ['first', 'last', 'mean', 'min', 'max'];
+const METHODS = ['first', 'last', 'mean', 'min', 'max', 'fir'];
 const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'];
 /** Members that a group has at most, and one that does not say: each of them is asked when the group is. */
 const MEMBERS = { default: 1_000, clamp: [1, 10_000] } as const;

@@ -73,7 +73,7 @@ export class Delivery {
   /** Samples that its filter did not want: counted among the decimated. */
   unwanted = 0;
   /** Whether what is offered is what its filterCriteria want, where it has some. */
-  isWanted: (() => boolean) | undefined;
+  isWanted: ((sample: Sample) => boolean) | undefined;
   /** By index of DROP_REASONS. */
   readonly dropped = new Uint32Array(DROP_REASONS.length);
   /** The newest sample that could not go yet. */
@@ -109,7 +109,7 @@ export abstract class Port {
   /** Takes a sample of the delivery's cadence: it goes now, or is held as the newest. */
   offer(delivery: Delivery, sample: Sample): void {
     if (delivery.mode === MODE.ended) return;
-    if (delivery.isWanted !== undefined && !delivery.isWanted()) {
+    if (delivery.isWanted !== undefined && !delivery.isWanted(sample)) {
       delivery.unwanted++;
       return;
     }

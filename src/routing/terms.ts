@@ -38,7 +38,10 @@ export interface Terms {
 
 const LONGEST_BATCH_MS = 10_000;
 
-export const METHODS = ['first', 'last', 'mean', 'min', 'max'] as const;
+/** Of an interval's samples. */
+export const AGGREGATIONS = ['first', 'last', 'mean', 'min', 'max'] as const;
+export type Aggregation = (typeof AGGREGATIONS)[number];
+export const METHODS = [...AGGREGATIONS, 'fir'] as const;
 export type Method = (typeof METHODS)[number];
 
 /** How urgent: 0 is protection. */

@@ -112,3 +112,36 @@ test('conditions that are none are refused when the subscription is created', as
   const said = await ask(client, 'create', `${path}/contentInstances/subscriptions`, { subscription });
   expect(said).toMatchObject({ status: 'STATUS_BAD_REQUEST', sentence: expect.stringContaining('"much"') as string });
 });
+
+describe.each(BINDINGS)('over %s', (binding) => {
+  test.each([
+    ['mean', 50.2],
+    ['first', 50],
+    ['max', 50.4],
+  ])('of an interval one can have the %s', async (method, expected) => {
+    const running = await startBroker();
+    const pmus = stream(running, [1], 50);
+    const client = await clientOf(running, binding);
+    const content = `${measurements(1)}/${CONTENT}`;
+    const got = await observed(running, client.observe(`${content}?method=${method}`, { rate: 10 }));
+    // Slot 0 ends an interval of its own.
+    for (const frequencyHz of [49, 50, 50.1, 50.2, 50.3, 50.4]) pmus.frame({ frequencyHz });
+    await until('both have come', () => got.length >= 2);
+    expect(frequencies(got)[1]).toBeCloseTo(expected, 9);
+  });
+});
+
+test('method=fir is for PMUs alone', async () => {
+  const running = await startBroker();
+  const path = await container(running);
+  const client = await clientOf(running, 'ws');
+  await expect(client.observe(`${path}/${CONTENT}`, { method: 'fir' }).next()).rejects.toMatchObject({
+    kind: 'refused',
+    message: expect.stringContaining('PMU') as string,
+  });
+  const pmus = stream(running, [1], 50);
+  const got = await observed(running, client.observe(`${measurements(1)}/${CONTENT}`, { method: 'fir', rate: 10 }));
+  for (let second = 0; second < 3; second++) pmus.run(1);
+  await until('some have come', () => got.length >= 10);
+  for (const hz of frequencies(got)) expect(hz).toBeCloseTo(50.01, 6);
+});

@@ -39,7 +39,7 @@ describe('terms of a subscription', () => {
     ['c.st=1&c.epmin=0', 'above 0'],
     ['c.st=1&c.epmin=2&c.epmax=2', 'must be above c.epmin'],
     [`c.st=1&field=${'x'.repeat(200)}`, '128 characters'],
-    ['method=median', 'first, last, mean, min, max'],
+    ['method=median', 'first, last, mean, min, max, fir'],
     ['c.unknown=1', 'c.unknown'],
     ['c.pmin=0', 'above 0'],
     ['c.pmin=-1', 'decimal number'],
