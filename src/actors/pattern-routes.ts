@@ -61,11 +61,16 @@ export class PatternRoutes {
     if (!collection || !subscriptions.mayRead(request.originator, collection)) return;
     const target = dispatcher.find({ ...request, to: [...container.path, ...pattern.accessor] }, 'subscription');
     if (!('kind' in target)) return;
-    const { originator, accept, defaultFormat: preferred } = request;
-    const delivery = subscriptions.subscribe(target, { originator, terms, accept, preferred }, port, (ended) => {
-      this.routes.delete(container);
-      over(ended);
-    });
+    const { originator, accept, query: criteria, defaultFormat: preferred } = request;
+    const delivery = subscriptions.subscribe(
+      target,
+      { originator, terms, accept, preferred, criteria },
+      port,
+      (ended) => {
+        this.routes.delete(container);
+        over(ended);
+      },
+    );
     if (isRefusal(delivery)) {
       if (this.refused.get(container) !== delivery.detail) sink.refused(container.path, delivery);
       this.refused.set(container, delivery.detail);
