@@ -25,7 +25,6 @@ import { Archives } from './actors/archives.js';
 import { audited, AuditFeed } from './actors/audit-feed.js';
 import { Commands } from './actors/commands.js';
 import { MembersContent } from './actors/members-content.js';
-import { Patterns } from './actors/patterns.js';
 import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { openOwnApplication } from './actors/own-application.js';
@@ -94,7 +93,6 @@ export class Broker implements Site {
   readonly access: Access;
   readonly subscriptions: Subscriptions;
   private readonly shown: SubscriptionResources;
-  private readonly patterns: Patterns;
   readonly sessions: Sessions;
   readonly snapshots: Snapshots;
   readonly commands: Commands;
@@ -152,7 +150,6 @@ export class Broker implements Site {
       administrators: config.administrators,
       recheck: () => {
         this.subscriptions.recheck();
-        this.patterns.recheck();
         this.sessions.recheck();
         this.snapshots.recheck();
       },
@@ -179,7 +176,6 @@ export class Broker implements Site {
       access: this.access,
       couriers: couriers(ways),
     });
-    this.patterns = new Patterns(this.resources);
     this.ownAlarms = new OwnAlarms(() => this.alarms, schedule);
     this.alarms = new Alarms({
       ...shared,
@@ -196,7 +192,6 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       shown: this.shown,
       quotas: this.quotas,
-      patterns: this.patterns,
       resources: this.resources,
       access: this.access,
     });
@@ -262,11 +257,11 @@ export class Broker implements Site {
       },
       written: (node, before, by) => {
         this.access.written(node, before, by);
-        this.patterns.changed(node);
+        this.sessions.patterns.changed(node);
       },
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
-        if (contentInstances.parent) this.patterns.changed(contentInstances.parent);
+        if (contentInstances.parent) this.sessions.patterns.changed(contentInstances.parent);
         this.snapshots.rated(contentInstances);
       },
       removed: (node, ending, by) => {
