@@ -395,9 +395,5 @@ export class Broker implements Site {
 }
 
 const DOCUMENT_FORMATS = [FORMATS.json.coap, FORMATS.cbor.coap];
-const MEASUREMENT_FORMATS = [
-  FORMATS.senmlCbor.coap,
-  FORMATS.senmlJson.coap,
-  FORMATS.protobuf.coap,
-  FORMATS.c37118.coap,
-];
+const { senmlCbor, senmlJson, protobuf, c37118 } = FORMATS;
+const MEASUREMENT_FORMATS = [senmlCbor, senmlJson, protobuf, c37118].map(({ coap }) => coap);

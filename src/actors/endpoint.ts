@@ -255,8 +255,12 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   private subscribePattern(request: Request, terms: Terms, sink: RouteSink): PatternSubscription | Response {
     const pattern = patternOf(request.to);
     if (isRefusal(pattern)) return refused(pattern);
-    const { patterns, port, peer } = this.options;
+    const { patterns, quotas, port, peer } = this.options;
     const { cell } = this;
+    const anchor = patterns.anchorOf(pattern);
+    const collection = anchor?.child('subscriptions');
+    const full = collection && quotas.refusalOf(collection, { kind: 'originator', id: request.originator });
+    if (full) return refused(full, { retryAfterS: QUOTA_RETRY_S });
     const routes: PatternRoutes = new PatternRoutes({
       ...this.options,
       pattern,
@@ -271,7 +275,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
       over: (delivery) => this.deliveries.delete(delivery),
       listen: () => patterns.listen(pattern, (container) => cell.tell({ type: 'MATCH', routes, container })),
       show: () =>
-        this.options.shown.relatePattern(patterns.anchorOf(pattern), pattern, terms, peer, (ending) => {
+        this.options.shown.relatePattern(anchor, pattern, terms, peer, (ending) => {
           sink.ended(ending);
           cell.tell({ type: 'END_PATTERN', routes, ending });
         }),
