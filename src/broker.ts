@@ -52,6 +52,7 @@ import { concentratorOf } from './protocols/c37118/concentrate.js';
 import { measurementReader } from './protocols/c37118/stored.js';
 import { measuredTimeOf } from './protocols/senml-reader.js';
 import { snapshotSizes } from './protocols/snapshot-senml.js';
+import { senmlPacks } from './protocols/senml-pack.js';
 import { senmlValues } from './protocols/senml-values.js';
 import { exposeFigures } from './figures.js';
 import { discover } from './resources/discovery.js';
@@ -164,6 +165,7 @@ export class Broker implements Site {
       ...shared,
       resources: this.resources,
       access: this.access,
+      contents: { valueOf: senmlValues(), packs: senmlPacks },
       snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
     });
     const ways = forwarders({ ...surroundings, self: this.self });
@@ -253,9 +255,13 @@ export class Broker implements Site {
         if (node.type === 'application') this.sources.reattach(node);
         if (node.row.isContainer) this.rules.apply(node);
       },
-      written: (node, before, by) => this.access.written(node, before, by),
+      written: (node, before, by) => {
+        this.access.written(node, before, by);
+        this.sessions.patterns.changed(node);
+      },
       rated: (contentInstances) => {
         this.subscriptions.rerate(contentInstances);
+        if (contentInstances.parent) this.sessions.patterns.changed(contentInstances.parent);
         this.snapshots.rated(contentInstances);
       },
       removed: (node, ending, by) => {
@@ -389,9 +395,5 @@ export class Broker implements Site {
 }
 
 const DOCUMENT_FORMATS = [FORMATS.json.coap, FORMATS.cbor.coap];
-const MEASUREMENT_FORMATS = [
-  FORMATS.senmlCbor.coap,
-  FORMATS.senmlJson.coap,
-  FORMATS.protobuf.coap,
-  FORMATS.c37118.coap,
-];
+const { senmlCbor, senmlJson, protobuf, c37118 } = FORMATS;
+const MEASUREMENT_FORMATS = [senmlCbor, senmlJson, protobuf, c37118].map(({ coap }) => coap);

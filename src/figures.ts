@@ -48,6 +48,20 @@ export function exposeFigures(broker: Broker): void {
       return [...dropped].map(([reason, count]): Reading => [{ reason }, count]);
     },
   );
+  const byClass = (figure: 'timed' | 'late') => (): Reading[] =>
+    broker.router.classes.map((row): Reading => [{ class: row.latencyClass }, row[figure]]);
+  metrics.counter(
+    'gridcast_deliveries_timed_total',
+    'Offers to subscribers of samples whose age is known, by latency class',
+    ['class'],
+    byClass('timed'),
+  );
+  metrics.counter(
+    'gridcast_deliveries_late_total',
+    'Of these, older than the deadline of the class',
+    ['class'],
+    byClass('late'),
+  );
   metrics.gauge('gridcast_subscriptions', 'Subscriptions that stand', [], () => [[{}, subscriptions.population.size]]);
   metrics.counter('gridcast_subscription_endings_total', 'Subscriptions that are over, by reason', ['ending'], () =>
     counted(subscriptions.endings, 'ending'),

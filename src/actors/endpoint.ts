@@ -26,12 +26,16 @@ import {
   type Subscribed,
 } from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
+import { patternOf, type PatternSubscription, type RouteSink } from '../routing/pattern.js';
 import type { Alarms } from './alarms.js';
 import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
+import { PatternRoutes } from './pattern-routes.js';
+import type { Patterns } from './patterns.js';
 import { ReliableLane, type LaneMessage } from './reliable-lane.js';
 import { FAULTS } from './resource.js';
 import { QUOTA_RETRY_S, type Quotas } from './quotas.js';
+import type { Node } from './resources.js';
 import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -43,6 +47,15 @@ export type EndpointMessage =
       readonly reply: (result: Subscribed | Response) => void;
     }
   | { readonly type: 'OPEN'; readonly delivery: Delivery }
+  | {
+      readonly type: 'SUBSCRIBE_PATTERN';
+      readonly request: Request;
+      readonly terms: Terms;
+      readonly sink: RouteSink;
+      readonly reply: (result: PatternSubscription | Response) => void;
+    }
+  | { readonly type: 'OPEN_PATTERN' | 'MATCH'; readonly routes: PatternRoutes; readonly container?: Node }
+  | { readonly type: 'END_PATTERN'; readonly routes: PatternRoutes; readonly ending: Ending }
   | { readonly type: 'UNSUBSCRIBE'; readonly delivery: Delivery; readonly ending: Ending }
   | { readonly type: 'SEND'; readonly message: LaneMessage }
   | { readonly type: 'ACKNOWLEDGE'; readonly seq: number }
@@ -78,6 +91,7 @@ export interface EndpointOptions {
   /** Where they are seen as resources. */
   readonly shown: SubscriptionResources;
   readonly quotas: Quotas;
+  readonly patterns: Patterns;
   readonly schedule: Schedule;
   /** Its peer is away, or back. */
   readonly onDetached: (isDetached: boolean) => void;
@@ -89,7 +103,7 @@ export function endpointKind(options: EndpointOptions): CellKind<EndpointMessage
   return {
     start: (cell) => new EndpointBehaviour(cell, options),
     undelivered(message, fault) {
-      if (message.type === 'SUBSCRIBE') message.reply(refused(FAULTS[fault]));
+      if (message.type === 'SUBSCRIBE' || message.type === 'SUBSCRIBE_PATTERN') message.reply(refused(FAULTS[fault]));
     },
   };
 }
@@ -97,6 +111,7 @@ export function endpointKind(options: EndpointOptions): CellKind<EndpointMessage
 class EndpointBehaviour implements Behaviour<EndpointMessage> {
   /** Those that stand: one that anybody ends leaves by itself. */
   private readonly deliveries = new Set<Delivery>();
+  private readonly patterns = new Set<PatternRoutes>();
   private readonly lane: ReliableLane;
   private readonly way: ReliableWay = (body, acknowledged) =>
     this.cell.tell({ type: 'SEND', message: { kind: 'alarm', body, acknowledged } });
@@ -128,6 +143,19 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
       case 'OPEN':
         this.options.subscriptions.open(message.delivery);
         if (this.lifecycle.state !== 'connected') this.options.subscriptions.suspend(message.delivery);
+        return;
+      case 'SUBSCRIBE_PATTERN':
+        message.reply(this.subscribePattern(message.request, message.terms, message.sink));
+        return;
+      case 'OPEN_PATTERN':
+        message.routes.open();
+        return;
+      case 'MATCH':
+        if (message.container) message.routes.match(message.container);
+        return;
+      case 'END_PATTERN':
+        this.patterns.delete(message.routes);
+        message.routes.end(message.ending);
         return;
       case 'UNSUBSCRIBE':
         this.options.subscriptions.end(message.delivery, message.ending);
@@ -224,6 +252,41 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     dispatcher.read(reading, target).then(settle, fail);
   }
 
+  private subscribePattern(request: Request, terms: Terms, sink: RouteSink): PatternSubscription | Response {
+    const pattern = patternOf(request.to);
+    if (isRefusal(pattern)) return refused(pattern);
+    const { patterns, quotas, port, peer } = this.options;
+    const { cell } = this;
+    const anchor = patterns.anchorOf(pattern);
+    const collection = anchor?.child('subscriptions');
+    const full = collection && quotas.refusalOf(collection, { kind: 'originator', id: request.originator });
+    if (full) return refused(full, { retryAfterS: QUOTA_RETRY_S });
+    const routes: PatternRoutes = new PatternRoutes({
+      ...this.options,
+      pattern,
+      request,
+      terms,
+      sink,
+      opened: (delivery) => {
+        this.deliveries.add(delivery);
+        if (isReliable(port)) delivery.way = this.way;
+        if (this.lifecycle.state !== 'connected') this.options.subscriptions.suspend(delivery);
+      },
+      over: (delivery) => this.deliveries.delete(delivery),
+      listen: () => patterns.listen(pattern, (container) => cell.tell({ type: 'MATCH', routes, container })),
+      show: () =>
+        this.options.shown.relatePattern(anchor, pattern, terms, peer, (ending) => {
+          sink.ended(ending);
+          cell.tell({ type: 'END_PATTERN', routes, ending });
+        }),
+    });
+    this.patterns.add(routes);
+    return {
+      open: () => cell.tell({ type: 'OPEN_PATTERN', routes }),
+      end: () => cell.tell({ type: 'END_PATTERN', routes, ending: 'UNSUBSCRIBED' }),
+    };
+  }
+
   private suspendMeasurements(isSuspended: boolean): void {
     for (const delivery of this.deliveries) this.options.subscriptions[isSuspended ? 'suspend' : 'resume'](delivery);
   }
@@ -234,6 +297,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     this.lifecycle.dispose();
     const { subscriptions, port } = this.options;
     const hasCrashed = this.ending === 'CRASHED';
+    for (const routes of this.patterns) routes.end(this.ending);
     for (const delivery of [...this.deliveries]) {
       // A connection says it once, when it is closed; where there is none each observer would wait for ever.
       if (hasCrashed && !isReliable(port)) port.end(delivery, this.ending);
@@ -267,6 +331,10 @@ export class EndpointSession implements Session {
 
   open(delivery: Delivery): void {
     this.cell.tell({ type: 'OPEN', delivery });
+  }
+
+  subscribePattern(request: Request, terms: Terms, sink: RouteSink): Promise<PatternSubscription | Response> {
+    return new Promise((reply) => this.cell.tell({ type: 'SUBSCRIBE_PATTERN', request, terms, sink, reply }));
   }
 
   unsubscribe(delivery: Delivery, ending: Ending): void {

@@ -20,6 +20,7 @@ import type { Schedule } from './notification-channel.js';
 import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
 import type { Quotas } from './quotas.js';
+import { Patterns } from './patterns.js';
 import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -63,6 +64,7 @@ export interface ClosedEndpoint {
 
 export class Sessions implements Lanes {
   readonly population: Population<EndpointMessage>;
+  readonly patterns: Patterns;
   /** The last ones that ended, the newest last. */
   readonly closed: ClosedEndpoint[] = [];
   readonly endings = new Map<Ending, number>();
@@ -77,7 +79,8 @@ export class Sessions implements Lanes {
   private readonly devices = new Map<string, string[]>();
 
   constructor(private readonly options: SessionsOptions) {
-    const { clock, random, log } = options;
+    const { clock, random, log, resources } = options;
+    this.patterns = new Patterns(resources);
     this.population = new Population({
       name: 'endpoints',
       kind: (id) => this.kindOf(id),
@@ -150,9 +153,10 @@ export class Sessions implements Lanes {
     return this.send(session, { kind, body });
   }
 
-  /** Rights have changed: a device that may not be one any more is told, and its session is over. */
+  /** Rights have changed: a device that may not be one any more is told, and its session is over; patterns match what may be read now. */
   recheck(): void {
     const { access, resources } = this.options;
+    this.patterns.recheck();
     for (const { id, peer } of [...this.connected.values()]) {
       const applications = peer.attach.map((path) => resources.tree.nodeAt(path)).filter((node) => node !== undefined);
       if (applications.some((node) => !access.may(peer.originator, 'WRITE', node)))
@@ -207,6 +211,7 @@ export class Sessions implements Lanes {
     const connected = this.connected.get(id);
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
     const { dispatcher, subscriptions, shown, quotas, schedule } = this.options;
+    const { patterns } = this;
     const { peer, port } = connected;
     return endpointKind({
       peer,
@@ -215,6 +220,7 @@ export class Sessions implements Lanes {
       subscriptions,
       shown,
       quotas,
+      patterns,
       schedule,
       onDetached: (isDetached) => this.setDetached(connected, isDetached),
       onClosed: (ending) => this.close(connected, ending),

@@ -16,9 +16,17 @@ import type { Delivery, Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
 import { FORMATS } from '../routing/format.js';
+import type { Pattern } from '../routing/pattern.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
-import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
+import {
+  checkTerms,
+  conditionsText,
+  LATENCY_CLASSES,
+  METHODS,
+  termsOfConditions,
+  type Terms,
+} from '../routing/terms.js';
 import type { Access } from './access.js';
 import { Aggregate } from './aggregate.js';
 import { Contact } from './contact.js';
@@ -45,12 +53,17 @@ export class SubscriptionResources {
   private readonly relations = new WeakSet<Node>();
   /** By aggregateURI, contact and creator. */
   private readonly aggregates = new Map<string, Aggregate>();
+  private readonly patterns = new Map<Node, (ending: Ending) => void>();
 
   constructor(private readonly options: SubscriptionResourcesOptions) {}
 
   /** One was created. */
   open(node: Node): Refusal | undefined {
     const { subscriptions } = this.options;
+    if (textOf(node, 'pattern') !== '')
+      return bad(
+        'subscription.pattern is set by a subscription over WebSocket; subscribe to each container otherwise.',
+      );
     const originator = node.creator.kind === 'originator' ? node.creator.id : undefined;
     const target = this.targetOf(node);
     if (isRefusal(target)) return target;
@@ -86,29 +99,71 @@ export class SubscriptionResources {
   }
 
   /** Shows a peer's relation in the tree. @returns what is to be called when the relation is over */
-  relate(target: FoundTarget, delivery: Delivery, { binding, address, originator }: Peer): () => void {
-    const collection = target.node.child('subscriptions');
-    const { rate, minSpacingS, latencyClass } = delivery.terms;
+  relate(target: FoundTarget, delivery: Delivery, peer: Peer): () => void {
     const accessor = target.kind === 'instance' ? [target.by, ...target.rest].join('/') : undefined;
-    const subscription: Record<string, Json> = {
-      contact: `${binding}://${address}`,
+    const node = this.showRelation(target.node, delivery.terms, peer, {
       ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
-      ...(rate !== undefined
-        ? { rate }
-        : minSpacingS !== undefined && { minimalTimeBetweenNotifications: Math.round(minSpacingS * 1000) }),
-      ...(latencyClass !== undefined && { latencyClass }),
       accept: delivery.format.mediaType,
-    };
-    const creator = { kind: 'originator', id: originator } as const;
-    const node = collection && this.options.resources.createPassing(collection, { subscription }, creator);
-    if (!node || isRefusal(node)) return () => {};
+    });
+    if (!node) return () => {};
     this.relations.add(node);
     this.deliveries.set(node, delivery);
     return () => this.over(node);
   }
 
+  /**
+   * Shows a subscription to a pattern, once for all its routes.
+   *
+   * @param anchor the resource in front of the first `*`
+   * @param ended called where it ends as a resource: deleted, expired, or the anchor has gone
+   */
+  relatePattern(
+    anchor: Node | undefined,
+    { container, accessor }: Pattern,
+    terms: Terms,
+    peer: Peer,
+    ended: (ending: Ending) => void,
+  ): () => void {
+    const pattern = [...container, ...accessor].slice(anchor?.path.length).join('/');
+    const node = anchor && this.showRelation(anchor, terms, peer, { pattern });
+    if (!node) return () => {};
+    this.patterns.set(node, ended);
+    return () => {
+      this.patterns.delete(node);
+      this.over(node);
+    };
+  }
+
+  private showRelation(
+    subscribed: Node,
+    terms: Terms,
+    { binding, address, originator }: Peer,
+    own: Readonly<Record<string, Json>>,
+  ): Node | undefined {
+    const collection = subscribed.child('subscriptions');
+    const { rate, minSpacingS, latencyClass, method } = terms;
+    const conditions = conditionsText(terms);
+    const subscription: Record<string, Json> = {
+      contact: `${binding}://${address}`,
+      ...(rate !== undefined
+        ? { rate }
+        : minSpacingS !== undefined &&
+          conditions === undefined && { minimalTimeBetweenNotifications: Math.round(minSpacingS * 1000) }),
+      ...(latencyClass !== undefined && { latencyClass }),
+      ...(conditions !== undefined && { conditions }),
+      ...(method !== undefined && { method }),
+      ...own,
+    };
+    const creator = { kind: 'originator', id: originator } as const;
+    const node = collection && this.options.resources.createPassing(collection, { subscription }, creator);
+    return node && isRefusal(node) ? undefined : node;
+  }
+
   /** It was deleted, or has expired. Who deleted his own knows; who is connected is told. */
   close(node: Node, ending: Ending): void {
+    const pattern = this.patterns.get(node);
+    this.patterns.delete(node);
+    pattern?.(ending);
     const delivery = this.deliveries.get(node);
     if (!delivery) return;
     this.deliveries.delete(node);
@@ -225,15 +280,19 @@ export class SubscriptionResources {
   }
 }
 
-function termsOf(node: Node) {
+function termsOf(node: Node): Terms | Refusal {
   const rate = numberOf(node, 'rate');
   const spacingMs = numberOf(node, 'minimalTimeBetweenNotifications');
-  const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass')) satisfies
-    LatencyClass | undefined;
+  const latencyClass = LATENCY_CLASSES.find((name) => name === node.attributes.get('latencyClass'));
+  const method = METHODS.find((name) => name === node.attributes.get('method'));
+  const conditions = termsOfConditions(textOf(node, 'conditions'));
+  if (isRefusal(conditions)) return conditions;
   return checkTerms({
+    ...conditions,
     ...(rate !== undefined && { rate }),
     ...(spacingMs !== undefined && spacingMs > 0 && { minSpacingS: spacingMs / 1000 }),
     ...(latencyClass !== undefined && { latencyClass }),
+    ...(method !== undefined && { method }),
   });
 }
 

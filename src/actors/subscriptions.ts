@@ -12,10 +12,13 @@ import { Cadence } from '../routing/cadence.js';
 import { Delivery, type Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
+import { filterOf, type Contents } from '../routing/filters.js';
 import { FORMATS, type ContentFormat, type Projection } from '../routing/format.js';
 import { accountOf, type Account } from '../routing/group.js';
 import { negotiate } from '../routing/negotiation.js';
+import { readerOf, recordsOf } from '../routing/records.js';
 import type { Route, Router } from '../routing/router.js';
+import type { Sample, SampleContent } from '../routing/sample.js';
 import type { Terms } from '../routing/terms.js';
 import type { Access } from './access.js';
 import type { Schedule } from './notification-channel.js';
@@ -32,6 +35,7 @@ export interface SubscriptionsOptions {
   readonly log: Log;
   readonly schedule: Schedule;
   readonly access: Pick<Access, 'may'>;
+  readonly contents: Contents;
   /** What of a group's snapshots is subscribed to. */
   readonly snapshotRoute: (target: VirtualTarget) => Route | Refusal;
 }
@@ -102,14 +106,16 @@ export class Subscriptions {
     const preferred = isJsonBetter ? FORMATS.json : wanted.preferred;
     const format = negotiate(projection, content, wanted.accept, preferred);
     if (isRefusal(format)) return format;
-    const cadence = this.cadenceOf(target.node, route, wanted.terms);
+    const { terms } = wanted;
+    const cadence = this.cadenceOf(target.node, route, terms);
     if (isRefusal(cadence)) return cadence;
+    const unfit = unfitFilter(terms, target, route, content);
+    if (unfit) return unfit;
     const isMeant = wanted.criteria && meantBy(target, wanted.criteria);
     if (isRefusal(isMeant)) return isMeant;
-    const delivery = new Delivery(port, projection, format, wanted.terms);
-    // What is published has become the latest before.
-    if (isMeant) delivery.isWanted = () => isMeant(target.node.history?.latest);
-    this.options.router.subscribe(route, delivery, cadence);
+    const delivery = new Delivery(port, projection, format, terms);
+    if (isMeant) delivery.isWanted = (sample) => isMeant(recordOf(target.node, sample));
+    this.options.router.subscribe(route, delivery, cadence, filterOf(terms, this.options.contents));
     const id = randomId(this.options.random);
     const { originator } = wanted;
     this.records.set(id, { delivery, route, originator, node: target.node, ended });
@@ -121,6 +127,13 @@ export class Subscriptions {
   /** The answer to the registration is on its way. */
   open(delivery: Delivery): void {
     this.tell(delivery, { type: 'OPEN' });
+  }
+
+  /** Gives it the newest there is, whose answer to the registration bore none. */
+  tellLatest(delivery: Delivery): void {
+    const id = this.ids.get(delivery);
+    const record = id === undefined ? undefined : this.records.get(id);
+    if (record && !record.route.feeder) this.options.router.repeat(record.route, delivery);
   }
 
   suspend(delivery: Delivery): void {
@@ -153,6 +166,10 @@ export class Subscriptions {
     for (const { originator, node, delivery } of [...this.records.values()])
       if (originator !== undefined && !access.may(originator, 'READ', node))
         this.endAndTell(delivery, 'PERMISSION_DENIED');
+  }
+
+  mayRead(originator: string, node: Node): boolean {
+    return this.options.access.may(originator, 'READ', node);
   }
 
   /** Whether a subscriber may know of a resource. */
@@ -190,10 +207,16 @@ export class Subscriptions {
     const container = contentInstances.parent;
     const defaultRate = container && numberOf(container, 'defaultRate');
     const highestRate = container && numberOf(container, 'highestRate');
-    return Cadence.of(route.sourceRate, terms, {
-      ...(defaultRate !== undefined && { defaultRate }),
-      ...(highestRate !== undefined && { highestRate }),
-    });
+    // Beside a condition a smallest spacing is one of notifications: what meets it first does not wait for a slot.
+    const { condition, minSpacingS, ...rest } = terms;
+    return Cadence.of(
+      route.sourceRate,
+      condition ? rest : { ...rest, ...(minSpacingS !== undefined && { minSpacingS }) },
+      {
+        ...(defaultRate !== undefined && { defaultRate }),
+        ...(highestRate !== undefined && { highestRate }),
+      },
+    );
   }
 
   /** Ends one from the broker's side. */
@@ -257,6 +280,42 @@ function holdsMeasurements({ parent, history }: Node): boolean {
   if (content) return content.kind === 'measurement';
   // The broker's own words are JSON, be they kept or not.
   return parent?.attributes.get('durability') === 'latest' && !isOwn(parent);
+}
+
+/** As it is stored: the latest, but where a sample is told of in a later turn than it came. What a filter made is as the latest. */
+function recordOf({ history }: Node, sample: Sample) {
+  const latest = history?.latest;
+  if (latest === undefined || latest.value === sample || sample.id === undefined) return latest;
+  return history?.find(sample.id) ?? latest;
+}
+
+/** Why a condition or a method makes no sense of what is subscribed to. */
+function unfitFilter(
+  { condition, method }: Terms,
+  { kind, node }: FoundTarget,
+  { sourceRate }: Route,
+  content: SampleContent | undefined,
+): Refusal | undefined {
+  if (!condition && !method) return undefined;
+  if (kind !== 'instance')
+    return refuse(
+      'STATUS_BAD_REQUEST',
+      `Conditions and methods are for numbers in contentInstances; ${node.reference} has none.`,
+    );
+  if (method === 'fir' && (sourceRate < 1 || (content && content.kind !== 'measurement')))
+    return refuse('STATUS_BAD_REQUEST', `method=fir is for what a PMU measures at a steady rate; take mean of this.`);
+  if (!condition) return undefined;
+  const { field, epmaxS = Infinity } = condition;
+  if (sourceRate > 0 && epmaxS < 1 / sourceRate)
+    return refuse(
+      'STATUS_BAD_REQUEST',
+      `c.epmax is ${epmaxS} s, and the source reports ${sourceRate} times a second: nothing new is there to judge.`,
+    );
+  if (content?.kind !== 'measurement' || field === '') return undefined;
+  const { descriptor } = content.measurement;
+  if (readerOf(descriptor, field)) return undefined;
+  const names = recordsOf(descriptor).map(({ name }) => name);
+  return refuse('STATUS_BAD_REQUEST', `field is ${JSON.stringify(field)}; this PMU has ${names.join(', ')}.`);
 }
 
 const isOwn = ({ parent: containers }: Node): boolean => containers?.parent?.id === BROKER_APPLICATION;

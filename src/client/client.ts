@@ -9,7 +9,7 @@
 import type { Clock } from '../clock.js';
 import type { Status } from '../errors.js';
 import type { BindingName, Json, JsonObject } from '../routing/primitive.js';
-import type { LatencyClass } from '../routing/terms.js';
+import type { LatencyClass, Method } from '../routing/terms.js';
 
 export interface ClientRequest {
   readonly op: 'create' | 'retrieve' | 'update' | 'delete';
@@ -44,8 +44,24 @@ export interface ObserveTerms {
   /** Media type wanted; default: the binding's. */
   readonly accept?: string;
   readonly class?: LatencyClass;
+  /** Only what says something new: conditional parameters, as a query spells them: `c.gt=50.2&field=frequency`. */
+  readonly conditions?: string;
+  /** What is made of the samples between one of the rate and the next. */
+  readonly method?: Method;
+  /** How long a notification may wait for others to come with it, milliseconds. Over WebSocket alone: elsewhere each comes by itself. */
+  readonly batchMs?: number;
+  /** Over WebSocket, of a path with `*`: told of each resource that matches, when its samples begin to come and when they end. */
+  readonly routed?: (change: RouteChange) => void;
   /** Ends the subscription; the iteration then throws the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+export interface RouteChange {
+  /** Of the container. */
+  readonly path: string;
+  readonly isOpen: boolean;
+  /** Why no more samples come, or none can. */
+  readonly reason?: string;
 }
 
 /** One sample. The first is the first of its cadence after subscribing; `request` reads what is there now. */
@@ -61,6 +77,8 @@ export interface Notification {
   readonly missed: number;
   /** Rising per resource (CoAP) or per subscription (WebSocket). */
   readonly sequence?: number;
+  /** Of a subscription to a path with `*`: path of the container that it is of. */
+  readonly from?: string;
 }
 
 export interface Client {

@@ -199,6 +199,8 @@ export class CoapClient implements Client {
     const { path, query } = resolve(this.base, to);
     if (terms.rate !== undefined) query.set('rate', String(terms.rate));
     if (terms.class !== undefined) query.set('class', terms.class);
+    if (terms.method !== undefined) query.set('method', terms.method);
+    for (const [name, value] of new URLSearchParams(terms.conditions ?? '')) query.set(name, value);
     return {
       path: path
         .split('/')

@@ -8,6 +8,7 @@ export type {
   Notification,
   ObserveTerms,
   RequestBody,
+  RouteChange,
   TlsFiles,
 } from './client.js';
 export { GridcastError, type FailureKind } from './error.js';

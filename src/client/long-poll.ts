@@ -71,15 +71,22 @@ export async function* pollNotifications(
   }
 }
 
+const TERMS: readonly string[] = ['rate', 'class', 'method'];
+
 /** What is subscribed to: the collection, and which attribute of it [TS 102 690 9.2.3.8]. */
 function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [to: string, body: JsonObject] {
   const [container, accessor] = split(target.path);
-  const unknown = [...target.query.keys()].filter((name) => name !== 'rate' && name !== 'class');
+  const { query } = target;
+  const isCondition = (name: string): boolean => name === 'field' || name.startsWith('c.');
+  const unknown = [...query.keys()].filter((name) => !TERMS.includes(name) && !isCondition(name));
   // Left out in silence it would be a stream of another rate than was asked for.
   if (unknown.length > 0) {
-    throw new GridcastError('argument', `A subscription over HTTP takes rate and class, not ${unknown.join(', ')}.`);
+    const detail = `A subscription over HTTP takes ${TERMS.join(', ')}, field and c.*, not ${unknown.join(', ')}.`;
+    throw new GridcastError('argument', detail);
   }
-  const [rate, latencyClass] = [terms.rate ?? target.query.get('rate'), terms.class ?? target.query.get('class')];
+  const [rate, latencyClass] = [terms.rate ?? query.get('rate'), terms.class ?? query.get('class')];
+  const inQuery = new URLSearchParams([...query].filter(([name]) => isCondition(name))).toString();
+  const [conditions, method] = [terms.conditions ?? inQuery, terms.method ?? query.get('method')];
   return [
     pathAndQuery({ path: `${container}/subscriptions`, query: new URLSearchParams() }),
     {
@@ -88,6 +95,8 @@ function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [
         ...(terms.accept !== undefined && { accept: terms.accept }),
         ...(rate !== null && { rate: Number(rate) }),
         ...(latencyClass !== null && { latencyClass }),
+        ...(conditions !== '' && { conditions }),
+        ...(method !== null && { method }),
         ...(accessor !== '' && { filterCriteria: { attributeAccessor: accessor } }),
       },
     },

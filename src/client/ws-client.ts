@@ -13,9 +13,7 @@ import {
   WS_PATH,
   type Frame,
   type FrameCodec,
-  type NotificationFrame,
   type ResponseFrame,
-  type SubscribeFrame,
   type WelcomeFrame,
 } from '../protocols/ws/frames.js';
 import { systemRandom } from '../random.js';
@@ -33,11 +31,12 @@ import {
 } from './client.js';
 import { deadline } from './deadline.js';
 import { GridcastError } from './error.js';
-import { iterate, type Inbox } from './inbox.js';
+import { iterate } from './inbox.js';
 import { refusalOf } from './refusal.js';
 import { authority, pathAndQuery, resolve, type Target } from './target.js';
 import { WsLane } from './ws-lane.js';
 import { Link, type LinkOwner } from './ws-link.js';
+import { WsSubscription } from './ws-subscription.js';
 import type {
   ConnectionListener,
   ConnectionState,
@@ -45,20 +44,6 @@ import type {
   ReliableListener,
   WsClientOptions,
 } from './ws-options.js';
-
-const OCTETS = 'application/octet-stream';
-
-interface Subscription {
-  readonly inbox: Inbox<Notification>;
-  readonly terms: Omit<SubscribeFrame, 't' | 'id'>;
-  /** On the present session. */
-  id: number;
-  mediaType: string;
-  /** Of the last one taken; the first after a new subscription may be that one again. */
-  lastUs: number | undefined;
-  isRenewed: boolean;
-  hasLeft: boolean;
-}
 
 /** Waits for the answer with its number, or for a connection. */
 interface Waiting<Result> {
@@ -80,7 +65,7 @@ export class WsClient implements Client {
   private readonly listeners = new Set<ReliableListener>();
   private readonly watchers = new Set<ConnectionListener>();
   private readonly answers = new Map<number, Waiting<ResponseFrame>>();
-  private readonly subscriptions = new Map<number, Subscription>();
+  private readonly subscriptions = new Map<number, WsSubscription>();
   /** For a session to stand. */
   private readonly waiting = new Set<Waiting<void>>();
   private lastId = 0;
@@ -135,22 +120,10 @@ export class WsClient implements Client {
   }
 
   observe(to: string, terms: ObserveTerms = {}): AsyncIterableIterator<Notification> {
-    const { rate, accept, class: latencyClass, signal } = terms;
+    const { signal, routed, class: latencyClass, ...rest } = terms;
     return iterate(async (inbox) => {
-      const subscription: Subscription = {
-        inbox,
-        terms: {
-          to: this.path(to),
-          ...(rate !== undefined && { rate }),
-          ...(accept !== undefined && { accept }),
-          ...(latencyClass !== undefined && { class: latencyClass }),
-        },
-        id: 0,
-        mediaType: OCTETS,
-        lastUs: undefined,
-        isRenewed: false,
-        hasLeft: false,
-      };
+      const asked = { to: this.path(to), ...rest, ...(latencyClass !== undefined && { class: latencyClass }) };
+      const subscription = new WsSubscription(inbox, asked, routed);
       await this.subscribe(subscription, signal);
       return async () => {
         subscription.hasLeft = true;
@@ -226,7 +199,7 @@ export class WsClient implements Client {
   }
 
   /** Subscribes, however many connections that takes. */
-  private async subscribe(subscription: Subscription, signal?: AbortSignal): Promise<void> {
+  private async subscribe(subscription: WsSubscription, signal?: AbortSignal): Promise<void> {
     for (;;) {
       await this.connected(signal);
       try {
@@ -236,7 +209,7 @@ export class WsClient implements Client {
           this.subscriptions.set(id, subscription);
           return { t: 'sub', id, ...subscription.terms };
         });
-        subscription.mediaType = format ?? OCTETS;
+        if (format !== undefined) subscription.mediaType = format;
         return;
       } catch (error) {
         this.subscriptions.delete(subscription.id);
@@ -245,8 +218,8 @@ export class WsClient implements Client {
     }
   }
 
-  private async subscribeAgain(subscription: Subscription): Promise<void> {
-    subscription.isRenewed = true;
+  private async subscribeAgain(subscription: WsSubscription): Promise<void> {
+    subscription.renew();
     try {
       await this.subscribe(subscription);
       if (!subscription.hasLeft || !this.subscriptions.delete(subscription.id)) return;
@@ -293,7 +266,11 @@ export class WsClient implements Client {
       case 'res':
         return this.answers.get(frame.id)?.resolve(frame);
       case 'ntf':
-        return this.notified(frame);
+        return this.subscriptions.get(frame.sub)?.take(frame);
+      case 'batch':
+        return frame.ntf.forEach((each) => this.subscriptions.get(each.sub)?.take(each));
+      case 'route':
+        return this.subscriptions.get(frame.sub)?.route(frame);
       case 'end':
         this.subscriptions.get(frame.sub)?.inbox.fail(new GridcastError('refused', frame.reason, frame.status));
         return void this.subscriptions.delete(frame.sub);
@@ -328,6 +305,7 @@ export class WsClient implements Client {
     else if (!isFirst) this.lane.renew();
     const goesOn = new Set(resumed ? subs : []);
     for (const [id, subscription] of this.subscriptions) {
+      subscription.forgetRoutes();
       if (goesOn.delete(id)) continue;
       this.subscriptions.delete(id);
       void this.subscribeAgain(subscription);
@@ -343,16 +321,6 @@ export class WsClient implements Client {
     if (id !== undefined) this.answers.get(id)?.reject(refusal);
     else if (seq === undefined) link.complaint = refusal;
     else if (refusal.status === 'STATUS_SERVICE_UNAVAILABLE') this.lane.refusedForNow();
-  }
-
-  private notified({ sub, timeUs, body, missed, n }: NotificationFrame): void {
-    const subscription = this.subscriptions.get(sub);
-    if (!subscription) return;
-    const { inbox, mediaType, isRenewed, lastUs } = subscription;
-    if (isRenewed && timeUs === lastUs) return;
-    subscription.isRenewed = false;
-    subscription.lastUs = timeUs;
-    inbox.push({ timeUs, mediaType, body, missed, sequence: n });
   }
 
   /** The connection is over, or none came about. */

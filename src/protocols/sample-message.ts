@@ -1,6 +1,6 @@
 /** A PMU's measurement as the protobuf message gridcast.v1.Sample (proto/sample.proto). */
 import type { Refusal } from '../errors.js';
-import type { Measurement } from '../routing/measurement.js';
+import type { Measurement, Processing } from '../routing/measurement.js';
 import { messageCodec } from './protobuf.js';
 
 /** By position; names and units are those of the descriptor with this `configurationCount`. NaN: absent. */
@@ -19,12 +19,15 @@ export interface SampleMessage {
   readonly angles: readonly number[];
   readonly analogs: readonly number[];
   readonly digitals: readonly number[];
+  /** Null: it is as it was sent. */
+  readonly processing: Processing | null;
 }
 
 const codec = messageCodec<SampleMessage>('sample.proto', 'gridcast.v1.Sample');
 
 export function writeSampleProto(measurement: Measurement, measuredUs: number): Uint8Array {
-  const { descriptor, stat, timeQuality, frequencyHz, rocofHzPerS, phasors, analogs, digitals } = measurement;
+  const { descriptor, stat, timeQuality, frequencyHz, rocofHzPerS, phasors, analogs, digitals, processing } =
+    measurement;
   const { idCode, configurationCount } = descriptor;
   const magnitudes = phasors.map(({ magnitude }) => magnitude);
   const angles = phasors.map(({ angle }) => angle);
@@ -40,6 +43,7 @@ export function writeSampleProto(measurement: Measurement, measuredUs: number): 
     angles,
     analogs,
     digitals,
+    processing: processing ?? null,
   });
 }
 

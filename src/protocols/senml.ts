@@ -7,9 +7,11 @@
  *
  * Runs once per sample and format, 30,000 times a second with 1,000 PMUs: everything but the numbers is written once per
  * descriptor. A number is the double it is in memory, in both formats, so that all subscribers of a tag compare equal; what
- * is absent (NaN, infinite) has no record. The names are a contract: docs/formats.md.
+ * is absent (NaN, infinite) has no record. What was done to a measurement on its way follows. The names are a contract:
+ * docs/formats.md.
  */
-import type { Measurement, PmuDescriptor } from '../routing/measurement.js';
+import type { Measurement, PmuDescriptor, Processing } from '../routing/measurement.js';
+import { baseName, recordsOf } from '../routing/records.js';
 import { writeCbor } from './codec.js';
 
 /** Labels of the CBOR form [RFC8428-6, table 4]. */
@@ -35,12 +37,6 @@ export const SENML_LABELS = {
 export const SENML_ABSOLUTE_S = 2 ** 28;
 export const US_PER_SECOND = 1_000_000;
 
-interface Channel {
-  /** Relative to the base name. */
-  readonly name: string;
-  readonly unit?: 'Hz' | 'V' | 'A' | 'rad';
-}
-
 /** A pack of one descriptor with the numbers left open. */
 interface Template {
   readonly jsonBase: string;
@@ -61,28 +57,6 @@ function templateOf(descriptor: PmuDescriptor): Template {
   return template;
 }
 
-/** `pmu-61/`: unique within the stream that carries the PMU. */
-const baseName = ({ idCode }: PmuDescriptor): string => `pmu-${idCode}/`;
-
-/** The records in the order of `numbersOf`. The first has a value in every pack: it carries the base fields. */
-function channelsOf({ phasors, analogs, digitals }: PmuDescriptor): readonly Channel[] {
-  const phasorNames = recordNames(phasors, 'phasor');
-  return [
-    { name: 'stat' },
-    { name: 'time-quality' },
-    { name: 'frequency', unit: 'Hz' },
-    // Hz/s is not in the registry of units [RFC8428-12.1]; a record without a unit is allowed, an invented unit is not.
-    { name: 'rocof' },
-    ...phasors.flatMap(({ unit }, index): Channel[] => [
-      { name: `${phasorNames[index]}/magnitude`, unit },
-      { name: `${phasorNames[index]}/angle`, unit: 'rad' },
-    ]),
-    ...recordNames(analogs, 'analog').map((name) => ({ name: `${name}/value` })),
-    ...Array.from({ length: Math.ceil(digitals.length / POINTS_PER_WORD) }, (_, word) => ({ name: `digital/${word}` })),
-  ];
-}
-const POINTS_PER_WORD = 16;
-
 function numbersOf(measurement: Measurement): number[] {
   const numbers = [measurement.stat, measurement.timeQuality, measurement.frequencyHz, measurement.rocofHzPerS];
   for (const { magnitude, angle } of measurement.phasors) numbers.push(magnitude, angle);
@@ -90,21 +64,9 @@ function numbersOf(measurement: Measurement): number[] {
   return numbers;
 }
 
-/** Channel names as SenML allows them [RFC8428-4.5.1] and without `/`, each once: an empty or repeated one gets its number, from 1. */
-function recordNames(channels: readonly { readonly name: string }[], kind: string): readonly string[] {
-  const taken = new Set<string>();
-  return channels.map(({ name }, index) => {
-    const allowed = name.trim().replace(/[^A-Za-z0-9._:-]+/g, '_');
-    let unique = allowed === '' ? `${kind}-${index + 1}` : allowed;
-    while (taken.has(unique)) unique += `-${index + 1}`;
-    taken.add(unique);
-    return unique;
-  });
-}
-
 function makeTemplate(descriptor: PmuDescriptor): Template {
   const base = baseName(descriptor);
-  const channels = channelsOf(descriptor);
+  const channels = recordsOf(descriptor);
   const cbor = channels.map(({ name, unit }, index) => {
     const fields = new Map<number, string | number>([[SENML_LABELS.n, name]]);
     if (unit !== undefined) fields.set(SENML_LABELS.u, unit);
@@ -139,7 +101,8 @@ export function writeSenmlJson(measurement: Measurement, measuredUs: number): Ui
     if (!Number.isFinite(number)) continue;
     text += `${index === 0 ? '' : ',{'}${json[index]}${number}}`;
   }
-  return Buffer.from(`${text}]`, 'latin1'); // names and numbers are ASCII
+  const { json: done = '' } = processingTail(measurement.processing) ?? {};
+  return Buffer.from(`${text}${done}]`, 'latin1'); // names and numbers are ASCII
 }
 
 /** `1387808155.020000`: all six decimals, exact, which a double of the seconds is to a quarter of a microsecond. */
@@ -184,7 +147,43 @@ export function writeSenmlCbor(measurement: Measurement, measuredUs: number): Ui
     at = writeNumber(bytes, at + before.length, number);
     count++;
   }
-  return bytes.subarray(writeArrayHead(bytes, count), at);
+  const done = processingTail(measurement.processing);
+  const pack = bytes.subarray(writeArrayHead(bytes, count + (done?.records ?? 0)), at);
+  return done ? Buffer.concat([pack, done.cbor]) : pack;
+}
+
+/** The records that name a processing: written once, it is the same object in all that it was done to. */
+interface Tail {
+  readonly records: number;
+  readonly json: string;
+  readonly cbor: Uint8Array;
+}
+const tails = new WeakMap<Processing, Tail>();
+
+function processingTail(processing: Processing | undefined): Tail | undefined {
+  if (!processing) return undefined;
+  let tail = tails.get(processing);
+  if (!tail) tails.set(processing, (tail = makeTail(processing)));
+  return tail;
+}
+
+function makeTail({ method, inputRate, outputRate, groupDelayS }: Processing): Tail {
+  const records: readonly Readonly<Partial<Record<keyof typeof SENML_LABELS, string | number>>>[] = [
+    { n: 'method', vs: method },
+    { n: 'input-rate', v: inputRate },
+    { n: 'output-rate', v: outputRate },
+    { n: 'group-delay', u: 's', v: groupDelayS },
+  ];
+  const labelled = records.map((record) =>
+    writeCbor(
+      new Map(Object.entries(record).map(([name, value]) => [SENML_LABELS[name as keyof typeof SENML_LABELS], value])),
+    ),
+  );
+  return {
+    records: records.length,
+    json: records.map((record) => `,${JSON.stringify(record)}`).join(''),
+    cbor: Buffer.concat(labelled),
+  };
 }
 
 /** Writes the head so that it ends where the records begin; returns where it begins. */

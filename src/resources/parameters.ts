@@ -6,7 +6,8 @@ import { shown } from './values.js';
 export const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
 
 /** Terms of an observation, which may stand in the same query. */
-const isTerm = (name: string): boolean => name === 'rate' || name === 'class' || name.startsWith('c.');
+const TERMS: readonly string[] = ['rate', 'class', 'method', 'field'];
+const isTerm = (name: string): boolean => TERMS.includes(name) || name.startsWith('c.');
 export function withoutTerms(parameters: URLSearchParams): URLSearchParams {
   return new URLSearchParams([...parameters].filter(([name]) => !isTerm(name)));
 }

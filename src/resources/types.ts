@@ -17,6 +17,7 @@ import type { Json } from './values.js';
 
 export type { Verb } from './type-row.js';
 
+const METHODS = ['first', 'last', 'mean', 'min', 'max', 'fir'];
 const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'];
 /** Members that a group has at most, and one that does not say: each of them is asked when the group is. */
 const MEMBERS = { default: 1_000, clamp: [1, 10_000] } as const;
@@ -277,6 +278,10 @@ export const TYPES = completed({
       attribute('aggregateURI', v.localPath, 'O/NP/O'),
       attribute('rate', v.rate, 'O/O/O', { excludes: 'minimalTimeBetweenNotifications', origin: 'gridcast' }),
       attribute('latencyClass', v.oneOf(...LATENCY_CLASSES), 'O/O/O', { origin: 'gridcast' }),
+      // The conditional parameters of a query: c.gt=50.2&field=frequency.
+      attribute('conditions', v.string, 'O/O/O', { origin: 'gridcast' }),
+      attribute('method', v.oneOf(...METHODS), 'O/O/O', { origin: 'gridcast' }),
+      attribute('pattern', v.string, 'O/NP/O', { origin: 'gridcast' }), // of many resources below
       attribute('accept', v.string, 'O/O/O', { origin: 'gridcast' }), // media type of the content in notifications
     ],
   },

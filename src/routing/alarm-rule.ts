@@ -7,13 +7,10 @@
  * either does not chatter. A sample without the field, or with one that is no number, changes nothing.
  */
 import type { AlarmRule } from '../resources/alarm-rules.js';
-import type { Measurement, PmuDescriptor } from './measurement.js';
+import { Field, type ValueReader } from './field.js';
 import type { Sample } from './sample.js';
 
 const US_PER_SECOND = 1_000_000;
-
-/** Reads a number by its name out of stored content; NaN where there is none. */
-export type ValueReader = (mediaType: string, bytes: Uint8Array, field: string) => number;
 
 /** One rule and what it remembers from sample to sample. */
 export class RuleCheck {
@@ -23,15 +20,15 @@ export class RuleCheck {
   private lastUs = NaN;
   /** The value that decided. */
   value = NaN;
-  private readonly channel: ChannelReader | undefined;
+  private readonly field: Field;
 
   /** @param isActive as an earlier life left it */
   constructor(
     readonly rule: AlarmRule,
     public isActive: boolean,
-    private readonly valueOf: ValueReader,
+    valueOf: ValueReader,
   ) {
-    this.channel = rule.field === undefined ? undefined : new ChannelReader(rule.field);
+    this.field = new Field(rule.field ?? '', valueOf);
   }
 
   /** Takes a sample in. @returns whether the condition came or went */
@@ -39,7 +36,7 @@ export class RuleCheck {
     const { kind } = this.rule;
     const { measuredUs } = sample;
     if (kind === 'quality') return this.decide(sample.quality, sample.quality !== 0, sample.quality === 0, measuredUs);
-    const value = this.read(sample);
+    const value = this.field.read(sample);
     if (!Number.isFinite(value)) return false;
     return kind === 'limit' ? this.seeLimit(value, measuredUs) : this.seeRate(value, measuredUs);
   }
@@ -78,37 +75,5 @@ export class RuleCheck {
     if (measuredUs - this.sinceUs < (this.rule.delayS ?? 0) * US_PER_SECOND) return false;
     this.isActive = true;
     return true;
-  }
-
-  private read({ content }: Sample): number {
-    if (content.kind === 'measurement') return this.channel?.read(content.measurement) ?? NaN;
-    if (content.kind === 'snapshot') return NaN;
-    return this.valueOf(content.mediaType, content.bytes, this.rule.field ?? '');
-  }
-}
-
-/** Finds a PMU's number by name; a channel is looked up once per configuration. */
-class ChannelReader {
-  private descriptor: PmuDescriptor | undefined;
-  private phasor = -1;
-  private analog = -1;
-
-  constructor(private readonly field: string) {}
-
-  read(measurement: Measurement): number {
-    if (this.field === 'frequency') return measurement.frequencyHz;
-    if (this.field === 'rocof') return measurement.rocofHzPerS;
-    const { descriptor } = measurement;
-    if (descriptor !== this.descriptor) {
-      this.descriptor = descriptor;
-      // As SenML spells them: `VA/magnitude`, `power/value`; the bare name of the channel says as much.
-      const isNamed = (part: string) => (channel: { readonly name: string }) => {
-        const name = channel.name.trim();
-        return this.field === name || this.field === `${name}/${part}`;
-      };
-      this.phasor = descriptor.phasors.findIndex(isNamed('magnitude'));
-      this.analog = descriptor.analogs.findIndex(isNamed('value'));
-    }
-    return measurement.phasors[this.phasor]?.magnitude ?? measurement.analogs[this.analog] ?? NaN;
   }
 }

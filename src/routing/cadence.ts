@@ -39,7 +39,7 @@ export class Cadence {
     /** Samples per second of the source; 0 when it declares none. */
     readonly sourceRate: number,
     /** Slots from one admitted sample to the next. */
-    private readonly stride: number,
+    readonly stride: number,
     /** Without a declared rate: the smallest spacing of measured time, microseconds. */
     readonly spacingUs: number,
   ) {}

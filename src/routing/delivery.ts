@@ -13,7 +13,7 @@ import type { ContentFormat, Projection } from './format.js';
 import type { Membership } from './group.js';
 import type { JsonObject } from './primitive.js';
 import type { Sample } from './sample.js';
-import type { Terms } from './terms.js';
+import { LATENCY_CLASSES, type Terms } from './terms.js';
 
 /** The hot path reads this integer; the subscription's machine sets it. */
 export const MODE = {
@@ -58,6 +58,9 @@ export interface Feeder {
   left(delivery: Delivery): void;
 }
 
+/** Below every latency class: nothing to flush. */
+export const UNTOUCHED = LATENCY_CLASSES.length;
+
 /** A way on which each body is kept until the peer has acknowledged it. */
 export type ReliableWay = (body: JsonObject, acknowledged: () => void) => void;
 
@@ -70,13 +73,15 @@ export class Delivery {
   /** Samples that its filter did not want: counted among the decimated. */
   unwanted = 0;
   /** Whether what is offered is what its filterCriteria want, where it has some. */
-  isWanted: (() => boolean) | undefined;
+  isWanted: ((sample: Sample) => boolean) | undefined;
   /** By index of DROP_REASONS. */
   readonly dropped = new Uint32Array(DROP_REASONS.length);
   /** The newest sample that could not go yet. */
   held: Sample | undefined;
   /** Its place in the router's table; undefined before and after. */
   membership: Membership | undefined;
+  /** Which of the samples that its group passed it was offered last. */
+  walked = 0;
   /** Whose it is to give it samples, where not every one that is published is offered. */
   feeder: Feeder | undefined;
   /** Beside its port, where its endpoint has one. */
@@ -89,22 +94,22 @@ export class Delivery {
     readonly terms: Terms,
   ) {}
 
-  drop(reason: DropReason): void {
-    this.dropped[DROP_INDEX[reason]]!++; // the index comes from the table that made the array
-    this.missed++;
+  drop(reason: DropReason, count = 1): void {
+    this.dropped[DROP_INDEX[reason]]! += count; // the index comes from the table that made the array
+    this.missed += count;
   }
 }
 
 export abstract class Port {
-  /** Set by the router: this port has something to flush at the end of the turn. */
-  isTouched = false;
+  /** Set by the router: how urgent what it has to flush is, as a rank of a latency class; UNTOUCHED: nothing. */
+  touched: number = UNTOUCHED;
   /** Deliveries that hold a sample, oldest first. */
   private readonly waiting = new Set<Delivery>();
 
   /** Takes a sample of the delivery's cadence: it goes now, or is held as the newest. */
   offer(delivery: Delivery, sample: Sample): void {
     if (delivery.mode === MODE.ended) return;
-    if (delivery.isWanted !== undefined && !delivery.isWanted()) {
+    if (delivery.isWanted !== undefined && !delivery.isWanted(sample)) {
       delivery.unwanted++;
       return;
     }

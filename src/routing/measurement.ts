@@ -60,4 +60,25 @@ export interface Measurement extends Framed {
   readonly analogs: readonly number[];
   /** Digital words, 16 points each. */
   readonly digitals: readonly number[];
+  /** Of one that is not as it was sent. */
+  readonly processing?: Processing | undefined;
+  /**
+   * The same PMU at the same instant with other values.
+   *
+   * @param from what they were made of: STAT and the time quality are the worst of theirs, and STAT says that the data was modified
+   */
+  remade(values: Processed, from: readonly Measurement[], processing: Processing): Measurement;
+}
+
+/** The values of a measurement that processing may change. */
+export type Processed = Pick<Measurement, 'frequencyHz' | 'rocofHzPerS' | 'phasors' | 'analogs' | 'digitals'>;
+
+/** What was done to a measurement on its way. */
+export interface Processing {
+  readonly method: string;
+  /** Samples per second. */
+  readonly inputRate: number;
+  readonly outputRate: number;
+  /** How much later than its tag it can be known; the tag itself is right. */
+  readonly groupDelayS: number;
 }

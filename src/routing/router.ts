@@ -3,23 +3,22 @@
  *
  *     publish(route, sample)
  *        ├── in order? new slot? ── no ──> refused, counted for every group
- *        ├── group 30/s ── admits ──> offer to each delivery's port
+ *        ├── group 30/s ── decides ──> fan-out.ts: offered to each delivery's port, the more urgent class first
  *        └── group  5/s ── not this slot ──> decimated, one addition for all its subscribers
- *     end of the turn: every touched port is flushed once
  *
  * Routing is data, not a process: routes outlive the actors they point at, and a crashed resource or subscription never stops
  * a stream. Nothing here is allocated per sample or per subscriber.
  */
 import type { Clock } from '../clock.js';
 import { slotOf, type Cadence } from './cadence.js';
-import type { Delivery, Feeder, Port } from './delivery.js';
-import { accountOf, Group, type Account } from './group.js';
-import { QUALITY, type Sample } from './sample.js';
+import type { Delivery, Feeder } from './delivery.js';
+import { FanOut, type AgeObserver, type ClassFigures, type FaultObserver } from './fan-out.js';
+import type { FilterKind } from './filter.js';
+import { accountOf, Group, pendingOf, type Account } from './group.js';
+import type { Sample } from './sample.js';
 
 /** 24 bits: the Observe value [RFC7641-4.4]. */
 const SEQUENCE_MASK = 0xff_ffff;
-/** One delivered sample in so many goes into the age histogram: the clock is read rarely enough not to be seen in a profile. */
-const AGE_SAMPLING = 16;
 
 /** Sees every sample of a container as it passes. Must not throw, nor keep the sample long. */
 export type SampleWatch = (sample: Sample) => void;
@@ -37,6 +36,7 @@ export class Route {
   clockSteps = 0;
   isOpen = true;
   readonly groups: Group[] = [];
+  readonly byKey = new Map<string, Group>();
   lastSlot = -Infinity;
   /** Of a container with rules. */
   watch: SampleWatch | undefined;
@@ -50,38 +50,25 @@ export class Route {
   ) {}
 }
 
-/** Observes the age (now minus measured time) of a sampled delivery, in seconds. */
-export type AgeObserver = (latencyClass: string, ageS: number) => void;
-
-/**
- * Told what threw: while a sample was written for or given to one delivery, which then counts it as dropped, or while a port
- * was flushed (no delivery). Neither its source nor any other subscriber notices. Must not throw.
- */
-export type FaultObserver = (port: Port, delivery: Delivery | undefined, error: unknown) => void;
-
 export class Router {
-  private readonly touched: Port[] = [];
-  private untilAge = AGE_SAMPLING;
-  private readonly flushTouched = (): void => {
-    for (const port of this.touched.splice(0)) {
-      port.isTouched = false;
-      try {
-        port.flush();
-      } catch (error) {
-        this.onFault(port, undefined, error);
-      }
-    }
-  };
+  private readonly fanOut: FanOut;
 
   /**
    * @param lagUs how far a tag may lie before the last one and still be late; beyond it the source's clock has stepped
    */
   constructor(
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly lagUs: number,
-    private readonly observeAge: AgeObserver,
-    private readonly onFault: FaultObserver = () => {},
-  ) {}
+    observeAge: AgeObserver,
+    onFault: FaultObserver = () => {},
+  ) {
+    this.fanOut = new FanOut(clock, observeAge, onFault);
+  }
+
+  /** By latency class, the most urgent first. */
+  get classes(): readonly ClassFigures[] {
+    return this.fanOut.figures;
+  }
 
   open(path: string, sourceRate: number): Route {
     return new Route(path, sourceRate);
@@ -91,6 +78,7 @@ export class Router {
   close(route: Route): void {
     route.isOpen = false;
     route.groups.length = 0;
+    route.byKey.clear();
   }
 
   /** Walks the deliveries of one container. */
@@ -102,8 +90,12 @@ export class Router {
     sample.sequence = route.sequence;
     route.latest = sample;
     if (route.watch !== undefined) route.watch(sample);
-    // Backwards, so that a delivery that ends while it is offered (its peer is gone) disturbs none of the others.
-    for (let g = route.groups.length - 1; g >= 0; g--) this.publishTo(route.groups[g]!, sample, slot);
+    // Backwards: a group whose last delivery ends while it is offered gives its place to one that has decided.
+    const ordinal = route.published;
+    for (let g = route.groups.length - 1; g >= 0; g--) {
+      const group = route.groups[g]; // others may have ended with it
+      if (group && group.decided < ordinal) this.publishTo(group, sample, slot, ordinal);
+    }
   }
 
   /** Sends the latest sample again under a new sequence: a subscriber's largest spacing has passed. */
@@ -117,12 +109,16 @@ export class Router {
     route.sequence = (route.sequence + 1) & SEQUENCE_MASK;
     sample.sequence = route.sequence;
     delivery.membership.repeated++;
-    this.offer(delivery, sample);
+    this.fanOut.offer(delivery, sample, delivery.membership.group.rank);
   }
 
-  /** Adds a delivery to the table; it is offered what is published from now on. */
-  subscribe(route: Route, delivery: Delivery, cadence: Cadence): void {
-    this.groupOf(route, delivery, cadence).add(delivery);
+  /**
+   * Adds a delivery to the table; it is offered what is published from now on.
+   *
+   * @param filter undefined: all of its cadence
+   */
+  subscribe(route: Route, delivery: Delivery, cadence: Cadence, filter?: FilterKind): void {
+    this.groupOf(route, delivery, cadence, filter).add(delivery);
     delivery.feeder = route.feeder;
     route.feeder?.joined(delivery);
   }
@@ -132,39 +128,59 @@ export class Router {
     const from = delivery.membership;
     if (!from) return;
     this.leave(delivery);
-    this.groupOf(route, delivery, cadence).add(delivery, from);
+    this.groupOf(route, delivery, cadence, from.group.kind).add(delivery, from);
   }
 
   /** Takes a delivery out, wherever it stands, in constant time, and closes its account. */
   unsubscribe(delivery: Delivery): Account {
     delivery.port.release(delivery);
+    this.forgo(delivery);
     const account = accountOf(delivery);
     this.leave(delivery);
     delivery.feeder?.left(delivery);
     return account;
   }
 
-  private groupOf(route: Route, { projection, format }: Delivery, cadence: Cadence): Group {
-    const key = `${cadence.key} ${projection} ${format.index}`;
-    let group = route.groups.find((other) => other.key === key);
-    if (!group) route.groups.push((group = new Group(route, key, cadence)));
+  private groupOf(route: Route, delivery: Delivery, cadence: Cadence, filter: FilterKind | undefined): Group {
+    const key = Group.keyOf(delivery, cadence, filter);
+    let group = route.byKey.get(key);
+    if (!group) {
+      group = new Group(route, key, cadence, delivery, filter);
+      group.index = route.groups.push(group) - 1;
+      route.byKey.set(key, group);
+    }
     return group;
+  }
+
+  /** What its group has passed and it was not offered yet goes without it. */
+  private forgo(delivery: Delivery): void {
+    const pending = pendingOf(delivery);
+    delivery.walked += pending;
+    if (pending > 0) delivery.drop('ended', pending);
   }
 
   private leave(delivery: Delivery): void {
     const group = delivery.membership?.group;
-    if (group?.remove(delivery) === 0) group.route.groups.splice(group.route.groups.indexOf(group), 1);
+    this.forgo(delivery);
+    if (group?.remove(delivery) !== 0) return;
+    const { groups, byKey } = group.route;
+    byKey.delete(group.key);
+    const last = groups.pop();
+    if (!last || last === group) return;
+    groups[group.index] = last;
+    last.index = group.index;
   }
 
-  private publishTo(group: Group, sample: Sample, slot: number): void {
+  private publishTo(group: Group, sample: Sample, slot: number, ordinal: number): void {
+    group.decided = ordinal;
     group.offered++;
-    if (!group.admits(sample, slot)) {
+    const passed = group.decide(sample, slot);
+    if (passed === undefined) {
       group.decimated++;
       return;
     }
-    const { deliveries } = group;
-    for (let d = deliveries.length - 1; d >= 0; d--) this.offer(deliveries[d]!, sample); // below the length it has
-    if (--this.untilAge <= 0) this.sampleAge(group, sample);
+    passed.sequence = sample.sequence;
+    this.fanOut.begin(group, passed);
   }
 
   /** The sample's slot, or undefined for one that nobody is offered. Sources that declare no rate have no slots. */
@@ -188,25 +204,5 @@ export class Router {
     route.clockSteps++;
     route.lastSlot = slot;
     return slot;
-  }
-
-  private offer(delivery: Delivery, sample: Sample): void {
-    const { port } = delivery;
-    try {
-      port.offer(delivery, sample);
-    } catch (error) {
-      delivery.drop('fault');
-      this.onFault(port, delivery, error);
-    }
-    if (port.isTouched) return;
-    port.isTouched = true;
-    if (this.touched.push(port) === 1) this.clock.atTurnEnd(this.flushTouched);
-  }
-
-  private sampleAge({ deliveries }: Group, sample: Sample): void {
-    this.untilAge = AGE_SAMPLING;
-    const first = deliveries[0];
-    if (!first || (sample.quality & (QUALITY.unsynchronised | QUALITY.timeUnreasonable)) !== 0) return;
-    this.observeAge(first.terms.latencyClass ?? 'monitoring', (this.clock.wallUs() - sample.measuredUs) / 1e6);
   }
 }

@@ -55,6 +55,11 @@ export class Sample {
     readonly id?: string,
   ) {}
 
+  /** The sample of the same instant with another content. */
+  with(content: SampleContent, quality: number): Sample {
+    return new Sample(content, this.measuredUs, this.arrivedUs, quality, this.encoder);
+  }
+
   /** The body of this sample in one format, made at the first call and shared afterwards; `undefined` if it has no such form. */
   body(projection: Projection, format: ContentFormat): Uint8Array | undefined {
     const index = format.index * PROJECTIONS + (projection === 'content' ? 0 : 1);

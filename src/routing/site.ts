@@ -7,6 +7,7 @@
 import type { Refusal } from '../errors.js';
 import type { Delivery, Port } from './delivery.js';
 import type { Ending } from './endings.js';
+import type { PatternSubscription, RouteSink } from './pattern.js';
 import type { BindingName, JsonObject, ReliableKind, Request, Response } from './primitive.js';
 import type { Terms } from './terms.js';
 
@@ -54,6 +55,8 @@ export interface Session {
    */
   subscribe(request: Request, terms: Terms): Promise<Subscribed | Response>;
   open(delivery: Delivery): void;
+  /** Subscribes the endpoint to every resource that `request.to`, a path with `*`, matches now or later. A Response is a refusal. */
+  subscribePattern(request: Request, terms: Terms, sink: RouteSink): Promise<PatternSubscription | Response>;
   /** The peer, or the binding on its behalf, ends one delivery. */
   unsubscribe(delivery: Delivery, ending: Ending): void;
   /** The peer acknowledged the reliable lane up to and including `seq`. */

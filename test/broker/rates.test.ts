@@ -13,6 +13,7 @@ import {
   subscribe,
   until,
 } from './stage.js';
+import type { RecordingPort } from '../support/deliveries.js';
 
 afterEach(closeStage);
 
@@ -26,7 +27,7 @@ describe.each([
   test('each second has exactly so many, and all PMUs have them at the same instants', async () => {
     const running = await startBroker();
     const pmus = stream(running, [1, 2, 3], source);
-    const ports = [];
+    const ports: RecordingPort[] = [];
     for (const idCode of [1, 2, 3]) ports.push((await subscribe(running, measurements(idCode), { rate: wanted })).port);
     const seconds = 3;
     pmus.run(seconds);
@@ -34,6 +35,8 @@ describe.each([
       { length: seconds * wanted },
       (_, slot) => START_US + Math.round((slot * SECOND_US) / wanted),
     );
+    // So many in one turn are walked in several.
+    await until('all are delivered', () => ports.every(({ times }) => times.length >= grid.length));
     for (const { times } of ports) expect(times).toEqual(grid);
     await expectBalanced(running);
     for (const account of running.broker.subscriptions.accounts()) {

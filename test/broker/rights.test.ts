@@ -138,6 +138,34 @@ const CASES: readonly (readonly [op: Op, to: string, code: number, body?: JsonOb
   ['retrieve', `${C}/%68idden`, 404],
 ];
 
+test('a pattern brings what may be read and nothing else: rights that come and go take its routes with them', async () => {
+  const { running, grant, container, publish, audited } = await stage({
+    load: [may(['READ'])],
+    secret: [may(['READ'], 'desk')],
+  });
+  const reader = await clientOf(running, 'reader');
+  const got: (string | undefined)[] = [];
+  const routes = new Map<string, boolean>();
+  const routed = ({ path, isOpen }: { path: string; isOpen: boolean }) => void routes.set(path, isOpen);
+  void (async () => {
+    for await (const { from } of reader.observe(`${C}/*/${LATEST}`, { routed })) got.push(from);
+  })().catch(() => undefined);
+  await until('it is routed', () => got.length === 1);
+  await publish('secret', 'unseen');
+  await grant('secret', may(['READ']));
+  await until('a right has come', () => routes.get(`${C}/secret`) === true);
+  await container('new', [may(['READ'])]);
+  await until('a container has come', () => got.includes(`${C}/new`));
+  await grant('load', may(['READ'], 'desk'));
+  await until('a right is lost', () => routes.get(`${C}/load`) === false);
+  await publish('load', 'unseen');
+  await publish('new', 'seen');
+  await until('it is told', () => got.filter((from) => from === `${C}/new`).length === 2);
+  expect(got.filter((from) => from === `${C}/load`)).toHaveLength(1);
+  // Named by a `*` it was not asked for: what is not his is left out without a word, to him and in the audit trail.
+  expect(audited('request-refused').filter((event) => JSON.stringify(event).includes('secret'))).toEqual([]);
+});
+
 describe.each(['http', 'coap', 'ws'] as const)('over %s', (binding) => {
   test('each request is answered as the rights have it, and no answer tells of what is hidden', async () => {
     const { running } = await stage({

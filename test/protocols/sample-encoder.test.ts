@@ -74,12 +74,15 @@ describe('the instance of a sample', () => {
 
 describe('a measurement as protobuf', () => {
   test('keeps every value to the last bit, absent ones as NaN', () => {
+    const processing = fc.option(fc.constant({ method: 'fir', inputRate: 30, outputRate: 5, groupDelayS: 0.8 }));
     fc.assert(
-      fc.property(anyMeasurement, anyTimeUs, (measurement, measuredUs) => {
+      fc.property(anyMeasurement, anyTimeUs, processing, (sent, measuredUs, done) => {
+        const measurement = { ...sent, processing: done ?? undefined };
         const { descriptor, stat, timeQuality, frequencyHz, rocofHzPerS, phasors, analogs, digitals } = measurement;
         expect(readSampleProto(writeSampleProto(measurement, measuredUs))).toEqual({
           ...{ measuredUs, idCode: descriptor.idCode, configurationCount: descriptor.configurationCount },
           ...{ stat, timeQuality, frequencyHz, rocofHzPerS, analogs, digitals },
+          processing: done,
           magnitudes: phasors.map(({ magnitude }) => magnitude),
           angles: phasors.map(({ angle }) => angle),
         });

@@ -85,6 +85,20 @@ describe('a measurement as SenML', () => {
     );
   });
 
+  test('names what was done to it on its way, after its values', () => {
+    const processing = { method: 'fir', inputRate: 30, outputRate: 5, groupDelayS: 0.8 };
+    const measurement = measurementOf({ processing });
+    const named = records(JSON_TYPE, writeSenmlJson(measurement, TIME_US));
+    expect(named.slice(-4)).toEqual([
+      { name: 'pmu-61/method', value: 'fir', time: named[0]?.time },
+      { name: 'pmu-61/input-rate', value: 30, time: named[0]?.time },
+      { name: 'pmu-61/output-rate', value: 5, time: named[0]?.time },
+      { name: 'pmu-61/group-delay', unit: 's', value: 0.8, time: named[0]?.time },
+    ]);
+    expect(named.slice(0, -4)).toEqual(records(JSON_TYPE, writeSenmlJson(measurementOf(), TIME_US)));
+    expect(records(CBOR_TYPE, writeSenmlCbor(measurement, TIME_US))).toEqual(named);
+  });
+
   test('needs a longer array head with 256 records', () => {
     const count = 130;
     const phasors = Array.from({ length: count }, (_, index) => ({ name: `P${index}`, unit: 'V' }) as const);

@@ -77,6 +77,9 @@ const PROPER: Readonly<Record<string, Json>> = {
   aggregateURI: '/m2m/groups/feeders',
   rate: 5,
   latencyClass: 'control',
+  conditions: 'c.gt=50.2&field=frequency',
+  method: 'mean',
+  pattern: '*/contentInstances/latest',
   accept: 'application/senml+cbor',
   channelType: 'LONG_POLLING',
 };
@@ -243,7 +246,7 @@ describe('the type table', () => {
         (name) => `container.${name}`,
       ),
       ...['snapshotRate', 'snapshotWait', 'snapshotWaitMode', 'idCode'].map((name) => `group.${name}`),
-      ...['rate', 'latencyClass', 'accept'].map((name) => `subscription.${name}`),
+      ...['rate', 'latencyClass', 'conditions', 'method', 'pattern', 'accept'].map((name) => `subscription.${name}`),
     ]);
   });
 

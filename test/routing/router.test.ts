@@ -3,17 +3,23 @@ import { Cadence } from '../../src/routing/cadence.js';
 import { MODE, type Delivery } from '../../src/routing/delivery.js';
 import { FORMATS } from '../../src/routing/format.js';
 import { accountOf, type Account } from '../../src/routing/group.js';
+import type { FilterKind } from '../../src/routing/filter.js';
 import { Router } from '../../src/routing/router.js';
+import type { Sample } from '../../src/routing/sample.js';
 import { activeDelivery, CountingEncoder, RecordingPort, sampleAt } from '../support/deliveries.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 const LAG_US = 10_000_000;
 const SECOND = 1_000_000;
 
-function table(sourceRate = 30) {
+/** @param lookUs what passes on the monotonic clock from one look to the next: with much of it a slice ends at every look */
+function table(sourceRate = 30, lookUs = 0) {
   const clock = new ManualClock();
   const ages: number[] = [];
-  const router = new Router(clock, LAG_US, (_class, ageS) => ages.push(ageS));
+  let looks = 0;
+  const { wallUs, after, atTurnEnd } = clock;
+  const ticking = { wallUs, after, atTurnEnd, monotonicUs: () => clock.monotonicUs() + ++looks * lookUs };
+  const router = new Router(ticking, LAG_US, (_class, ageS) => ages.push(ageS));
   const route = router.open('/m2m/pmu', sourceRate);
   const join = (port: RecordingPort, rate?: number): Delivery => {
     const delivery = activeDelivery(port, rate === undefined ? {} : { rate });
@@ -135,6 +141,58 @@ describe('Router', () => {
     expect(route.groups).toHaveLength(0);
   });
 
+  test('a filter decides once for all who ask the same, and may hand on another sample', () => {
+    const { router, route } = table();
+    const seen: [number, boolean][] = [];
+    let started = 0;
+    const everyOther: FilterKind = {
+      key: 'every other, an hour later',
+      start: () => {
+        started++;
+        return {
+          pass: ({ measuredUs }, slot, isDue) => {
+            seen.push([slot, isDue]);
+            return slot % 2 === 0 ? sampleAt(measuredUs + 3600 * SECOND) : undefined;
+          },
+        };
+      },
+    };
+    const ports = [new RecordingPort(), new RecordingPort(), new RecordingPort()];
+    const deliveries = ports.map((port) => activeDelivery(port));
+    const cadence = Cadence.of(30, { rate: 10 }) as Cadence;
+    for (const [index, delivery] of deliveries.entries())
+      router.subscribe(route, delivery, cadence, index === 2 ? undefined : everyOther);
+    for (let n = 0; n < 6; n++) router.publish(route, sampleAt(tag(n)));
+    expect(started).toBe(1);
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5].map((slot) => [slot, slot % 3 === 0]));
+    for (const port of ports.slice(0, 2)) {
+      expect(port.times).toEqual([0, 2, 4].map((n) => tag(n) + 3600 * SECOND));
+      expect(port.sent.map(({ sample }) => sample.sequence)).toEqual([1, 3, 5]);
+    }
+    expect(ports[2]!.times).toEqual([0, 3].map((n) => tag(n)));
+    expect(accountOf(deliveries[0]!)).toMatchObject({ received: 6, delivered: 3, decimated: 3 });
+  });
+
+  test('ten thousand filters on one container: each is found, and goes without disturbing the others', () => {
+    const { router, route } = table();
+    const port = new RecordingPort();
+    const cadence = Cadence.of(30, {}) as Cadence;
+    const deliveries = Array.from({ length: 20_000 }, (_, n) => {
+      const delivery = activeDelivery(port);
+      const kind = { key: String(n % 10_000), start: () => ({ pass: (sample: Sample) => sample }) };
+      router.subscribe(route, delivery, cadence, kind);
+      return delivery;
+    });
+    expect(route.groups).toHaveLength(10_000);
+    for (const [n, delivery] of deliveries.entries()) if (n % 3 !== 0) router.unsubscribe(delivery);
+    router.publish(route, sampleAt(0));
+    expect(new Set(port.sent.map(({ delivery }) => delivery))).toEqual(
+      new Set(deliveries.filter((_, n) => n % 3 === 0)),
+    );
+    for (const delivery of deliveries) if (delivery.membership) router.unsubscribe(delivery);
+    expect([route.groups.length, route.byKey.size]).toEqual([0, 0]);
+  });
+
   test('samples that are not to be trusted stay out of the age figures', () => {
     const { clock, router, route, join, ages } = table();
     join(new RecordingPort());
@@ -148,24 +206,30 @@ describe('Router', () => {
   test('whatever is lost, late, repeated, held or ended: received = delivered + decimated + dropped + held', () => {
     type Step =
       | readonly ['publish', number]
+      | readonly ['turn', number]
       | readonly ['congest', boolean]
       | readonly ['join', number]
       | readonly ['leave', number];
     const step: fc.Arbitrary<Step> = fc.oneof(
+      fc.tuple(fc.constant('turn' as const), fc.constant(0)),
       fc.tuple(fc.constant('publish' as const), fc.integer({ min: -3, max: 4 })),
       fc.tuple(fc.constant('congest' as const), fc.boolean()),
       fc.tuple(fc.constant('join' as const), fc.constantFrom(1, 5, 15, 30)),
       fc.tuple(fc.constant('leave' as const), fc.nat(10)),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        const { router, route, join } = table();
+      fc.property(fc.array(step, { maxLength: 120 }), fc.constantFrom(0, 1_000), (steps, lookUs) => {
+        const { clock, router, route, join } = table(30, lookUs);
+        // A crowd, so that a walk is longer than a slice.
+        const crowd = Array.from({ length: 200 }, () => join(new RecordingPort(), 15));
         const port = new RecordingPort();
         const deliveries: Delivery[] = [];
         let slot = 1000;
         for (const [what, value] of steps) {
           if (what === 'publish') router.publish(route, sampleAt(tag((slot += value))));
           if (what === 'join') deliveries.push(join(port, value));
+          if (what === 'turn') clock.endTurn();
+          if (what === 'leave') expect(balance(router.unsubscribe(crowd.splice(value, 1)[0]!))).toBe(0);
           if (what === 'leave' && deliveries.length > 0) {
             const [gone] = deliveries.splice(value % deliveries.length, 1);
             expect(balance(router.unsubscribe(gone!))).toBe(0);
@@ -175,7 +239,9 @@ describe('Router', () => {
             if (!value) port.drain();
           }
         }
-        for (const delivery of deliveries) expect(balance(accountOf(delivery))).toBe(0);
+        for (const delivery of [...crowd, ...deliveries]) expect(balance(accountOf(delivery))).toBe(0);
+        clock.endTurn();
+        if (!port.isCongested) for (const delivery of deliveries) expect(accountOf(delivery).held).toBe(0);
         const times = new Map<Delivery, number>();
         for (const { delivery, sample } of port.sent) {
           expect(sample.measuredUs).toBeGreaterThan(times.get(delivery) ?? -1);

@@ -20,7 +20,7 @@ export const DESCRIPTOR: PmuDescriptor = {
 export const FRAME = Buffer.from('aa01', 'hex');
 
 export function measurementOf(values: Partial<Measurement> = {}): Measurement {
-  return {
+  const made: Measurement = {
     descriptor: DESCRIPTOR,
     stat: 0x0800,
     timeQuality: 0,
@@ -34,9 +34,18 @@ export function measurementOf(values: Partial<Measurement> = {}): Measurement {
     digitals: [0x8001],
     frame: () => FRAME,
     configuration: () => FRAME,
+    remade: (others, from, processing) =>
+      measurementOf({
+        ...made,
+        ...others,
+        stat: from.reduce((bits, { stat }) => bits | stat, made.stat) | DATA_MODIFIED,
+        processing,
+      }),
     ...values,
   };
+  return made;
 }
+const DATA_MODIFIED = 0x0200;
 
 /** Values as the wire gives them: floats of either width, small integers, and the absent ones. */
 const value = fc.oneof(fc.double(), fc.float(), fc.integer({ min: -70_000, max: 70_000 }), fc.constant(NaN));
@@ -71,7 +80,8 @@ export const anyMeasurement: fc.Arbitrary<Measurement> = fc
       frame: fc.constant(() => FRAME),
       configuration: fc.constant(() => FRAME),
     });
-  });
+  })
+  .map(measurementOf);
 
 /** From 1978-07, where SenML's absolute times begin, to 2106, where SOC ends: whole microseconds. */
 export const anyTimeUs = fc

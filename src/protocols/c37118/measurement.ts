@@ -5,7 +5,7 @@
  *     frame of stream 60 ── PMU 61's block ──> Measurement ── frame() ──────────> data frame of stream 61, that block alone
  *                                                          └─ configuration() ─> its CFG-2
  */
-import type { Measurement, Phasor, PmuDescriptor } from '../../routing/measurement.js';
+import type { Measurement, Phasor, PmuDescriptor, Processed, Processing } from '../../routing/measurement.js';
 import { QUALITY } from '../../routing/sample.js';
 import {
   encodeConfiguration,
@@ -17,6 +17,8 @@ import {
   type PmuConfiguration,
 } from './configuration.js';
 import {
+  blockOf,
+  encodeData,
   layoutOf,
   readAnalog,
   readDigital,
@@ -27,8 +29,8 @@ import {
   type StreamLayout,
 } from './data-frame.js';
 import { crcCcitt } from './crc.js';
-import { CHK_BYTES, HEAD_BYTES, SIZE_AT, STREAM_ID_AT } from './frame.js';
-import { dataError, STAT } from './stat.js';
+import { CHK_BYTES, HEAD_BYTES, readHead, SIZE_AT, STREAM_ID_AT, viewOf } from './frame.js';
+import { dataError, STAT, worstStat } from './stat.js';
 import { TIME_QUALITY } from './time.js';
 import { analogOf, frequencyHz, phasorOf, rocofHzPerS } from './units.js';
 
@@ -46,17 +48,22 @@ export interface PmuStream {
 export interface StreamPmu {
   readonly descriptor: PmuDescriptor;
   readonly block: BlockLayout;
-  /** The CFG-2 of this PMU alone. */
+  /** The CFG-2 of this PMU alone, and what its frames look like. */
   readonly configuration: Uint8Array;
+  readonly single: StreamLayout;
 }
 
 export function streamOf(configuration: Configuration): PmuStream {
   const layout = layoutOf(configuration);
-  const pmus = layout.blocks.map((block) => ({
-    descriptor: descriptorOf(block.pmu, configuration),
-    block,
-    configuration: encodeConfiguration(singlePmuConfiguration(configuration, block.pmu)),
-  }));
+  const pmus = layout.blocks.map((block) => {
+    const alone = singlePmuConfiguration(configuration, block.pmu);
+    return {
+      descriptor: descriptorOf(block.pmu, configuration),
+      block,
+      configuration: encodeConfiguration(alone),
+      single: layoutOf(alone),
+    };
+  });
   return { layout, pmus };
 }
 
@@ -114,6 +121,7 @@ export class FrameMeasurement implements Measurement {
     readonly timeQuality: number,
     private readonly layout: StreamLayout,
     private readonly pmu: StreamPmu,
+    readonly processing?: Processing,
   ) {}
 
   get descriptor(): PmuDescriptor {
@@ -181,6 +189,18 @@ export class FrameMeasurement implements Measurement {
 
   configuration(): Uint8Array {
     return this.pmu.configuration;
+  }
+
+  remade(values: Processed, from: readonly Measurement[], processing: Processing): Measurement {
+    const { single } = this.pmu;
+    const block = single.blocks[0]!; // of one PMU
+    const stat = worstStat([this, ...from].map((each) => each.stat)) | STAT.modified;
+    const error = Math.max(...[this, ...from].map((each) => each.timeQuality & TIME_QUALITY.errorMask));
+    const timeQuality = (this.timeQuality & ~TIME_QUALITY.errorMask) | error;
+    const head = { ...readHead(this.view), streamId: single.configuration.streamId, timeQuality };
+    const blocks = [blockOf({ ...values, stat }, block.pmu)];
+    const view = viewOf(encodeData({ kind: 'data', ...head, blocks }, single));
+    return new FrameMeasurement(view, timeQuality, single, { ...this.pmu, block }, processing);
   }
 
   private get sentHz(): number {

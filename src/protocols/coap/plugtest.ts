@@ -189,6 +189,7 @@ export class PlugtestSite implements Site {
         delivery.mode = MODE.active;
         port.drain();
       },
+      subscribePattern: (request, terms, sink) => session.subscribePattern(request, terms, sink),
       unsubscribe: (delivery, ending) =>
         own.has(delivery) ? unsubscribe(delivery) : session.unsubscribe(delivery, ending),
       acknowledge: (seq) => session.acknowledge(seq),

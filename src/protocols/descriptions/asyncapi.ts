@@ -25,7 +25,7 @@ const SCHEMAS: Readonly<Record<string, JsonObject>> = {
   bytes: ANY,
 };
 const FROM_CLIENT = ['hello', 'req', 'sub', 'unsub', 'msg', 'ack', 'ping', 'pong'];
-const FROM_BROKER = ['welcome', 'res', 'ntf', 'end', 'msg', 'ack', 'ping', 'pong', 'error'];
+const FROM_BROKER = ['welcome', 'res', 'ntf', 'batch', 'route', 'end', 'msg', 'ack', 'ping', 'pong', 'error'];
 
 /** @param version of the program */
 export function asyncApi(version: string): JsonObject {

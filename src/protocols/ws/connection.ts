@@ -12,6 +12,7 @@ import type { Cancel } from '../../clock.js';
 import { isRefusal, refuse, type Refusal } from '../../errors.js';
 import type { Delivery } from '../../routing/delivery.js';
 import type { Ending } from '../../routing/endings.js';
+import { isPattern } from '../../routing/pattern.js';
 import { answer, isSuccess, parsePath, refused, type Request, type Response } from '../../routing/primitive.js';
 import { RESUME_WITHIN_S, type Peer, type Session } from '../../routing/site.js';
 import type { Claim, Identity } from '../identity.js';
@@ -168,7 +169,9 @@ export class Connection implements WsReceiver, Carrier {
       heard,
       subs: port.subs,
     });
-    if (resumed) session.site.resume();
+    if (!resumed) return;
+    port.tellRoutes();
+    session.site.resume();
   }
 
   /** The session that this socket carries from now on: the former one, or one of its own. */
@@ -276,12 +279,23 @@ export class Connection implements WsReceiver, Carrier {
       tell(refused(terms));
       return;
     }
-    if (this.subscribing.has(id) || port.delivery(id)) {
+    if (this.subscribing.has(id) || port.isTaken(id)) {
       tell(refused(refuse('STATUS_CONFLICT', `The id ${id} names a subscription that is open; choose another.`)));
       return;
     }
     this.subscribing.add(id);
     try {
+      if (isPattern(request.to)) {
+        const pattern = await site.subscribePattern(request, terms, port.sinkOf(id));
+        if ('status' in pattern) {
+          tell(pattern);
+          return;
+        }
+        port.addPattern(id, pattern);
+        tell(answer('STATUS_OK'));
+        pattern.open();
+        return;
+      }
       const outcome = await site.subscribe(request, terms);
       if (!('delivery' in outcome)) {
         tell(outcome);
@@ -303,6 +317,12 @@ export class Connection implements WsReceiver, Carrier {
 
   private unsubscribe({ id, sub }: UnsubscribeFrame, { site, port }: WsSession): void {
     const delivery: Delivery | undefined = port.delivery(sub);
+    const pattern = port.pattern(sub);
+    if (pattern) {
+      port.removePattern(sub);
+      pattern.end();
+      return this.wire.send(responseOf(id, answer('STATUS_OK'), []));
+    }
     if (!delivery) {
       const detail = `No subscription ${sub} is open on this socket; "sub" is the id of the "sub" frame.`;
       return this.wire.send(responseOf(id, refused(refuse('STATUS_NOT_FOUND', detail)), []));

@@ -24,21 +24,33 @@ export const jsonFrames: FrameCodec = {
   decode,
   tail: (n, timeUs, mediaType, body, isFromOutside) =>
     Buffer.from(`"n":${n},"time":"${formatTime(timeUs)}",${contentMember(mediaType, body, isFromOutside)}}`),
-  notification(sub, missed, tail) {
-    const head = `{"t":"ntf","sub":${sub},"missed":${missed},`;
+  notification(sub, route, missed, tail) {
+    const own = route === 0 ? '' : `"route":${route},`;
+    const head = `{"t":"ntf","sub":${sub},${own}"missed":${missed},`;
     const message = Buffer.allocUnsafe(head.length + tail.length);
     message.write(head, 0, 'latin1');
     message.set(tail, head.length);
     return message;
   },
+  batch: (notifications) =>
+    Buffer.concat([
+      BATCH_HEAD,
+      ...notifications.flatMap((each, index) => (index === 0 ? [each] : [COMMA, each])),
+      BATCH_END,
+    ]),
 };
+
+const BATCH_HEAD = Buffer.from('{"t":"batch","ntf":[');
+const COMMA = Buffer.from(',');
+const BATCH_END = Buffer.from(']}');
 
 function encode(frame: Frame): string {
   if (frame.t === 'ntf') {
-    const { sub, missed, n, timeUs, body } = frame;
+    const { sub, route = 0, missed, n, timeUs, body } = frame;
     // Whatever the format was, what is JSON can stand as JSON.
-    return jsonFrames.notification(sub, missed, jsonFrames.tail(n, timeUs, JSON_TYPE, body, true)).toString();
+    return jsonFrames.notification(sub, route, missed, jsonFrames.tail(n, timeUs, JSON_TYPE, body, true)).toString();
   }
+  if (frame.t === 'batch') return jsonFrames.batch(frame.ntf.map((each) => Buffer.from(encode(each)))).toString();
   if (!('payload' in frame)) return JSON.stringify(withoutEmptyLists(frame));
   const { payload, ...rest } = frame;
   const content = contentMember(payload.mediaType, payload.bytes, true);
@@ -79,13 +91,28 @@ function decode(bytes: Uint8Array): Frame | FrameFault {
     if (isRefusal(payload)) return { ...payload, ...idOf(t, rest) };
     return frameOf(t, { ...rest, payload });
   }
-  if (t === 'ntf') {
-    const { time, body, textContent, binaryContent, ...rest } = members;
-    const payload = payloadOf(undefined, { body, textContent, binaryContent });
-    if (isRefusal(payload)) return payload;
-    return frameOf(t, { ...rest, timeUs: typeof time === 'string' ? parseTime(time) : time, body: payload?.bytes });
+  if (t === 'ntf') return notificationOf(members);
+  if (t === 'batch' && Array.isArray(members.ntf)) {
+    const notifications: (Frame | FrameFault)[] = [];
+    for (const each of members.ntf as readonly unknown[]) {
+      const isNotification = typeof each === 'object' && each !== null && 't' in each && each.t === 'ntf';
+      if (!isNotification)
+        return refuse('STATUS_BAD_REQUEST', '"ntf" of a "batch" frame must be a list of "ntf" frames.');
+      const { t: _ntf, ...own } = each;
+      const notification = notificationOf(own);
+      if (isRefusal(notification)) return notification;
+      notifications.push(notification);
+    }
+    return frameOf(t, { ...members, ntf: notifications });
   }
   return frameOf(t, members);
+}
+
+function notificationOf(members: Readonly<Record<string, unknown>>): Frame | FrameFault {
+  const { time, body, textContent, binaryContent, ...rest } = members;
+  const payload = payloadOf(undefined, { body, textContent, binaryContent });
+  if (isRefusal(payload)) return payload;
+  return frameOf('ntf', { ...rest, timeUs: typeof time === 'string' ? parseTime(time) : time, body: payload?.bytes });
 }
 
 const idOf = (t: 'req' | 'res', { id }: Readonly<Record<string, unknown>>): { readonly id?: number } =>

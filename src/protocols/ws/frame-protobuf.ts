@@ -3,7 +3,7 @@
  * thousands a second, are put together by hand:
  *
  *     ┌ of one subscriber ──────────────────┐┌ of all: made once per sample and format ┐
- *     tag 6, length │ 1 sub │ 2 missed       │ 3 n │ 4 time_us │ 5 body
+ *     tag 6, length │ 1 sub │ 2 missed │ 6 route │ 3 n │ 4 time_us │ 5 body
  */
 import { isRefusal, refuse } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
@@ -27,10 +27,11 @@ export const protobufFrames: FrameCodec = {
     pushVarint(head, body.length);
     return Buffer.concat([Uint8Array.from(head), body]);
   },
-  notification(sub, missed, tail) {
+  notification(sub, route, missed, tail) {
     const own: number[] = [];
     pushField(own, 1, sub);
     pushField(own, 2, missed);
+    pushField(own, 6, route);
     const frame = [tagOf(6, LENGTH_DELIMITED)];
     pushVarint(frame, own.length + tail.length);
     const message = Buffer.allocUnsafe(frame.length + own.length + tail.length);
@@ -38,6 +39,18 @@ export const protobufFrames: FrameCodec = {
     message.set(own, frame.length);
     message.set(tail, frame.length + own.length);
     return message;
+  },
+  batch(notifications) {
+    const members = Buffer.concat(notifications);
+    let at = 0;
+    // Of a frame it is member 6, of a batch member 1; the rest is the same.
+    for (const { length } of notifications) {
+      members[at] = tagOf(1, LENGTH_DELIMITED);
+      at += length;
+    }
+    const head = [tagOf(14, LENGTH_DELIMITED)];
+    pushVarint(head, members.length);
+    return Buffer.concat([Uint8Array.from(head), members]);
   },
 };
 
@@ -56,6 +69,12 @@ function decode(bytes: Uint8Array): Frame | FrameFault {
   // An absent message is null where all other absent fields are undefined.
   const { payload, ...fields } = envelope[t] as Readonly<Record<string, unknown>>;
   const members = payload ? { ...fields, payload } : fields;
+  if (t === 'batch') {
+    const notifications = (members.ntf as readonly Readonly<Record<string, unknown>>[]).map((each) =>
+      frameOf('ntf', each),
+    );
+    return notifications.find(isRefusal) ?? frameOf(t, { ntf: notifications });
+  }
   if (t !== 'msg') return frameOf(t, members);
   const body = readValue(FORMATS.json.mediaType, members.body as Uint8Array);
   if (isRefusal(body)) return refuse(body.status, body.detail);

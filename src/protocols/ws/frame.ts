@@ -6,6 +6,8 @@
  *     hello ─────────────────────────────> welcome           optional; first
  *     req, sub, unsub  id ───────────────> res  id
  *                                          ntf, end  sub      sub is the id of the `sub` frame
+ *                                          batch              several ntf
+ *                                          route     sub      a resource that a path with * matches
  *     msg  seq <─────────────────────────> ack  seq           the reliable lane, both ways
  *     ping <─────────────────────────────> pong
  *                                          error              what was no frame
@@ -14,7 +16,7 @@ import { ENDINGS, type Ending } from '../../routing/endings.js';
 import { refuse, STATUSES, type Refusal, type Status } from '../../errors.js';
 import type { JsonObject, Operation } from '../../routing/primitive.js';
 import type { ReliableKind } from '../../routing/primitive.js';
-import { LATENCY_CLASSES, type LatencyClass } from '../../routing/terms.js';
+import { LATENCY_CLASSES, METHODS, type LatencyClass, type Method } from '../../routing/terms.js';
 
 /** A body and its media type, parameters included. */
 export interface Payload {
@@ -88,12 +90,18 @@ export interface SubscribeFrame {
   /** Samples per second. */
   readonly rate?: number;
   readonly class?: LatencyClass;
+  /** How long a notification may wait for others to go with it. */
   readonly batchMs?: number;
+  /** Conditional parameters, as a query spells them: `c.gt=50.2&field=frequency`. */
+  readonly conditions?: string;
+  readonly method?: Method;
 }
 
 export interface NotificationFrame {
   readonly t: 'ntf';
   readonly sub: number;
+  /** Of a subscription to a path with `*`: whose sample it is. */
+  readonly route?: number;
   /** The sample's sequence number, 24 bits, rising. */
   readonly n: number;
   /** Samples of the asked cadence lost since the last notification. */
@@ -102,6 +110,30 @@ export interface NotificationFrame {
   readonly timeUs: number;
   /** In the format that the answer to `sub` named. */
   readonly body: Uint8Array;
+}
+
+/**
+ * Of a subscription to a path with `*`: a resource that matches. With `format` its samples come from now on, as `route`; with `ending`
+ * no more do; with `status` alone it is not to be had in the terms of the subscription.
+ */
+export interface RouteFrame {
+  readonly t: 'route';
+  readonly sub: number;
+  readonly route?: number;
+  /** Of the container, percent-encoded where needed. */
+  readonly path: string;
+  readonly format?: string;
+  readonly ending?: Ending;
+  readonly status?: Status;
+  /** A sentence. */
+  readonly reason?: string;
+}
+
+/** Several notifications at once, to a client whose subscriptions asked for `batchMs`. */
+export interface BatchFrame {
+  readonly t: 'batch';
+  /** In the order in which they were due. */
+  readonly ntf: readonly NotificationFrame[];
 }
 
 export interface UnsubscribeFrame {
@@ -157,6 +189,8 @@ export type Frame =
   | ResponseFrame
   | SubscribeFrame
   | NotificationFrame
+  | BatchFrame
+  | RouteFrame
   | UnsubscribeFrame
   | EndFrame
   | MessageFrame
@@ -171,7 +205,8 @@ export interface FrameFault extends Refusal {
 }
 
 type Word = { readonly words: readonly string[] };
-type Kind = 'count' | 'counts' | 'number' | 'flag' | 'text' | 'texts' | 'time' | 'bytes' | 'payload' | 'object' | Word;
+type Kind =
+  'count' | 'counts' | 'number' | 'flag' | 'text' | 'texts' | 'time' | 'bytes' | 'payload' | 'object' | 'frames' | Word;
 interface Member {
   readonly kind: Kind;
   readonly isOptional?: true;
@@ -184,6 +219,7 @@ const KINDS: Word = { words: ['command', 'alarm', 'outcome'] satisfies ReliableK
 const STATUS: Word = { words: Object.keys(STATUSES) };
 const ENDING: Word = { words: Object.keys(ENDINGS) };
 const CLASSES: Word = { words: LATENCY_CLASSES };
+const METHOD: Word = { words: METHODS };
 
 /** The members of each frame. Lists are optional everywhere: none is the empty one. */
 const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extract<Frame, { t: T }>, 't'>, Member>> } = {
@@ -229,8 +265,27 @@ const MEMBERS: { readonly [T in FrameType]: Readonly<Record<Exclude<keyof Extrac
     rate: may('number'),
     class: may(CLASSES),
     batchMs: may('number'),
+    conditions: may('text'),
+    method: may(METHOD),
   },
-  ntf: { sub: must('count'), n: must('count'), missed: must('count'), timeUs: must('time'), body: must('bytes') },
+  ntf: {
+    sub: must('count'),
+    route: may('count'),
+    n: must('count'),
+    missed: must('count'),
+    timeUs: must('time'),
+    body: must('bytes'),
+  },
+  batch: { ntf: must('frames') },
+  route: {
+    sub: must('count'),
+    route: may('count'),
+    path: must('text'),
+    format: may('text'),
+    ending: may(ENDING),
+    status: may(STATUS),
+    reason: may('text'),
+  },
   unsub: { id: must('count'), sub: must('count') },
   end: { sub: must('count'), ending: must(ENDING), status: may(STATUS), reason: must('text') },
   msg: { seq: must('count'), kind: must(KINDS), body: must('object') },
@@ -293,6 +348,8 @@ function isOfKind(value: unknown, kind: Kind): boolean {
       return typeof value === 'string';
     case 'texts':
       return Array.isArray(value) && value.every((item) => typeof item === 'string');
+    case 'frames':
+      return Array.isArray(value) && value.every((item: Partial<Frame>) => item.t === 'ntf');
     case 'bytes':
       return value instanceof Uint8Array;
     case 'payload':
@@ -313,6 +370,7 @@ const NOUNS: Readonly<Record<Exclude<Kind, Word>, string>> = {
   flag: 'true or false',
   text: 'text',
   texts: 'a list of texts',
+  frames: 'a list of notifications',
   bytes: 'a body',
   payload: 'a body',
   object: 'an object',

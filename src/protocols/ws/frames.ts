@@ -22,8 +22,14 @@ export interface FrameCodec {
    * @param isFromOutside whether a publisher wrote the body: then it may not be what its media type says
    */
   tail(n: number, timeUs: number, mediaType: string, body: Uint8Array, isFromOutside: boolean): Uint8Array;
-  /** A whole `ntf` message: what is one subscriber's own, before the shared tail. */
-  notification(sub: number, missed: number, tail: Uint8Array): Buffer;
+  /**
+   * A whole `ntf` message: what is one subscriber's own, before the shared tail.
+   *
+   * @param route 0 for none
+   */
+  notification(sub: number, route: number, missed: number, tail: Uint8Array): Buffer;
+  /** Several whole `ntf` messages as one `batch` message. */
+  batch(notifications: readonly Uint8Array[]): Buffer;
 }
 
 export const FRAME_CODECS: Readonly<Record<Subprotocol, FrameCodec>> = {

@@ -13,23 +13,25 @@ export class LastNotification {
   private body: Uint8Array | undefined;
   private tail: Uint8Array = new Uint8Array(0);
   private sub = -1;
+  private route = -1;
   private missed = -1;
   private message: Buffer = Buffer.alloc(0);
 
   constructor(private readonly codec: FrameCodec) {}
 
-  of(sub: number, { missed, format }: Delivery, sample: Sample, body: Uint8Array): Buffer {
+  of(sub: number, route: number, { missed, format }: Delivery, sample: Sample, body: Uint8Array): Buffer {
     if (sample !== this.sample || sample.sequence !== this.sequence || body !== this.body) {
       this.sample = sample;
       this.sequence = sample.sequence;
       this.body = body;
       const isFromOutside = sample.content.kind === 'stored';
       this.tail = this.codec.tail(sample.sequence, sample.measuredUs, format.mediaType, body, isFromOutside);
-    } else if (sub === this.sub && missed === this.missed) {
+    } else if (sub === this.sub && route === this.route && missed === this.missed) {
       return this.message;
     }
     this.sub = sub;
+    this.route = route;
     this.missed = missed;
-    return (this.message = this.codec.notification(sub, missed, this.tail));
+    return (this.message = this.codec.notification(sub, route, missed, this.tail));
   }
 }

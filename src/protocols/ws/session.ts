@@ -43,7 +43,7 @@ export class WsSession {
     last: LastNotification,
     isResumable: boolean,
   ): WsSession | Refusal {
-    const port = new WsPort(carrier.wire, last);
+    const port = new WsPort(carrier.wire, last, binding.surroundings.clock);
     const site = binding.site.connect(peer, port);
     if (isRefusal(site)) return site;
     const session = new WsSession(peer, site, port, isResumable, binding);

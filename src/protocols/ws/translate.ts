@@ -1,8 +1,8 @@
 /** WebSocket's spelling of the primitive: `req` and `sub` become a Request, a Response becomes a `res`. Pure. */
-import { isRefusal, refuse, STATUSES, type Refusal } from '../../errors.js';
+import { isRefusal, STATUSES, type Refusal } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
 import { parsePath, pathText, type Request, type Response } from '../../routing/primitive.js';
-import { checkTerms, termsOfQuery, type Terms } from '../../routing/terms.js';
+import { checkTerms, termsOfConditions, termsOfQuery, type Terms } from '../../routing/terms.js';
 import { bodyOfBytes, readAccept, writeContent } from '../codec.js';
 import type { FrameCodec, RequestFrame, ResponseFrame, SubscribeFrame } from './frames.js';
 
@@ -40,14 +40,21 @@ export function requestOf(frame: RequestFrame | SubscribeFrame, { codec, ...aske
 
 /** The terms of a subscription: members of the frame go before parameters of its path. */
 export function termsOf(
-  { rate, class: latencyClass, batchMs = 0 }: SubscribeFrame,
+  { rate, class: latencyClass, batchMs, conditions, method }: SubscribeFrame,
   query: URLSearchParams,
 ): Terms | Refusal {
-  if (batchMs !== 0)
-    return refuse('STATUS_NOT_IMPLEMENTED', 'Notifications are sent one by one here; leave "batchMs" out or 0.');
-  const terms = termsOfQuery(query);
-  if (isRefusal(terms)) return terms;
-  return checkTerms({ ...terms, ...(rate !== undefined && { rate }), ...(latencyClass && { latencyClass }) });
+  const asked = termsOfQuery(query);
+  if (isRefusal(asked)) return asked;
+  const said = termsOfConditions(conditions ?? '');
+  if (isRefusal(said)) return said;
+  return checkTerms({
+    ...asked,
+    ...said,
+    ...(rate !== undefined && { rate }),
+    ...(latencyClass && { latencyClass }),
+    ...(method && { method }),
+    ...(batchMs && { batchMs }),
+  });
 }
 
 /** @param format to `sub`: the media type of its notifications */

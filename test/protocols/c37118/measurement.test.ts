@@ -4,6 +4,7 @@ import type { Configuration } from '../../../src/protocols/c37118/configuration.
 import { layoutOf } from '../../../src/protocols/c37118/data-frame.js';
 import { readHead, viewOf } from '../../../src/protocols/c37118/frame.js';
 import { FrameMeasurement, streamOf } from '../../../src/protocols/c37118/measurement.js';
+import { worstStat } from '../../../src/protocols/c37118/stat.js';
 import { slotOf, slotTag, tagUs, usTag } from '../../../src/protocols/c37118/time.js';
 import { QUALITY } from '../../../src/routing/sample.js';
 import { frameAt, pmu, stream, type FrameOptions } from './stream.js';
@@ -82,6 +83,53 @@ describe('FrameMeasurement', () => {
     ['no voltage at all', { volts: 0 }, QUALITY.dataInvalid],
   ])('quality: %s', (_, options, quality) => {
     expect(measurement(options).quality).toBe(quality);
+  });
+
+  test('made anew has its own head, the new values as its FORMAT says them, and says that it was modified', () => {
+    const processing = { method: 'fir', inputRate: 50, outputRate: 5, groupDelayS: 0.5 };
+    const values = {
+      frequencyHz: 50.123,
+      rocofHzPerS: -0.25,
+      phasors: [
+        { magnitude: 231.25, angle: -1.25 },
+        { magnitude: 4.5, angle: 3 },
+      ],
+      analogs: [],
+      digitals: [],
+    };
+    for (let format = 0; format < 16; format++) {
+      const configuration = stream([pmu(61, { format }), pmu(62)]);
+      const [middle] = measurements(configuration);
+      const [unlocked] = measurements(configuration, { stat: 0x2030, timeQuality: 5 });
+      const made = middle!.remade(values, [middle!, unlocked!], processing);
+      expect([made.stat, made.timeQuality, made.processing]).toEqual([0x2230, 5, processing]);
+      expect(made.descriptor).toBe(middle?.descriptor);
+      expect(made.frequencyHz).toBeCloseTo(50.123, 3);
+      expect(made.rocofHzPerS).toBeCloseTo(-0.25, 6);
+      expect(made.phasors[0]?.magnitude).toBeCloseTo(231.25, 1);
+      expect(made.phasors[0]?.angle).toBeCloseTo(-1.25, 3);
+      const own = decode(made.configuration());
+      if (own.kind !== 'configuration2') throw new Error(own.kind);
+      const frame = decode(made.frame(), () => layoutOf(own));
+      expect(frame).toMatchObject({ kind: 'data', streamId: 61, blocks: [{ stat: 0x2230 }] });
+      const head = readHead(viewOf(made.frame()));
+      expect(tagUs(head, configuration.timeBase)).toBe(US);
+      expect(made.frame()).toHaveLength(middle!.frame().length);
+    }
+  });
+
+  test('STAT of several is the worst that any of them says', () => {
+    expect(worstStat([0, 0x2010, 0x4081, 0x0043])).toBe(0x6090);
+    // The reason of the last trigger alone.
+    expect(worstStat([0x0805, 0x0003, 0x0801, 0x0007])).toBe(0x0801);
+    expect(worstStat([0x8000, 0x4000])).toBe(0x8000);
+    fc.assert(
+      fc.property(fc.array(fc.nat(0xffff), { minLength: 1 }), fc.nat(0xffff), (stats, another) => {
+        const worst = worstStat(stats);
+        expect(worstStat([worst, ...stats])).toBe(worst);
+        expect(worstStat([...stats, another]) & 0xfff0).toBe(worstStat([another, ...stats]) & 0xfff0);
+      }),
+    );
   });
 
   test('a dead PMU that says STAT 0 and a wrapped 65.536 Hz has no frequency', () => {

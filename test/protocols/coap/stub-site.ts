@@ -73,6 +73,7 @@ export class StubSite implements Site {
         delivery.mode = MODE.active;
         port.drain();
       },
+      subscribePattern: (request) => Promise.resolve(this.read(request)),
       unsubscribe,
       acknowledge: () => {},
       receive: () => Promise.resolve(undefined),

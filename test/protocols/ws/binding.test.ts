@@ -56,6 +56,11 @@ class ScriptedSession implements Session {
     this.site.tell('open', delivery);
   }
 
+  async subscribePattern(request: Request) {
+    this.site.tell('subscribePattern', request);
+    return await this.site.respond(request);
+  }
+
   unsubscribe(delivery: Delivery, ending: string): void {
     this.port.release(delivery);
     this.site.tell('unsubscribe', ending);
@@ -376,8 +381,13 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     ],
     ['an encoded slash', { t: 'sub', id: 1, to: '/m2m/a%2Fb' }, { status: 'STATUS_BAD_REQUEST' }],
     ['a rate of nothing', { t: 'sub', id: 1, to: '/m2m', rate: 0 }, { status: 'STATUS_BAD_REQUEST' }],
-    ['an unknown condition', { t: 'sub', id: 1, to: '/m2m?c.gt=5' }, { status: 'STATUS_BAD_REQUEST' }],
-    ['batches', { t: 'sub', id: 1, to: '/m2m', batchMs: 20 }, { status: 'STATUS_NOT_IMPLEMENTED' }],
+    ['an unknown condition', { t: 'sub', id: 1, to: '/m2m?c.unknown=5' }, { status: 'STATUS_BAD_REQUEST' }],
+    [
+      'a rate among conditions',
+      { t: 'sub', id: 1, to: '/m2m', conditions: 'rate=5' },
+      { status: 'STATUS_BAD_REQUEST' },
+    ],
+    ['a batch of an hour', { t: 'sub', id: 1, to: '/m2m', batchMs: 3_600_000 }, { status: 'STATUS_BAD_REQUEST' }],
     ['no such subscription', { t: 'unsub', id: 1, sub: 77 }, { status: 'STATUS_NOT_FOUND' }],
   ])('%s is a res that says so, and the socket goes on', async (_what, frame, expected) => {
     const { connect } = await serve();

@@ -44,6 +44,18 @@ const status = fc.constantFrom(...(Object.keys(STATUSES) as Status[]));
 const timeUs = fc.integer({ min: 0, max: Date.UTC(2255, 0) * 1000 });
 const seq = count;
 
+const notification = fc.record(
+  {
+    t: fc.constant('ntf' as const),
+    sub: count,
+    route: fc.integer({ min: 1, max: 70_000 }),
+    n: count,
+    missed: count,
+    timeUs,
+    body: fc.oneof(jsonBytes, anyBytes),
+  },
+  { requiredKeys: ['t', 'sub', 'n', 'missed', 'timeUs', 'body'] },
+);
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record(
     {
@@ -111,17 +123,21 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
       rate: fc.double({ noNaN: true, noDefaultInfinity: true }).filter((rate) => !Object.is(rate, -0)),
       class: fc.constantFrom('protection' as const, 'reporting' as const),
       batchMs: fc.nat(),
+      conditions: text,
+      method: fc.constantFrom('mean' as const, 'first' as const),
     },
     { requiredKeys: ['t', 'id', 'to'] },
   ),
-  fc.record({
-    t: fc.constant('ntf' as const),
-    sub: count,
-    n: count,
-    missed: count,
-    timeUs,
-    body: fc.oneof(jsonBytes, anyBytes),
-  }),
+  notification,
+  fc.record(
+    {
+      t: fc.constant('route' as const),
+      ...{ sub: count, route: count, path: text, format: text, status, reason: text },
+      ending: fc.constantFrom(...(Object.keys(ENDINGS) as Ending[])),
+    },
+    { requiredKeys: ['t', 'sub', 'path'] },
+  ),
+  fc.record({ t: fc.constant('batch' as const), ntf: fc.array(notification, { maxLength: 5 }) }),
   fc.record({ t: fc.constant('unsub' as const), id: count, sub: count }),
   fc.record(
     {
@@ -183,9 +199,25 @@ describe.each<[Subprotocol]>([['gridcast.v1'], ['gridcast.v1+json']])('frames of
     const notification = frame.filter((one): one is NotificationFrame => one.t === 'ntf');
     fc.assert(
       fc.property(notification, (sent) => {
-        const { sub, missed, n, timeUs, body } = sent;
-        const message = codec.notification(sub, missed, codec.tail(n, timeUs, 'application/octet-stream', body, true));
+        const { sub, route = 0, missed, n, timeUs, body } = sent;
+        const message = codec.notification(
+          sub,
+          route,
+          missed,
+          codec.tail(n, timeUs, 'application/octet-stream', body, true),
+        );
         expect(plain(decoded(codec, message))).toEqual(plain(sent));
+      }),
+    );
+  });
+
+  test('a batch put together of whole messages is what the encoder writes in one piece', () => {
+    fc.assert(
+      fc.property(fc.array(notification, { minLength: 1, maxLength: 5 }), (ntf) => {
+        const messages = ntf.map(({ sub, route = 0, missed, n, timeUs, body }) =>
+          codec.notification(sub, route, missed, codec.tail(n, timeUs, 'application/octet-stream', body, true)),
+        );
+        expect(plain(decoded(codec, codec.batch(messages)))).toEqual(plain({ t: 'batch', ntf }));
       }),
     );
   });
@@ -259,7 +291,7 @@ describe('frames as the documents spell them', () => {
 
   test('JSON: what a publisher calls JSON and is none cannot break the frame around it', () => {
     const tail = codec.tail(1, 0, 'application/json', Buffer.from('1},"sub":9'), true);
-    expect(JSON.parse(codec.notification(2, 0, tail).toString())).toMatchObject({
+    expect(JSON.parse(codec.notification(2, 0, 0, tail).toString())).toMatchObject({
       sub: 2,
       binaryContent: expect.any(String) as string,
     });

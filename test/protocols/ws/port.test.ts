@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { silentLog } from '../../../src/log.js';
-import { FRAME_CODECS } from '../../../src/protocols/ws/frames.js';
+import { FRAME_CODECS, type Frame } from '../../../src/protocols/ws/frames.js';
 import { LastNotification } from '../../../src/protocols/ws/last-notification.js';
 import { WsPort } from '../../../src/protocols/ws/port.js';
 import { Wire } from '../../../src/protocols/ws/wire.js';
@@ -8,6 +8,8 @@ import type { SendResult, WsSocket } from '../../../src/protocols/transport/tran
 import { Delivery, MODE } from '../../../src/routing/delivery.js';
 import { FORMATS } from '../../../src/routing/format.js';
 import { Sample } from '../../../src/routing/sample.js';
+import type { Terms } from '../../../src/routing/terms.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const codec = FRAME_CODECS['gridcast.v1+json'];
 
@@ -73,18 +75,20 @@ function sample(text = '[{"v":50}]'): Sample {
   return made;
 }
 
-function portOn(socket: WsSocket, subscriptions = 1, last = new LastNotification(codec)) {
+function portOn(socket: WsSocket, subscriptions = 1, last = new LastNotification(codec), terms: Terms = {}) {
   const wire = new Wire(socket, codec, silentLog);
-  const port = new WsPort(wire, last);
+  const clock = new ManualClock();
+  const port = new WsPort(wire, last, clock);
   const deliveries = Array.from({ length: subscriptions }, (_, id) => {
-    const delivery = new Delivery(port, 'content', FORMATS.senmlJson, {});
+    const delivery = new Delivery(port, 'content', FORMATS.senmlJson, terms);
     delivery.mode = MODE.active;
     port.add(id, delivery);
     return delivery;
   });
-  return { port, wire, deliveries, delivery: deliveries[0]! };
+  return { port, wire, clock, deliveries, delivery: deliveries[0]! };
 }
 
+const decoded = (message: string | Uint8Array) => codec.decode(Buffer.from(message as Uint8Array)) as Frame;
 const notifications = (socket: HungrySocket) =>
   socket.sent.map((message) => JSON.parse(message.toString()) as { sub: number; n: number; missed: number });
 
@@ -118,6 +122,67 @@ describe('measurements', () => {
     port.drain();
     expect(notifications(socket).at(-1)).toMatchObject({ n: offered.at(-1)?.sequence, missed: 200 - queued - 1 });
     expect(delivery).toMatchObject({ delivered: queued + 1, missed: 0, held: undefined });
+  });
+
+  test('that may wait go together when the first of them has waited long enough', () => {
+    const socket = new HungrySocket();
+    const { port, clock, deliveries } = portOn(socket, 2, undefined, { batchMs: 50 });
+    const offered = [sample(), sample(), sample()];
+    for (const [index, one] of offered.entries()) {
+      if (index > 0) clock.advance(20);
+      for (const delivery of deliveries) port.offer(delivery, one);
+      port.flush();
+    }
+    expect(socket.sent).toHaveLength(0);
+    clock.advance(10);
+    expect(socket.sent).toHaveLength(1);
+    const batch = decoded(socket.sent[0]!);
+    expect(batch).toMatchObject({
+      t: 'batch',
+      ntf: offered.flatMap(({ sequence: n }) => [0, 1].map((sub) => ({ t: 'ntf', sub, n, missed: 0 }))),
+    });
+    expect(clock.pending).toBe(0);
+    port.offer(deliveries[0]!, sample());
+    clock.advance(50);
+    expect(decoded(socket.sent[1]!)).toMatchObject({ t: 'ntf', sub: 0 });
+  });
+
+  test('that wait go early when there are many, and before the word that ends their subscription', () => {
+    const socket = new HungrySocket();
+    const { port, wire, clock, delivery } = portOn(socket, 1, undefined, { batchMs: 10_000 });
+    for (let n = 0; n < 20; n++) {
+      port.offer(delivery, sample(KILOBYTE));
+      port.flush();
+    }
+    expect(socket.sent).toHaveLength(1);
+    port.end(delivery, 'RESOURCE_DELETED');
+    port.release(delivery);
+    wire.flush();
+    const [first, second, last] = socket.sent.map(decoded);
+    const sizes = [first, second].map((frame) => (frame?.t === 'batch' ? frame.ntf.length : 0));
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(20);
+    expect(last).toMatchObject({ t: 'end', sub: 0 });
+    expect(clock.pending).toBe(0);
+  });
+
+  test('that wait when the connection breaks go with the next; where none comes they are counted', () => {
+    const [broken, next] = [new HungrySocket(), new HungrySocket()];
+    const { port, clock, deliveries } = portOn(broken, 2, undefined, { batchMs: 50 });
+    for (const each of deliveries) port.offer(each, sample());
+    broken.terminate();
+    clock.advance(100);
+    expect(broken.sent).toHaveLength(0);
+    port.bind(new Wire(next, codec, silentLog));
+    port.drain();
+    expect(decoded(next.sent[0]!)).toMatchObject({ t: 'batch' });
+    port.offer(deliveries[0]!, sample());
+    next.terminate();
+    for (const each of deliveries) port.release(each);
+    expect(deliveries.map(({ delivered, missed }) => [delivered, missed])).toEqual([
+      [1, 1],
+      [1, 0],
+    ]);
+    expect(clock.pending).toBe(0);
   });
 
   test('of a turn that brings more than may wait are all sent, if the peer takes them', () => {
@@ -164,7 +229,7 @@ describe('measurements', () => {
           const delivery = deliveries[sub]!;
           delivery.missed = missed;
           const body = current.body('content', FORMATS.senmlJson)!;
-          const message: unknown = JSON.parse(last.of(sub, delivery, current, body).toString());
+          const message: unknown = JSON.parse(last.of(sub, 0, delivery, current, body).toString());
           expect(message).toMatchObject({
             sub,
             missed,

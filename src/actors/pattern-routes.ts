@@ -1,0 +1,94 @@
+/**
+ * The routes of one subscription to a pattern: a delivery for each container that matches and may be read. They come and go with the
+ * tree and with rights.
+ *
+ *     open ──> every container that matches ──┬── match ──> READ? ──> terms fit? ──> a delivery, told the newest there is
+ *     tree, rates and rights change ──────────┘               └─ no: not told of  └─ no: told why
+ */
+import { isRefusal } from '../errors.js';
+import type { Delivery, Port } from '../routing/delivery.js';
+import type { Dispatcher } from '../routing/dispatcher.js';
+import type { Ending } from '../routing/endings.js';
+import type { Pattern, RouteSink } from '../routing/pattern.js';
+import type { Request } from '../routing/primitive.js';
+import type { Terms } from '../routing/terms.js';
+import type { Patterns } from './patterns.js';
+import type { Node } from './resources.js';
+import type { Subscriptions } from './subscriptions.js';
+
+export interface PatternRoutesOptions {
+  readonly pattern: Pattern;
+  readonly request: Request;
+  readonly terms: Terms;
+  readonly sink: RouteSink;
+  readonly port: Port;
+  readonly dispatcher: Dispatcher;
+  readonly subscriptions: Subscriptions;
+  readonly patterns: Patterns;
+  /** A delivery stands, or is over, whoever ended it. */
+  readonly opened: (delivery: Delivery) => void;
+  readonly over: (delivery: Delivery) => void;
+  /** Hears of containers that match from now on. Returns what ends it. */
+  readonly listen: () => () => void;
+  /** Shows the subscription in the tree. Returns what takes it away. */
+  readonly show: () => () => void;
+}
+
+export class PatternRoutes {
+  private readonly routes = new Map<Node, Delivery>();
+  /** Those that are not to be had in these terms, and whose subscriber has been told so: by the sentence. */
+  private readonly refused = new Map<Node, string>();
+  private isOpen = false;
+  private stop = (): void => {};
+  private withdraw = (): void => {};
+
+  constructor(private readonly options: PatternRoutesOptions) {}
+
+  open(): void {
+    if (this.isOpen) return;
+    this.isOpen = true;
+    this.stop = this.options.listen();
+    this.withdraw = this.options.show();
+    for (const container of [...this.options.patterns.matches(this.options.pattern)]) this.match(container);
+  }
+
+  /** A container matches: it has come, or what there is of it has changed. */
+  match(container: Node): void {
+    if (!this.isOpen || this.routes.has(container) || container.isRemoved) return;
+    const { pattern, request, terms, sink, port, dispatcher, subscriptions, opened, over } = this.options;
+    // Asked before the dispatcher is: what he asked for by no name is no attempt to read what he may not.
+    const collection = container.child('contentInstances');
+    if (!collection || !subscriptions.mayRead(request.originator, collection)) return;
+    const target = dispatcher.find({ ...request, to: [...container.path, ...pattern.accessor] }, 'subscription');
+    if (!('kind' in target)) return;
+    const { originator, accept, query: criteria, defaultFormat: preferred } = request;
+    const delivery = subscriptions.subscribe(
+      target,
+      { originator, terms, accept, preferred, criteria },
+      port,
+      (ended) => {
+        this.routes.delete(container);
+        over(ended);
+      },
+    );
+    if (isRefusal(delivery)) {
+      if (this.refused.get(container) !== delivery.detail) sink.refused(container.path, delivery);
+      this.refused.set(container, delivery.detail);
+      return;
+    }
+    this.refused.delete(container);
+    this.routes.set(container, delivery);
+    sink.opened(delivery, container.path);
+    subscriptions.open(delivery);
+    opened(delivery);
+    subscriptions.tellLatest(delivery);
+  }
+
+  end(ending: Ending): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.stop();
+    this.withdraw();
+    for (const delivery of [...this.routes.values()]) this.options.subscriptions.end(delivery, ending);
+  }
+}

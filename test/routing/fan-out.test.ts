@@ -1,0 +1,155 @@
+import type { Clock } from '../../src/clock.js';
+import { Cadence } from '../../src/routing/cadence.js';
+import type { Delivery } from '../../src/routing/delivery.js';
+import { accountOf } from '../../src/routing/group.js';
+import { Router } from '../../src/routing/router.js';
+import type { LatencyClass } from '../../src/routing/terms.js';
+import { activeDelivery, RecordingPort, sampleAt } from '../support/deliveries.js';
+import { ManualClock } from '../support/manual-clock.js';
+
+/** A router on a clock on which each look costs `lookUs`: a slice ends at the first look of its own. */
+function fanOut(lookUs = 0) {
+  const manual = new ManualClock();
+  let lookedUs = 0;
+  const turns: (() => void)[] = [];
+  const clock: Clock = {
+    wallUs: manual.wallUs,
+    after: manual.after,
+    monotonicUs: () => (lookedUs += lookUs),
+    atTurnEnd: (run) => void turns.push(run),
+  };
+  const ages: [LatencyClass, number][] = [];
+  const router = new Router(clock, 0, (...age) => ages.push(age));
+  const route = router.open('/m2m/pmu', 0);
+  const log: string[] = [];
+  const join = (latencyClass: LatencyClass, port: RecordingPort = new LoggingPort(latencyClass, log)): Delivery => {
+    const delivery = activeDelivery(port, { latencyClass });
+    router.subscribe(route, delivery, Cadence.of(0, {}) as Cadence);
+    return delivery;
+  };
+  return {
+    router,
+    route,
+    join,
+    log,
+    ages,
+    wallUs: manual.wallUs,
+    isAtRest: () => turns.length === 0,
+    /** One turn of the event loop. */
+    turn: () => turns.splice(0).forEach((run) => run()),
+    settle: () => {
+      while (turns.length > 0) turns.splice(0).forEach((run) => run());
+    },
+  };
+}
+
+/** Writes into a log that all share what it is offered and when it is flushed. */
+class LoggingPort extends RecordingPort {
+  constructor(
+    private readonly name: string,
+    private readonly log: string[],
+  ) {
+    super();
+  }
+  override flush(): void {
+    super.flush();
+    this.log.push(`flush ${this.name}`);
+  }
+}
+
+describe('the fan-out', () => {
+  test('flushes the ports of the more urgent class first, each once', () => {
+    const { router, route, join, log, settle } = fanOut();
+    for (const name of ['reporting', 'monitoring', 'protection', 'control'] as const) join(name);
+    router.publish(route, sampleAt(1));
+    router.publish(route, sampleAt(2));
+    settle();
+    expect(log).toEqual(['flush protection', 'flush control', 'flush monitoring', 'flush reporting']);
+  });
+
+  test('a port with deliveries of two classes is flushed with the more urgent one', () => {
+    const { router, route, join, log, settle } = fanOut();
+    const both = new LoggingPort('both', log);
+    join('control');
+    join('reporting', both);
+    join('protection', both);
+    router.publish(route, sampleAt(1));
+    settle();
+    expect(log).toEqual(['flush both', 'flush control']);
+    expect(both.sent).toHaveLength(2);
+  });
+
+  test('protection waits for no walk, and is flushed in the turn that brings it', () => {
+    const { router, route, join, turn, settle, isAtRest } = fanOut(1_000);
+    const reporting = new RecordingPort();
+    const crowd = Array.from({ length: 10_000 }, () => join('reporting', reporting));
+    router.publish(route, sampleAt(1));
+    expect(reporting.sent.length).toBeLessThan(100);
+    const protection = new RecordingPort();
+    join('protection', protection);
+    router.publish(route, sampleAt(2));
+    expect(protection.times).toEqual([2]);
+    turn();
+    expect(protection.flushes).toBe(1);
+    expect(reporting.sent.length).toBeLessThan(300);
+    expect(isAtRest()).toBe(false);
+    settle();
+    expect(reporting.sent).toHaveLength(20_000);
+    for (const delivery of crowd) expect(accountOf(delivery)).toMatchObject({ received: 2, delivered: 2, held: 0 });
+  });
+
+  test('what gathers is flushed before the whole burst has been walked', () => {
+    const { router, route, join, turn } = fanOut(1_000);
+    const port = new RecordingPort();
+    for (let n = 0; n < 10_000; n++) join('monitoring', port);
+    router.publish(route, sampleAt(1));
+    for (let turns = 0; turns < 40; turns++) turn();
+    expect(port.sent.length).toBeLessThan(10_000);
+    expect(port.flushes).toBeGreaterThan(0);
+  });
+
+  test('each subscriber gets the samples of his class in their order, however many wait', () => {
+    const { router, route, join, settle } = fanOut(1_000);
+    const ports = Array.from({ length: 150 }, (_, n) => {
+      const port = new RecordingPort();
+      join(n % 2 === 0 ? 'control' : 'reporting', port);
+      return port;
+    });
+    // More than may wait: the oldest are walked to their end to make room.
+    const times = Array.from({ length: 4_200 }, (_, n) => n);
+    for (const us of times) router.publish(route, sampleAt(us));
+    settle();
+    for (const port of ports) expect(port.times).toEqual(times);
+  });
+
+  test('who joins while a walk is under way is not given what is from before; who leaves has it counted', () => {
+    const { router, route, join, settle } = fanOut(1_000);
+    const crowd = Array.from({ length: 200 }, () => join('monitoring'));
+    router.publish(route, sampleAt(1));
+    router.publish(route, sampleAt(2));
+    const port = new RecordingPort();
+    const joiner = join('monitoring', port);
+    expect(router.unsubscribe(crowd[0]!)).toMatchObject({ received: 2, delivered: 0, dropped: { ended: 2 } });
+    router.publish(route, sampleAt(3));
+    settle();
+    expect(port.times).toEqual([3]);
+    expect(accountOf(joiner)).toMatchObject({ received: 1, delivered: 1, held: 0 });
+    for (const delivery of crowd.slice(1)) expect(accountOf(delivery)).toMatchObject({ received: 3, delivered: 3 });
+  });
+
+  test('what is older than its class allows is counted for the class', () => {
+    const { router, route, join, wallUs, ages } = fanOut();
+    for (const name of ['protection', 'control', 'control'] as const) join(name);
+    const aged = (ms: number) => router.publish(route, sampleAt(wallUs() - ms * 1000));
+    for (const ms of [5, 50, 500]) aged(ms);
+    expect(router.classes).toMatchObject([
+      { latencyClass: 'protection', timed: 3, late: 2 },
+      { latencyClass: 'control', timed: 6, late: 2 },
+      { latencyClass: 'monitoring', timed: 0, late: 0 },
+      { latencyClass: 'reporting', timed: 0, late: 0 },
+    ]);
+    for (let n = 0; n < 16; n++) aged(7);
+    expect(ages.map(([name]) => name).sort()).toEqual(['control', 'protection']);
+    expect(ages[0]?.[1]).toBeCloseTo(0.007, 6);
+  });
+});
