@@ -2,15 +2,28 @@
  * What a concentrator takes from the broker, judged by tshark's dissector: it reads of every PMU what it reads of the device's own
  * frames, word for word.
  */
+import { existsSync } from 'node:fs';
+import { systemClock } from '../../src/clock.js';
+import { systemDisk } from '../../src/disk.js';
+import { isRefusal } from '../../src/errors.js';
+import { silentLog } from '../../src/log.js';
+import { systemNetwork } from '../../src/network.js';
+import { decode } from '../../src/protocols/c37118/codec.js';
 import { COMMANDS } from '../../src/protocols/c37118/command.js';
-import { typeOf } from '../../src/protocols/c37118/frame.js';
+import { reportingRate, type Configuration } from '../../src/protocols/c37118/configuration.js';
+import { readHead, typeOf, viewOf } from '../../src/protocols/c37118/frame.js';
+import { slotOf } from '../../src/protocols/c37118/time.js';
+import { systemRandom } from '../../src/random.js';
+import { parseReplay, startReplay } from '../../src/sim/replay.js';
 import { addressOf } from '../protocols/c37118/device.js';
 import { describeJudged, fieldsOf, judge } from '../support/synphasor.js';
 import { Concentrator } from './concentrator.js';
-import { closeStage, http, simulate, startBroker, until } from './stage.js';
+import { closeStage, http, simulate, startBroker, until, whenStageCloses, type RunningBroker } from './stage.js';
 
 afterEach(closeStage);
 
+const CAPTURE = '../shared/pmu-data/pcap/C37.118_2PMUsInSync_TCP.pcap';
+const testCaptured = existsSync(CAPTURE) ? test : test.skip;
 const FRAMES = 20;
 const GROUP = 500;
 /** The PMUs of the stream with that IDCODE. */
@@ -18,16 +31,20 @@ const STATIONS = ['STATION 1', 'STATION 2', 'STATION 3'];
 
 /** What tshark says of one data frame. */
 interface Words {
+  /** Of its second, and that: what frames of one instant share, whatever their TIME_BASE. */
+  readonly slot: string;
   /** When, and how well that is known. */
   readonly time: string;
   /** By station: STAT, phasors, frequency, ROCOF, analogs, digitals. */
   readonly stations: ReadonlyMap<string, string>;
 }
 
-function wordsOf(text: string): Words {
+function wordsOf(text: string, frame: Uint8Array, configuration: Configuration): Words {
+  const { soc, slot } = slotOf(readHead(viewOf(frame)), configuration.timeBase, reportingRate(configuration));
   const [head = '', ...stations] = text.split(/^ +Station: /m);
   const time = head.slice(head.indexOf('SOC time stamp'), head.indexOf('Measurement data'));
   return {
+    slot: `${soc} ${slot}`,
     time,
     stations: new Map(
       stations.map((station) => {
@@ -41,19 +58,46 @@ function wordsOf(text: string): Words {
 /** Takes a stream of each of those configurations, and data on top; what tshark says of the data. */
 async function judged(concentrator: Concentrator, idCode: number): Promise<readonly Words[]> {
   concentrator.command(idCode, COMMANDS.sendConfiguration2);
-  await concentrator.next('configuration2');
+  const configuration = decode(await concentrator.next('configuration2'));
+  if (configuration.kind !== 'configuration2') throw new Error(`a ${configuration.kind} frame`);
   concentrator.command(idCode, COMMANDS.dataOn);
   await until(`${FRAMES} frames of ${idCode}`, () => concentrator.data.length >= FRAMES);
   const frames = concentrator.frames.all.slice();
   const texts = judge(frames);
   expect(texts).toHaveLength(frames.length);
   for (const text of texts) expectGood(text);
-  return texts.filter((_, index) => typeOf(frames[index]!) === 'data').map(wordsOf);
+  return texts.flatMap((text, index) => {
+    const frame = frames[index]!; // as many as texts
+    return typeOf(frame) === 'data' ? [wordsOf(text, frame, configuration)] : [];
+  });
+}
+
+/** Every frame of `taken` whose instant a device sent too says of each station what that said; at least half of them are such. */
+function expectSame(taken: readonly Words[], devices: readonly (readonly Words[])[], names: readonly string[]): void {
+  const sent = devices.map((words) => new Map(words.map((each) => [each.slot, each])));
+  const originals = taken.flatMap(({ slot, time, stations }) => {
+    const found = sent.flatMap((device) => device.get(slot) ?? []);
+    if (found.length < devices.length) return [];
+    expect([...stations.keys()]).toEqual(names);
+    for (const [name, text] of stations)
+      expect(text).toBe(found.map((original) => original.stations.get(name)).find((words) => words !== undefined));
+    return [{ time, original: found[0]?.time }];
+  });
+  expect(originals.length).toBeGreaterThanOrEqual(FRAMES / 2);
+  for (const { time, original } of originals) expect(time).toBe(original);
 }
 
 function expectGood(text: string): void {
   expect(text).toContain('[Checksum Status: Good]');
   expect(text).not.toMatch(/malformed|incorrect|exception/i);
+}
+
+async function group(running: RunningBroker, idCodes: readonly number[], snapshotRate: number): Promise<void> {
+  const reference = idCodes.map((idCode) => `/m2m/applications/pmu-${idCode}`);
+  const west = { id: 'west', memberType: 'APPLICATION', members: { reference }, snapshotRate, idCode: GROUP };
+  await http(running, 'POST', '/m2m/groups', { group: { ...west, snapshotWait: 1000 } });
+  // From the first complete one on all are: it has taken those with it that began before the group listened.
+  await until('sets are complete', () => [...running.broker.snapshots.figures()].some(([, each]) => each.complete > 0));
 }
 
 /** Three PMUs behind a broker, and a group of them. */
@@ -63,10 +107,7 @@ async function grid(format: number) {
   const { uri } = await simulate({ idcode: '7', pmus: '3', format: String(format), disturb });
   await http(running, 'POST', '/m2m/applications', { application: { appId: 'line', aPoC: uri } });
   await until('all send', () => running.broker.findStream(9));
-  const reference = [7, 8, 9].map((idCode) => `/m2m/applications/pmu-${idCode}`);
-  const group = { id: 'west', memberType: 'APPLICATION', members: { reference }, snapshotRate: 30, idCode: GROUP };
-  await http(running, 'POST', '/m2m/groups', { group });
-  await until('sets come', () => running.broker.findStream(GROUP));
+  await group(running, [7, 8, 9], 30);
   return { running, device: await Concentrator.connect({ c37118Address: addressOf(uri).at }) };
 }
 
@@ -76,19 +117,10 @@ describeJudged('tshark', () => {
     async (format) => {
       const { running, device } = await grid(format);
       const single = await Concentrator.connect(running);
-      const group = await Concentrator.connect(running);
-      const [sent, one, all] = await Promise.all([judged(device, 7), judged(single, 8), judged(group, GROUP)]);
-      const originals = new Map(sent.map(({ time, stations }) => [time, stations]));
-      const compare = (words: readonly Words[], names: readonly string[]): number =>
-        words.filter(({ time, stations }) => {
-          const original = originals.get(time);
-          if (!original) return false;
-          expect([...stations.keys()]).toEqual(names);
-          for (const [name, text] of stations) expect(text).toBe(original.get(name));
-          return true;
-        }).length;
-      expect(compare(one, [STATIONS[1]!])).toBeGreaterThanOrEqual(FRAMES / 2);
-      expect(compare(all, STATIONS)).toBeGreaterThanOrEqual(FRAMES / 2);
+      const whole = await Concentrator.connect(running);
+      const [sent, one, all] = await Promise.all([judged(device, 7), judged(single, 8), judged(whole, GROUP)]);
+      expectSame(one, [sent], STATIONS.slice(1, 2));
+      expectSame(all, [sent], STATIONS);
       // The words that were compared are those of a measurement.
       for (const word of [
         'Data error',
@@ -101,6 +133,33 @@ describeJudged('tshark', () => {
         expect(all.at(-1)?.stations.get(STATIONS[2]!)).toContain(word);
     },
   );
+
+  testCaptured('reads of two captured devices, alone and as a group, what it reads of the devices', async () => {
+    const running = await startBroker({ c37118Out: 0 });
+    const listen = ['tcp://127.0.0.1:0', 'tcp://127.0.0.1:0'];
+    const options = parseReplay({ file: CAPTURE, listen, stream: ['60', '241'], loop: true });
+    if (isRefusal(options)) throw new Error(options.detail);
+    const surroundings = { clock: systemClock, network: systemNetwork, random: systemRandom, log: silentLog };
+    const replay = await startReplay(options, { ...surroundings, disk: systemDisk });
+    if (isRefusal(replay)) throw new Error(replay.detail);
+    whenStageCloses(() => replay.close());
+    const uris = [60, 241].map((idCode, index) => `c37118+${replay.addresses[index] ?? ''}?idcode=${idCode}`);
+    expect(running.broker.sources.configure(uris)).toBeUndefined();
+    await until('both send', () => running.broker.findStream(61) && running.broker.findStream(241));
+    await group(running, [61, 241], 50);
+    const devices = await Promise.all(uris.map((uri) => Concentrator.connect({ c37118Address: addressOf(uri).at })));
+    const single = await Concentrator.connect(running);
+    const both = await Concentrator.connect(running);
+    const [pmu1, blue, alone, together] = await Promise.all([
+      judged(devices[0]!, 60),
+      judged(devices[1]!, 241),
+      judged(single, 241),
+      judged(both, GROUP),
+    ]);
+    expectSame(alone, [blue], ['Blue PMU']);
+    // Their time bases differ; the group has that of the first.
+    expectSame(together, [pmu1, blue], ['PMU1', 'Blue PMU']);
+  });
 
   test('reads CFG-1, CFG-2 and CFG-3 of a PMU and of a group without a complaint, and in each the same channels', async () => {
     const { running } = await grid(15);
