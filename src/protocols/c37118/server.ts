@@ -219,13 +219,13 @@ class Concentrator extends Port {
   /** What the stream is, is told to whom may read what it carries. */
   private async answer(idCode: number, code: number, { to, newest }: OutgoingStream): Promise<void> {
     const { server, session } = this;
-    const frame = answerTo(code, idCode, newest, server.options.clock.wallUs());
-    const response = frame && (await session?.request(server.request(to)));
-    if (!frame || !response || !isSuccess(response)) {
+    const frames = answerTo(code, idCode, newest, server.options.clock.wallUs());
+    const response = frames.length > 0 ? await session?.request(server.request(to)) : undefined;
+    if (!response || !isSuccess(response)) {
       server.figures.discarded++;
       return;
     }
     server.figures.commands++;
-    this.isClear = this.connection.write(frame) && this.isClear;
+    for (const frame of frames) this.isClear = this.connection.write(frame) && this.isClear;
   }
 }
