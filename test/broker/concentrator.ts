@@ -39,7 +39,7 @@ export class Concentrator {
 }
 
 /** A client of the stream, with data switched on. */
-async function taking(uri: string): Promise<Listening> {
+export async function taking(uri: string): Promise<Listening> {
   const listening = listenTo(uri);
   const { client, events } = listening;
   whenStageCloses(() => client.close());

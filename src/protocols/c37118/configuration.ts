@@ -116,7 +116,7 @@ const pmuBytes = ({ phasors, analogs, digitals }: PmuConfiguration): number =>
   FIXED_FRONT_BYTES + channelBytes(phasors.length, analogs.length, digitals.length) + FIXED_BACK_BYTES;
 
 /** Size of the frame that `encodeConfiguration` makes; above LARGEST_FRAME it cannot be sent. */
-const configurationBytes = ({ pmus }: Configuration): number =>
+export const configurationBytes = ({ pmus }: Configuration): number =>
   HEAD_BYTES + STREAM_BYTES + pmus.reduce((bytes, pmu) => bytes + pmuBytes(pmu), 0) + CHK_BYTES;
 
 export function encodeConfiguration(configuration: Configuration): Uint8Array {
