@@ -55,14 +55,23 @@ function wordsOf(text: string, frame: Uint8Array, configuration: Configuration):
   };
 }
 
-/** Takes a stream of each of those configurations, and data on top; what tshark says of the data. */
-async function judged(concentrator: Concentrator, idCode: number): Promise<readonly Words[]> {
+interface Taken {
+  readonly configuration: Configuration;
+  readonly frames: readonly Uint8Array[];
+}
+
+/** Takes a stream, its configuration first. */
+async function take(concentrator: Concentrator, idCode: number): Promise<Taken> {
   concentrator.command(idCode, COMMANDS.sendConfiguration2);
   const configuration = decode(await concentrator.next('configuration2'));
   if (configuration.kind !== 'configuration2') throw new Error(`a ${configuration.kind} frame`);
   concentrator.command(idCode, COMMANDS.dataOn);
   await until(`${FRAMES} frames of ${idCode}`, () => concentrator.data.length >= FRAMES);
-  const frames = concentrator.frames.all.slice();
+  return { configuration, frames: concentrator.frames.all.slice() };
+}
+
+/** What tshark says of the data. It holds up this process: not before all has been taken that is compared. */
+function judged({ configuration, frames }: Taken): readonly Words[] {
   const texts = judge(frames);
   expect(texts).toHaveLength(frames.length);
   for (const text of texts) expectGood(text);
@@ -118,7 +127,8 @@ describeJudged('tshark', () => {
       const { running, device } = await grid(format);
       const single = await Concentrator.connect(running);
       const whole = await Concentrator.connect(running);
-      const [sent, one, all] = await Promise.all([judged(device, 7), judged(single, 8), judged(whole, GROUP)]);
+      const taken = await Promise.all([take(device, 7), take(single, 8), take(whole, GROUP)]);
+      const [sent, one, all] = taken.map(judged) as [readonly Words[], readonly Words[], readonly Words[]];
       expectSame(one, [sent], STATIONS.slice(1, 2));
       expectSame(all, [sent], STATIONS);
       // The words that were compared are those of a measurement.
@@ -150,12 +160,18 @@ describeJudged('tshark', () => {
     const devices = await Promise.all(uris.map((uri) => Concentrator.connect({ c37118Address: addressOf(uri).at })));
     const single = await Concentrator.connect(running);
     const both = await Concentrator.connect(running);
-    const [pmu1, blue, alone, together] = await Promise.all([
-      judged(devices[0]!, 60),
-      judged(devices[1]!, 241),
-      judged(single, 241),
-      judged(both, GROUP),
+    const taken = await Promise.all([
+      take(devices[0]!, 60),
+      take(devices[1]!, 241),
+      take(single, 241),
+      take(both, GROUP),
     ]);
+    const [pmu1, blue, alone, together] = taken.map(judged) as [
+      readonly Words[],
+      readonly Words[],
+      readonly Words[],
+      readonly Words[],
+    ];
     expectSame(alone, [blue], ['Blue PMU']);
     // Their time bases differ; the group has that of the first.
     expectSame(together, [pmu1, blue], ['PMU1', 'Blue PMU']);
