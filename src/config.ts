@@ -60,6 +60,7 @@ const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const ADMINISTRATOR = /^(?!anonymous$)[\w.:@/-]{1,128}$/;
 /** Only what no binding could ever take is refused here; the protocol's own reader tells the rest. */
 const PMU_URI = /^c37118\+(tcp|udp):\/\//;
+const RECEIVER_URI = /^c37118\+udp:\/\/.+\?idcode=\d+(&configuration=[23])?$/;
 
 /** A second's samples would meet the next second's. */
 const LONGEST_SPREAD_MS = 1000;
@@ -94,6 +95,12 @@ const KEYS = {
     'off',
     'TCP port where legacy concentrators take PMUs and groups as C37.118 streams',
     `off, or a port from 0 to ${LARGEST_PORT}, 0 for any free one`,
+  ),
+  c37118To: key<readonly string[]>(
+    z.array(z.string().regex(RECEIVER_URI)),
+    [],
+    'where a C37.118 stream is sent over UDP, unasked; may be repeated',
+    'a list of c37118+udp://192.0.2.9:4713?idcode=60, with &configuration=3 for CFG-3',
   ),
   listeners: key<readonly ListenerConfig[]>(
     listenersSchema,

@@ -3,7 +3,11 @@ import { explain } from './actors/access-explained.js';
 import type { Broker, ListenerOf } from './broker.js';
 import type { Config } from './config.js';
 import { placesOf, type Place } from './config-channels.js';
-import type { Address, TcpListener, UdpFigures, UdpSocket } from './network.js';
+import { isRefusal, type Refusal } from './errors.js';
+import { addressKey, type Address, type TcpListener, type UdpFigures, type UdpSocket } from './network.js';
+import { parseStreamAddress, type StreamAddress } from './protocols/c37118/address.js';
+import { SpontaneousSender } from './protocols/c37118/sender.js';
+import type { FindStream } from './routing/outgoing.js';
 import { DataServer } from './protocols/c37118/server.js';
 import { asyncApi } from './protocols/descriptions/asyncapi.js';
 import { openApi } from './protocols/descriptions/openapi.js';
@@ -39,7 +43,20 @@ export function listenersOf(config: Config, bound: Bound, security: ChannelSecur
     if (index === 0) exposeCoap(broker, coaps);
     return make(broker);
   });
-  return config.c37118Out === 'off' ? exposed : [...exposed, c37118Listener(config.c37118Out, bound)];
+  return [
+    ...exposed,
+    ...(config.c37118Out === 'off' ? [] : [c37118Listener(config.c37118Out, bound)]),
+    ...(config.c37118To.length === 0 ? [] : [c37118Senders(config.c37118To)]),
+  ];
+}
+
+/** Where C37.118 streams are sent; what is wrong with one is refused before anything is started. */
+export function receiversOf({ c37118To }: Pick<Config, 'c37118To'>): readonly StreamAddress[] | Refusal {
+  const addresses = c37118To.map(parseStreamAddress);
+  return (
+    addresses.find((address) => isRefusal(address)) ??
+    addresses.flatMap((address) => (isRefusal(address) ? [] : [address]))
+  );
 }
 
 interface Given {
@@ -72,6 +89,35 @@ const c37118Listener =
       async stop() {
         server.close('SHUTDOWN');
         await listener?.close();
+      },
+    };
+  };
+
+/** C37.118 sent unasked, from a socket for each receiver. */
+const c37118Senders =
+  (wanted: Config['c37118To']): ListenerOf =>
+  (broker) => {
+    const { clock, log, network } = broker.surroundings;
+    let senders: SpontaneousSender[] = [];
+    broker.metrics.counter('gridcast_c37118_sent_total', 'C37.118 sent unasked', ['to', 'event'], () =>
+      senders.flatMap(({ to, figures }) =>
+        Object.entries(figures).map(([event, count]): Reading => [{ to: addressKey(to.at), event }, count as number]),
+      ),
+    );
+    return {
+      name: 'c37118 to',
+      async start() {
+        const receivers = receiversOf({ c37118To: wanted });
+        if (isRefusal(receivers)) throw new Error(receivers.detail);
+        const find: FindStream = (idCode) => broker.findStream(idCode);
+        for (const to of receivers) {
+          const socket = await network.bindUdp({ host: to.at.host.includes(':') ? '::' : '0.0.0.0', port: 0 });
+          senders.push(new SpontaneousSender(to, { site: broker, find, clock, log, socket }));
+        }
+      },
+      stop() {
+        for (const sender of senders) sender.close('SHUTDOWN');
+        senders = [];
       },
     };
   };

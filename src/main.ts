@@ -4,7 +4,7 @@ import { systemClock } from './clock.js';
 import type { Config } from './config.js';
 import { systemDisk } from './disk.js';
 import { isRefusal, reasonOf, refuse, type Refusal } from './errors.js';
-import { listenersOf, type Bound } from './listeners.js';
+import { listenersOf, receiversOf, type Bound } from './listeners.js';
 import { openLog, type Log } from './log.js';
 import { addressKey, systemNetwork } from './network.js';
 import { loadLibc } from './network/libc.js';
@@ -54,6 +54,8 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   }
   const security = await Security.open(config, systemDisk, systemClock);
   if (isRefusal(security)) return security;
+  const receivers = receiversOf(config);
+  if (isRefusal(receivers)) return receivers;
   // A listener that is restarted has its port again.
   const listening = new Map<string, Listening>();
   const note: Bound = (protocol, at) => {

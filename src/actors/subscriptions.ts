@@ -109,7 +109,7 @@ export class Subscriptions {
     const { terms } = wanted;
     const cadence = this.cadenceOf(target.node, route, terms);
     if (isRefusal(cadence)) return cadence;
-    const unfit = unfitFilter(terms, target, route, content);
+    const unfit = unfitFilter(terms, target, route, content, cadence);
     if (unfit) return unfit;
     const isMeant = wanted.criteria && meantBy(target, wanted.criteria);
     if (isRefusal(isMeant)) return isMeant;
@@ -295,6 +295,7 @@ function unfitFilter(
   { kind, node }: FoundTarget,
   { sourceRate }: Route,
   content: SampleContent | undefined,
+  { stride }: Cadence,
 ): Refusal | undefined {
   if (!condition && !method) return undefined;
   if (kind !== 'instance')
@@ -304,6 +305,9 @@ function unfitFilter(
     );
   if (method === 'fir' && (sourceRate < 1 || (content && content.kind !== 'measurement')))
     return refuse('STATUS_BAD_REQUEST', `method=fir is for what a PMU measures at a steady rate; take mean of this.`);
+  // The window would be longer than anybody waits.
+  if (method === 'fir' && stride > sourceRate)
+    return refuse('STATUS_BAD_REQUEST', 'method=fir goes down to one sample per second, not below; mean does.');
   if (!condition) return undefined;
   const { field, epmaxS = Infinity } = condition;
   if (sourceRate > 0 && epmaxS < 1 / sourceRate)

@@ -102,15 +102,18 @@ export class Fir {
   private make(middle: Sample): Sample | undefined {
     if (middle.content.kind !== 'measurement') return undefined;
     const { measurement } = middle.content;
-    const there = this.window.flatMap(({ sample }) => sample ?? []);
-    const from = there.flatMap(({ content }) => (content.kind === 'measurement' ? content.measurement : []));
-    const remade = measurement.remade(
-      { ...this.filtered(measurement), digitals: this.points() },
-      from,
-      this.processing,
+    const from: Measurement[] = [];
+    let quality = 0;
+    for (const { sample } of this.window) {
+      if (sample?.content.kind !== 'measurement') continue;
+      from.push(sample.content.measurement);
+      quality |= sample.quality;
+    }
+    const values = { ...this.filtered(measurement), digitals: this.points() };
+    return middle.with(
+      { kind: 'measurement', measurement: measurement.remade(values, from, this.processing) },
+      quality,
     );
-    const quality = there.reduce((bits, sample) => bits | sample.quality, 0);
-    return middle.with({ kind: 'measurement', measurement: remade }, quality);
   }
 
   /** The weighted sum of the window. */
@@ -177,8 +180,16 @@ export class Fir {
 
 /** Deviation from nominal, ROCOF, real and imaginary part of each phasor, analogs. */
 function valuesOf({ descriptor, frequencyHz, rocofHzPerS, phasors, analogs }: Measurement): Float64Array {
-  const parts = phasors.flatMap(({ magnitude, angle }) => [magnitude * Math.cos(angle), magnitude * Math.sin(angle)]);
-  return Float64Array.from([frequencyHz - descriptor.nominalHz, rocofHzPerS, ...parts, ...analogs]);
+  const analogsAt = PHASORS + 2 * phasors.length;
+  const values = new Float64Array(analogsAt + analogs.length);
+  values[FREQUENCY] = frequencyHz - descriptor.nominalHz;
+  values[ROCOF] = rocofHzPerS;
+  phasors.forEach(({ magnitude, angle }, index) => {
+    values[PHASORS + 2 * index] = magnitude * Math.cos(angle);
+    values[PHASORS + 2 * index + 1] = magnitude * Math.sin(angle);
+  });
+  values.set(analogs, analogsAt);
+  return values;
 }
 
 /** Turns the complex number at `at` by `angle` radians. */

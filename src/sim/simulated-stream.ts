@@ -6,6 +6,7 @@
  *                     ├─ PMU IDCODE n+1   bus 1   ...
  *                     └─ ...
  */
+import { encode } from '../protocols/c37118/codec.js';
 import { COMMANDS, encodeHeader } from '../protocols/c37118/command.js';
 import {
   encodeConfiguration,
@@ -13,7 +14,7 @@ import {
   type Configuration,
   type PmuConfiguration,
 } from '../protocols/c37118/configuration.js';
-import { configuration3Of, encodeConfiguration3 } from '../protocols/c37118/configuration3.js';
+import { configuration3Of } from '../protocols/c37118/configuration3.js';
 import { blockOf, encodeData, layoutOf, type PmuValues, type StreamLayout } from '../protocols/c37118/data-frame.js';
 import { VERSION, type FrameHead } from '../protocols/c37118/frame.js';
 import { STAT } from '../protocols/c37118/stat.js';
@@ -85,7 +86,7 @@ export class SimulatedStream {
       case COMMANDS.sendConfiguration2:
         return encodeConfiguration(this.configuration('configuration2', head, wallUs));
       case COMMANDS.sendConfiguration3:
-        return encodeConfiguration3(configuration3Of(this.configuration('configuration2', head, wallUs)));
+        return encode(configuration3Of(this.configuration('configuration2', head, wallUs)));
       default:
         return undefined;
     }

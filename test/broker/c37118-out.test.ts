@@ -2,13 +2,12 @@
 import { decode } from '../../src/protocols/c37118/codec.js';
 import { COMMANDS } from '../../src/protocols/c37118/command.js';
 import type { Configuration } from '../../src/protocols/c37118/configuration.js';
-import { checkFrame, readHead, typeOf, viewOf } from '../../src/protocols/c37118/frame.js';
+import { checkFrame, readHead, viewOf } from '../../src/protocols/c37118/frame.js';
 import { systemClock } from '../../src/clock.js';
 import { addressKey } from '../../src/network.js';
-import { listenTo, tcpDevice } from '../protocols/c37118/device.js';
+import { tcpDevice } from '../protocols/c37118/device.js';
 import { frameAt, stream as c37118Stream } from '../protocols/c37118/stream.js';
-import { describeJudged, fieldsOf, judge } from '../support/synphasor.js';
-import { Concentrator } from './concentrator.js';
+import { Concentrator, takenBothWays } from './concentrator.js';
 import {
   closeStage,
   http,
@@ -68,26 +67,8 @@ test('our own client takes it as it would take the PMU itself, and the frames ar
   const { uri } = await simulate({ idcode: '7', format: '0' });
   await attach(running, uri);
   await flowing(running, 7);
-  const direct = listenTo(uri);
-  const through = listenTo(`c37118+tcp://127.0.0.1:${running.c37118Address?.port}?idcode=7`);
-  for (const { client, events } of [direct, through]) {
-    whenStageCloses(() => client.close());
-    client.connect();
-    await events.until(({ type }) => type === 'CONNECTED');
-    client.requestConfiguration();
-    await events.until(({ type }) => type === 'CONFIGURED');
-    client.startData();
-  }
-  await until('30 frames have come both ways', () => {
-    const tags = new Set(direct.received.all.map(({ measuredUs }) => measuredUs));
-    return through.received.all.filter(({ measuredUs }) => tags.has(measuredUs)).length >= 30;
-  });
-  const sent = new Map(direct.received.all.map(({ measuredUs, measurement }) => [measuredUs, measurement]));
-  const pairs = through.received.all.flatMap(({ measuredUs, measurement }) => {
-    const original = sent.get(measuredUs);
-    return original ? [[measurement, original] as const] : [];
-  });
-  for (const [measurement, original] of pairs) expect(measurement.frame()).toEqual(original.frame());
+  const { through, pairs } = await takenBothWays(running, uri, 7, 30);
+  for (const [{ measurement }, original] of pairs) expect(measurement.frame()).toEqual(original.measurement.frame());
   expect(through.client.figures).toMatchObject({ missingSlots: 0, crcErrors: 0, skippedBytes: 0 });
 });
 
@@ -146,49 +127,4 @@ test('what makes no sense is discarded in silence, and a good command behind it 
   const { text } = await running.broker.metrics.expose();
   expect(text).toMatch(/gridcast_c37118_out_total\{event="discarded"\} 3/);
   expect(text).toMatch(/gridcast_c37118_out_total\{event="skippedBytes"\} 18/);
-});
-
-describeJudged('tshark', () => {
-  test('reads the stream off the socket with the values that the PMU sent', async () => {
-    const running = await startBroker();
-    const { uri } = await simulate({ idcode: '7', pmus: '2', format: '15' });
-    await attach(running, uri);
-    await flowing(running, 8);
-    const direct = listenTo(uri);
-    whenStageCloses(() => direct.client.close());
-    direct.client.connect();
-    await direct.events.until(({ type }) => type === 'CONNECTED');
-    direct.client.requestConfiguration();
-    await direct.events.until(({ type }) => type === 'CONFIGURED');
-    direct.client.startData();
-    await direct.received.until(() => true);
-    const concentrator = await Concentrator.connect(running);
-    concentrator.command(8, COMMANDS.sendConfiguration2);
-    concentrator.command(8, COMMANDS.dataOn);
-    await concentrator.next('configuration2');
-    await until('20 frames', () => concentrator.data.length >= 20);
-    const frames = concentrator.frames.all.slice();
-    const words = judge(frames);
-    expect(words).toHaveLength(frames.length);
-    const sent = new Map(
-      direct.received.all
-        .filter(({ index }) => index === 1)
-        .map(({ measuredUs, measurement }) => [measuredUs, measurement]),
-    );
-    let compared = 0;
-    words.forEach((text, index) => {
-      expect(text).toContain('[Checksum Status: Good]');
-      const frame = frames[index]!;
-      if (typeOf(frame) !== 'data') return;
-      const { soc, fraction } = readHead(viewOf(frame));
-      const original = sent.get(soc * 1e6 + fraction);
-      if (!original) return;
-      compared++;
-      expect(Number(fieldsOf(text, /actual frequency value: ([\d.]+)/gi)[0])).toBeCloseTo(original.frequencyHz, 3);
-      const volts = fieldsOf(text, /"V[ABC] +", +([\d.]+)V/g).map(Number);
-      expect(volts).toHaveLength(3);
-      original.phasors.slice(0, 3).forEach(({ magnitude }, phasor) => expect(volts[phasor]).toBeCloseTo(magnitude, 0));
-    });
-    expect(compared).toBeGreaterThanOrEqual(15);
-  });
 });

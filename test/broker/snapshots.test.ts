@@ -7,9 +7,8 @@ import { COMMANDS } from '../../src/protocols/c37118/command.js';
 import { typeOf } from '../../src/protocols/c37118/frame.js';
 import { isRefusal } from '../../src/errors.js';
 import { readSenml, type SenmlRecord } from '../../src/protocols/senml-reader.js';
-import { listenTo } from '../protocols/c37118/device.js';
 import { describeJudged, fieldsOf, judge } from '../support/synphasor.js';
-import { Concentrator } from './concentrator.js';
+import { Concentrator, takenBothWays } from './concentrator.js';
 import {
   closeStage,
   http,
@@ -145,30 +144,8 @@ test('a group without a rate has none and says how to have them, and has them wh
 test('a group with an IDCODE is one C37.118 stream, whose blocks are the members’ own', async () => {
   const { running, uri } = await grid({ idCode: 500 });
   await until('sets come', () => figure(running, 'complete') >= 3);
-  const direct = listenTo(uri);
-  const through = listenTo(`c37118+tcp://127.0.0.1:${running.c37118Address?.port}?idcode=500`);
-  for (const { client, events } of [direct, through]) {
-    whenStageCloses(() => client.close());
-    client.connect();
-    await events.until(({ type }) => type === 'CONNECTED');
-    client.requestConfiguration();
-    await events.until(({ type }) => type === 'CONFIGURED');
-    client.startData();
-  }
-  const key = (index: number, us: number): string => `${index} ${us}`;
-  const sent = (): Map<string, Uint8Array> =>
-    new Map(
-      direct.received.all.map(({ index, measuredUs, measurement }) => [key(index, measuredUs), measurement.frame()]),
-    );
-  await until('30 sets have come both ways', () => {
-    const known = sent();
-    return through.received.all.filter(({ index, measuredUs }) => known.has(key(index, measuredUs))).length >= 90;
-  });
-  const known = sent();
-  for (const { index, measuredUs, measurement } of through.received.all) {
-    const original = known.get(key(index, measuredUs));
-    if (original) expect(measurement.frame()).toEqual(original);
-  }
+  const { pairs } = await takenBothWays(running, uri, 500, 90);
+  for (const [{ measurement }, original] of pairs) expect(measurement.frame()).toEqual(original.measurement.frame());
 });
 
 describeJudged('tshark', () => {

@@ -5,6 +5,7 @@
  *     c37118+udp://HOST[:4713]?idcode=N                    commanded over UDP, answers to the asking port
  *     c37118+udp://[HOST][:4713]?idcode=N&mode=spontaneous listens there; the device sends unasked, CFG-2 now and then
  *
+ * `configuration=3` asks for CFG-3 in place of CFG-2: names of any length, and as many PMUs as several frames hold.
  * `idcode` is the stream's, 1..65534. `name=` gives the application another id than `pmu-<IDCODE>`; a stream of several
  * PMUs numbers it. HOST is numeric, IPv6 in brackets, or `localhost`.
  */
@@ -19,13 +20,15 @@ export interface StreamAddress {
   readonly at: Address;
   readonly streamId: number;
   readonly name: string | undefined;
+  /** Which is asked for. */
+  readonly configuration: 2 | 3;
 }
 
 /** [C37.118.2 annex E] the registered defaults. */
 const DEFAULT_PORTS = { tcp: 4712, udp: 4713 } as const;
 const LARGEST_ID = 65534;
 const LARGEST_PORT = 65535;
-const PARAMETERS: readonly string[] = ['idcode', 'name', 'mode'];
+const PARAMETERS: readonly string[] = ['idcode', 'name', 'mode', 'configuration'];
 /** Ids that need no escape in a path. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const URI = /^c37118\+(tcp|udp):\/\/(\[[^\]]*\]|[^:/?#[\]]*)(?::(\d{0,5}))?\/?(?:\?([^#]*))?$/i;
@@ -67,7 +70,10 @@ export function parseStreamAddress(text: string): StreamAddress | Refusal {
   const name = query.get('name') ?? undefined;
   if (name !== undefined && !NAME.test(name))
     return bad(`has name ${name}; letters, digits, ".", "_" and "-" make one`);
-  return { mode, at: { host, port }, streamId, name };
+  const configuration = query.get('configuration') ?? '2';
+  if (configuration !== '2' && configuration !== '3')
+    return bad(`has configuration ${configuration}; it must be 2 or 3`);
+  return { mode, at: { host, port }, streamId, name, configuration: configuration === '3' ? 3 : 2 };
 }
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;

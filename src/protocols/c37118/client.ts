@@ -15,10 +15,11 @@ import type { Address, Network } from '../../network.js';
 import { QUALITY } from '../../routing/sample.js';
 import type { StreamPort, StreamSink } from '../../routing/stream.js';
 import type { StreamAddress } from './address.js';
+import { ConfigurationReader, saysTheSame, type Announced } from './announced.js';
 import { COMMANDS, encodeCommand } from './command.js';
-import { decodeConfiguration, reportingRate } from './configuration.js';
+import { reportingRate } from './configuration.js';
 import { checkLength } from './data-frame.js';
-import { CHK_BYTES, HEAD_BYTES, readHead, typeOf, VERSION, viewOf } from './frame.js';
+import { readHead, typeOf, VERSION, viewOf } from './frame.js';
 import { StreamHealth, type HealthFigures } from './health.js';
 import { openLink, type Link } from './link.js';
 import { FrameMeasurement, streamOf, type PmuStream } from './measurement.js';
@@ -47,10 +48,11 @@ export class StreamClient implements StreamPort {
   /** Counts connects and disconnects: an attempt that ends after its time is known by its number. */
   private attempt = 0;
   private stream: PmuStream | undefined;
-  /** The CFG-2 frame behind `stream`. */
-  private configurationFrame: Uint8Array = NO_BYTES;
+  /** What `stream` was made of. */
+  private announced: Announced | undefined;
   /** A configuration that holds once STAT bit 10 clears. */
-  private pending: Uint8Array | undefined;
+  private pending: Announced | undefined;
+  private reader = new ConfigurationReader();
   private isChangeAnnounced = false;
   private outdatedUs = -Infinity;
   private isFlowing = false;
@@ -105,7 +107,7 @@ export class StreamClient implements StreamPort {
     );
   }
 
-  /** Asks for CFG-2; CONFIGURED or UNANSWERED follows. A spontaneous device is not asked: its configuration comes when it comes. */
+  /** Asks for the configuration; CONFIGURED or UNANSWERED follows. A spontaneous device is not asked: its configuration comes when it comes. */
   requestConfiguration(): void {
     if (!this.isCommanded) return;
     this.cancelAnswer?.();
@@ -114,7 +116,8 @@ export class StreamClient implements StreamPort {
       this.health.lastError = `no configuration within ${this.timing.answerMs} ms`;
       this.sink.event({ type: 'UNANSWERED' });
     });
-    this.command(COMMANDS.sendConfiguration2);
+    const { sendConfiguration2, sendConfiguration3 } = COMMANDS;
+    this.command(this.address.configuration === 3 ? sendConfiguration3 : sendConfiguration2);
   }
 
   /** Asks for data; FLOWING or SILENT follows. */
@@ -139,6 +142,7 @@ export class StreamClient implements StreamPort {
     this.cancelAnswer = undefined;
     this.cancelSilence = undefined;
     this.pending = undefined;
+    this.reader = new ConfigurationReader();
     this.isChangeAnnounced = false;
     this.isFlowing = false;
     this.health.restart();
@@ -170,33 +174,31 @@ export class StreamClient implements StreamPort {
     const { streamId } = readHead(viewOf(bytes));
     if (streamId !== this.address.streamId) this.health.foreignFrames++;
     else if (type === 'data') this.takeData(bytes);
-    else if (type === 'configuration2') this.takeConfiguration(bytes);
-    // A header's text and a CFG-1 are not asked for; CFG-3 is not read.
+    else if (type === `configuration${this.address.configuration}`) this.takeConfiguration(bytes);
+    // A header's text, a CFG-1 and the other one of CFG-2 and CFG-3 are not asked for.
     else this.health.foreignFrames++;
   }
 
   private takeConfiguration(bytes: Uint8Array): void {
-    const configuration = decodeConfiguration(bytes, 'configuration2');
-    if (configuration.kind === 'malformed') {
-      this.health.lastError = `unreadable configuration: ${configuration.detail}`;
+    const announced = this.reader.take(bytes);
+    if (!announced) return;
+    if (announced.kind === 'malformed') {
+      this.health.lastError = `unreadable configuration: ${announced.detail}`;
       return;
     }
     this.cancelAnswer?.();
     this.cancelAnswer = undefined;
-    if (this.isChangeAnnounced) this.pending = bytes;
-    else this.adopt(bytes);
+    if (this.isChangeAnnounced) this.pending = announced;
+    else this.adopt(announced);
   }
 
-  /** @param bytes a CFG-2 that was decoded once without fault */
-  private adopt(bytes: Uint8Array): void {
+  private adopt(announced: Announced): void {
     this.pending = undefined;
     this.isChangeAnnounced = false;
-    const isNew = this.stream === undefined || !isSameConfiguration(bytes, this.configurationFrame);
+    const isNew = !this.announced || !saysTheSame(announced, this.announced);
     if (isNew) {
-      const configuration = decodeConfiguration(bytes, 'configuration2');
-      if (configuration.kind === 'malformed') return;
-      this.stream = streamOf(configuration);
-      this.configurationFrame = bytes;
+      this.stream = streamOf(announced.configuration);
+      this.announced = announced;
       this.health.restart();
     }
     this.sink.event({ type: 'CONFIGURED', pmus: this.stream?.pmus.map(({ descriptor }) => descriptor) ?? [], isNew });
@@ -228,7 +230,7 @@ export class StreamClient implements StreamPort {
     const { pending } = this;
     if (isAnnounced) this.outdate();
     // One that came before the change may still have been the old one.
-    else if (pending && !isSameConfiguration(pending, this.configurationFrame)) this.adopt(pending);
+    else if (pending && this.announced && !saysTheSame(pending, this.announced)) this.adopt(pending);
     else this.outdate();
   }
 
@@ -288,7 +290,3 @@ export class StreamClient implements StreamPort {
     });
   }
 }
-
-/** Whether two CFG-2 frames say the same: all but the time of sending and CHK. */
-const isSameConfiguration = (one: Uint8Array, other: Uint8Array): boolean =>
-  Buffer.compare(one.subarray(HEAD_BYTES, -CHK_BYTES), other.subarray(HEAD_BYTES, -CHK_BYTES)) === 0;

@@ -1,7 +1,7 @@
 /**
  * The C37.118.2-2011 codec's front door: bytes to frames and back, for whoever speaks the protocol (broker, simulators, tests).
  *
- *     bytes ── checkFrame: sync, type, version, size, CHK ──> by type ──> frame | unsupported | malformed
+ *     bytes ── checkFrame: sync, type, version, size, CHK ──> by type ──> frame | malformed
  *
  * Pure: no clock, no I/O. Nothing throws, nothing is allocated from a length that was not checked, and time is linear in the
  * bytes. encode(decode(bytes)) gives the same bytes, but for the payload bits of a float NaN.
@@ -15,27 +15,12 @@ import {
   type HeaderFrame,
 } from './command.js';
 import { decodeConfiguration, encodeConfiguration, type Configuration } from './configuration.js';
-import { decodeConfiguration3, encodeConfiguration3, isPart, type Configuration3 } from './configuration3.js';
+import { writeConfiguration3, type Configuration3 } from './configuration3.js';
+import { decodeConfiguration3, encodePart, type Configuration3Part } from './configuration3-parts.js';
 import { decodeData, type DataFrame, type StreamLayout } from './data-frame.js';
-import {
-  checkFrame,
-  malformed,
-  readHead,
-  typeOf,
-  viewOf,
-  type FrameHead,
-  type FrameType,
-  type Malformed,
-} from './frame.js';
+import { checkFrame, malformed, readHead, typeOf, viewOf, type Malformed } from './frame.js';
 
-/** A good frame that is not read: a CFG-3 in several parts. */
-export interface UnsupportedFrame extends FrameHead {
-  readonly kind: 'unsupported';
-  readonly type: FrameType;
-  readonly bytes: Uint8Array;
-}
-
-export type Frame = DataFrame | HeaderFrame | Configuration | Configuration3 | CommandFrame | UnsupportedFrame;
+export type Frame = DataFrame | HeaderFrame | Configuration | Configuration3 | Configuration3Part | CommandFrame;
 
 /**
  * Reads one frame.
@@ -70,7 +55,6 @@ function decodeChecked(
     case 'configuration2':
       return decodeConfiguration(bytes, type);
     case 'configuration3':
-      if (isPart(bytes)) return { kind: 'unsupported', type, ...readHead(viewOf(bytes)), bytes };
       return decodeConfiguration3(bytes);
   }
 }
@@ -90,8 +74,8 @@ export function encode(frame: Exclude<Frame, DataFrame>): Uint8Array {
     case 'configuration2':
       return encodeConfiguration(frame);
     case 'configuration3':
-      return encodeConfiguration3(frame);
-    case 'unsupported':
-      return frame.bytes;
+      return encodePart({ ...frame, kind: 'configuration3Part', index: 0, bytes: writeConfiguration3(frame) });
+    case 'configuration3Part':
+      return encodePart(frame);
   }
 }

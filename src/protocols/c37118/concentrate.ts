@@ -6,18 +6,20 @@
  *     PMU 62's frame   head | STAT .. | CHK ──┴──> head of the group | STAT .. | STAT .. | CHK
  *
  * A member that is missing has fillers and STAT 0x8000 [C37.118.2: absent data]. One that has never been there has no
- * configuration yet, and so no block: when it comes the group's configuration changes, and CFGCNT with it.
+ * configuration yet, and so no block: when it comes the group's configuration changes, and CFGCNT with it. A group that FRAMESIZE is
+ * too small for is no stream.
  */
 import type { Framed, Measurement } from '../../routing/measurement.js';
 import type { Concentrate } from '../../routing/snapshot-content.js';
 import {
+  configurationBytes,
   decodeConfiguration,
   encodeConfiguration,
   type Configuration,
   type PmuConfiguration,
 } from './configuration.js';
 import { blockOf, encodeData, layoutOf, type StreamLayout } from './data-frame.js';
-import { CHK_BYTES, HEAD_BYTES, readHead, seal, VERSION, viewOf, type FrameHead } from './frame.js';
+import { CHK_BYTES, HEAD_BYTES, LARGEST_FRAME, readHead, seal, VERSION, viewOf, type FrameHead } from './frame.js';
 import { TIME_QUALITY, usTag } from './time.js';
 
 const TIME_BASE = 1_000_000;
@@ -96,7 +98,12 @@ class ConcentratedFrame implements Framed {
 const SOC_AT = 6;
 const FRACSEC_AT = 10;
 
-function streamOf(idCode: number, rate: number, known: readonly (Known | undefined)[], changes: number): Stream {
+function streamOf(
+  idCode: number,
+  rate: number,
+  known: readonly (Known | undefined)[],
+  changes: number,
+): Stream | undefined {
   const head: FrameHead = { version: VERSION, streamId: idCode, soc: 0, fraction: 0, timeQuality: 0 };
   const there = known.flatMap((each, member) => (each ? [{ pmu: each.pmu, member }] : []));
   const configuration: Configuration = {
@@ -108,6 +115,7 @@ function streamOf(idCode: number, rate: number, known: readonly (Known | undefin
     dataRate: rate >= 1 ? rate : -Math.round(1 / rate),
   };
   const layout = layoutOf(configuration);
+  if (Math.max(layout.frameBytes, configurationBytes(configuration)) > LARGEST_FRAME) return undefined;
   const absent = { stat: ABSENT_STAT, frequencyHz: NaN, rocofHzPerS: NaN, phasors: [], digitals: [] };
   const blocks = configuration.pmus.map((pmu) => blockOf({ ...absent, analogs: pmu.analogs.map(() => NaN) }, pmu));
   return {

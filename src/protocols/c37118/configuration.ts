@@ -42,14 +42,13 @@ export interface DigitalConfiguration {
   readonly validInputs: number;
 }
 
-export interface PmuConfiguration {
+/** What every configuration frame says of a PMU; its channels are told of in another way by each. */
+export interface PmuIdentity {
   readonly stationName: string;
   /** The data source's id, which may differ from the stream's. */
   readonly idCode: number;
   /** Bits of FORMAT, 16 bits as sent. */
   readonly format: number;
-  readonly phasors: readonly ChannelConfiguration[];
-  readonly analogs: readonly ChannelConfiguration[];
   /** One a digital word. */
   readonly digitals: readonly DigitalConfiguration[];
   /** FNOM, 16 bits as sent; see `nominalHz`. */
@@ -58,23 +57,43 @@ export interface PmuConfiguration {
   readonly configurationCount: number;
 }
 
-export interface Configuration extends FrameHead {
-  readonly kind: 'configuration1' | 'configuration2';
+export interface PmuConfiguration extends PmuIdentity {
+  readonly phasors: readonly ChannelConfiguration[];
+  readonly analogs: readonly ChannelConfiguration[];
+}
+
+/** What every configuration frame says of the stream. */
+export interface StreamConfiguration extends FrameHead {
   /** Ticks per second, 1 .. 2^24-1. */
   readonly timeBase: number;
   /** The high byte of TIME_BASE, reserved for flags. */
   readonly timeBaseFlags: number;
-  readonly pmus: readonly PmuConfiguration[];
   /** DATA_RATE, never 0: above 0 frames a second, below 0 seconds a frame. */
   readonly dataRate: number;
 }
 
-export const nominalHz = ({ nominalFrequency }: PmuConfiguration): 50 | 60 => (nominalFrequency & FNOM_50 ? 50 : 60);
+export interface Configuration extends StreamConfiguration {
+  readonly kind: 'configuration1' | 'configuration2';
+  readonly pmus: readonly PmuConfiguration[];
+}
+
+export const nominalHz = ({ nominalFrequency }: PmuIdentity): 50 | 60 => (nominalFrequency & FNOM_50 ? 50 : 60);
 
 /** Frames per second; 1/5 for one frame in five seconds. */
-export const reportingRate = ({ dataRate }: Configuration): number => (dataRate > 0 ? dataRate : -1 / dataRate);
+export const reportingRate = ({ dataRate }: StreamConfiguration): number => (dataRate > 0 ? dataRate : -1 / dataRate);
 
 export const isCurrent = (channel: ChannelConfiguration): boolean => channel.unit >>> 24 === UNIT_AMPERE;
+
+/** TIME_BASE and DATA_RATE as they stand on the wire, or why they can't be. */
+export function streamRates(
+  timeBase: number,
+  dataRate: number,
+): Pick<StreamConfiguration, 'timeBase' | 'timeBaseFlags' | 'dataRate'> | Malformed {
+  if ((timeBase & 0xff_ffff) === 0) return malformed('body', 'TIME_BASE is 0');
+  if (dataRate === 0) return malformed('body', 'DATA_RATE is 0');
+  return { timeBase: timeBase & 0xff_ffff, timeBaseFlags: timeBase >>> 24, dataRate };
+}
+
 /** Volts or amperes a bit of a 16-bit phasor. */
 export const phasorScale = (channel: ChannelConfiguration): number => (channel.unit & 0xff_ffff) * PHASOR_UNIT;
 /** PHUNIT of a channel; `perBit` in V or A, kept to 10 micro. */
@@ -97,7 +116,7 @@ const pmuBytes = ({ phasors, analogs, digitals }: PmuConfiguration): number =>
   FIXED_FRONT_BYTES + channelBytes(phasors.length, analogs.length, digitals.length) + FIXED_BACK_BYTES;
 
 /** Size of the frame that `encodeConfiguration` makes; above LARGEST_FRAME it cannot be sent. */
-const configurationBytes = ({ pmus }: Configuration): number =>
+export const configurationBytes = ({ pmus }: Configuration): number =>
   HEAD_BYTES + STREAM_BYTES + pmus.reduce((bytes, pmu) => bytes + pmuBytes(pmu), 0) + CHK_BYTES;
 
 export function encodeConfiguration(configuration: Configuration): Uint8Array {
@@ -107,7 +126,7 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
     const u16 = (value: number): void => void (view.setUint16(at, value), (at += 2));
     const u32 = (value: number): void => void (view.setUint32(at, value), (at += 4));
     const name = (text: string): void => {
-      for (let i = 0; i < NAME_BYTES; i++) view.setUint8(at++, i < text.length ? text.charCodeAt(i) : SPACE);
+      for (let i = 0; i < NAME_BYTES; i++) view.setUint8(at++, i < text.length ? byteOf(text.charCodeAt(i)) : SPACE);
     };
     u32(configuration.timeBaseFlags * 2 ** 24 + configuration.timeBase);
     u16(configuration.pmus.length);
@@ -150,7 +169,8 @@ export function decodeConfiguration(bytes: Uint8Array, kind: Configuration['kind
 
   const timeBase = u32();
   const pmuCount = u16();
-  if ((timeBase & 0xff_ffff) === 0) return malformed('body', 'TIME_BASE is 0');
+  const rates = streamRates(timeBase, view.getInt16(end));
+  if ('fault' in rates) return rates;
   const pmus: PmuConfiguration[] = [];
   for (let index = 0; index < pmuCount; index++) {
     const cut = (): Malformed => malformed('body', `PMU ${index + 1} of ${pmuCount} does not fit into FRAMESIZE`);
@@ -175,12 +195,13 @@ export function decodeConfiguration(bytes: Uint8Array, kind: Configuration['kind
     });
   }
   if (at !== end) return malformed('body', `${end - at} bytes after the last PMU`);
-  const dataRate = view.getInt16(end);
-  if (dataRate === 0) return malformed('body', 'DATA_RATE is 0');
-  return { kind, ...readHead(view), timeBase: timeBase & 0xff_ffff, timeBaseFlags: timeBase >>> 24, pmus, dataRate };
+  return { kind, ...readHead(view), ...rates, pmus };
 }
 
 const SPACE = 0x20;
+/** One character a byte: what a name out of a CFG-3 has beyond that is not to be said here. */
+const byteOf = (code: number): number => (code > 0xff ? QUESTION_MARK : code);
+const QUESTION_MARK = 0x3f;
 
 function nameAt(bytes: Uint8Array, start: number): string {
   let end = start + NAME_BYTES;

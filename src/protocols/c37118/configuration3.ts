@@ -1,29 +1,25 @@
 /**
  * CFG-3, the newer configuration frame [C37.118.2 6.5]: names of any length in UTF-8, the scale of every channel as a number,
- * where the PMU stands and how it filters. Nothing here decodes data by it; it is written for those who ask for it.
+ * where the PMU stands and how it filters.
  *
- *     head | CONT_IDX TIME_BASE NUM_PMU | PMU: STN IDCODE G_PMU_ID FORMAT counts, names, scales, place, class | ... | DATA_RATE | CHK
+ *     head | CONT_IDX | TIME_BASE NUM_PMU | PMU: STN IDCODE G_PMU_ID FORMAT counts, names, scales, place, class | ... | DATA_RATE | CHK
  *                                              names: u8 count of bytes + UTF-8
  */
 import {
   FORMAT,
   isCurrent,
   phasorScale,
+  phasorUnit,
   POINTS_PER_WORD,
+  streamRates,
+  type ChannelConfiguration,
   type Configuration,
-  type DigitalConfiguration,
+  type PmuConfiguration,
+  type PmuIdentity,
+  type StreamConfiguration,
 } from './configuration.js';
 import { Reader, Writer } from './cursor.js';
-import {
-  CHK_BYTES,
-  HEAD_BYTES,
-  makeFrame,
-  malformed,
-  readHead,
-  viewOf,
-  type FrameHead,
-  type Malformed,
-} from './frame.js';
+import { malformed, VERSION, type FrameHead, type Malformed } from './frame.js';
 
 /** PHSCALE: X' = scale x X x exp(-j angle). */
 export interface PhasorScale {
@@ -45,16 +41,11 @@ export interface AnalogScale {
   readonly offset: number;
 }
 
-export interface PmuConfiguration3 {
-  readonly stationName: string;
-  readonly idCode: number;
+export interface PmuConfiguration3 extends PmuIdentity {
   /** G_PMU_ID, 16 bytes. */
   readonly globalId: Uint8Array;
-  /** Bits of FORMAT, 16 bits as sent. */
-  readonly format: number;
   readonly phasors: readonly PhasorScale[];
   readonly analogs: readonly AnalogScale[];
-  readonly digitals: readonly DigitalConfiguration[];
   /** Degrees; infinite where unknown, as the elevation. */
   readonly latitude: number;
   readonly longitude: number;
@@ -64,44 +55,33 @@ export interface PmuConfiguration3 {
   readonly windowUs: number;
   /** Already compensated in the tag. */
   readonly groupDelayUs: number;
-  readonly nominalFrequency: number;
-  readonly configurationCount: number;
 }
 
-export interface Configuration3 extends FrameHead {
+export interface Configuration3 extends StreamConfiguration {
   readonly kind: 'configuration3';
-  readonly timeBase: number;
-  readonly timeBaseFlags: number;
   readonly pmus: readonly PmuConfiguration3[];
-  readonly dataRate: number;
 }
 
 /** CFG-3 alone is version 2 in the 2011 text. */
 const VERSION_3 = 2;
-/** CONT_IDX of a configuration in one frame; 1, 2, ... and 0xFFFF are those of one in several. */
-const ONLY_FRAME = 0;
 const GLOBAL_ID_BYTES = 16;
 /** What is there at least: names may be empty, but each has its count. */
 const LEAST_PHASOR_BYTES = 1 + 12;
 const LEAST_ANALOG_BYTES = 1 + 8;
 const LEAST_WORD_BYTES = POINTS_PER_WORD + 4;
 
-/** Whether a checked CFG-3 is one part of several; where such may be cut the standard does not say, so none is read. */
-export const isPart = (bytes: Uint8Array): boolean =>
-  bytes.length >= HEAD_BYTES + 2 + CHK_BYTES && viewOf(bytes).getUint16(HEAD_BYTES) !== ONLY_FRAME;
-
-/** @throws RangeError for a name above 255 bytes, or more than fits into a frame */
-export function encodeConfiguration3(configuration: Configuration3): Uint8Array {
+/**
+ * What follows CONT_IDX.
+ *
+ * @throws RangeError for a name above 255 bytes
+ */
+export function writeConfiguration3(configuration: Configuration3): Uint8Array {
   const body = new Writer();
-  body.u16(ONLY_FRAME);
   body.u32(configuration.timeBaseFlags * 2 ** 24 + configuration.timeBase);
   body.u16(configuration.pmus.length);
   for (const pmu of configuration.pmus) writePmu(body, pmu);
   body.i16(configuration.dataRate);
-  const bytes = body.bytes();
-  return makeFrame('configuration3', configuration, bytes.length, (view) =>
-    new Uint8Array(view.buffer).set(bytes, HEAD_BYTES),
-  );
+  return body.bytes();
 }
 
 function writePmu(body: Writer, pmu: PmuConfiguration3): void {
@@ -137,29 +117,24 @@ function writePmu(body: Writer, pmu: PmuConfiguration3): void {
   body.u16(pmu.configurationCount);
 }
 
-/** @param bytes a checked frame of type configuration3, not a part */
-export function decodeConfiguration3(bytes: Uint8Array): Configuration3 | Malformed {
-  const body = new Reader(bytes.subarray(HEAD_BYTES, bytes.length - CHK_BYTES));
-  body.u16();
+/**
+ * @param head of its first frame
+ * @param bytes what follows CONT_IDX, of all its frames
+ */
+export function readConfiguration3(head: FrameHead, bytes: Uint8Array): Configuration3 | Malformed {
+  const body = new Reader(bytes);
   const timeBase = body.u32();
   const pmuCount = body.u16();
   const pmus: PmuConfiguration3[] = [];
   while (pmus.length < pmuCount && !body.isCut) pmus.push(readPmu(body));
   const dataRate = body.i16();
-  if (body.isCut) return malformed('body', `PMU ${pmus.length} of ${pmuCount} does not fit into FRAMESIZE`);
+  if (body.isCut) return malformed('body', `PMU ${pmus.length} of ${pmuCount} does not fit into what has come`);
   if (body.isIllegible) return malformed('body', 'a name is not UTF-8');
   if (body.left > 0) return malformed('body', `${body.left} bytes after DATA_RATE`);
-  if ((timeBase & 0xff_ffff) === 0) return malformed('body', 'TIME_BASE is 0');
-  if (dataRate === 0) return malformed('body', 'DATA_RATE is 0');
-  const head = readHead(viewOf(bytes));
-  return {
-    kind: 'configuration3',
-    ...head,
-    timeBase: timeBase & 0xff_ffff,
-    timeBaseFlags: timeBase >>> 24,
-    pmus,
-    dataRate,
-  };
+  const rates = streamRates(timeBase, dataRate);
+  const { version, streamId, soc, fraction, timeQuality } = head;
+  if ('fault' in rates) return rates;
+  return { kind: 'configuration3', version, streamId, soc, fraction, timeQuality, ...rates, pmus };
 }
 
 function readPmu(body: Reader): PmuConfiguration3 {
@@ -239,3 +214,32 @@ export function configuration3Of(configuration: Configuration): Configuration3 {
 
 /** Names of a CFG-2 may be padded with NULs. */
 const shown = (name: string): string => name.replaceAll('\0', ' ').trim();
+
+/**
+ * A CFG-3 as the CFG-2 that decodes the same data, or why there is none: what turns a phasor or scales a float, CFG-2 has no word
+ * for. A 16-bit scale is kept to PHUNIT's 10 microvolts or microamperes a bit.
+ */
+export function configuration2Of(configuration: Configuration3): Configuration | Malformed {
+  const pmus: PmuConfiguration[] = [];
+  for (const {
+    stationName,
+    idCode,
+    format,
+    digitals,
+    nominalFrequency,
+    configurationCount,
+    ...pmu
+  } of configuration.pmus) {
+    const unsaid = pmu.phasors.find(({ scale, angle }) => angle !== 0 || (isFloat(format) && scale !== 1));
+    if (unsaid)
+      return malformed('body', `the phasor ${unsaid.name} of PMU ${idCode} is scaled or turned as no CFG-2 can say`);
+    const phasors = pmu.phasors.map(({ name, type, scale }): ChannelConfiguration => {
+      return { name, unit: phasorUnit((type & CURRENT) !== 0 ? 'A' : 'V', isFloat(format) ? 0 : scale) };
+    });
+    const analogs = pmu.analogs.map(({ name }): ChannelConfiguration => ({ name, unit: 0 }));
+    pmus.push({ stationName, idCode, format, phasors, analogs, digitals, nominalFrequency, configurationCount });
+  }
+  return { ...configuration, kind: 'configuration2', version: VERSION, pmus };
+}
+
+const isFloat = (format: number): boolean => (format & FORMAT.phasorsFloat) !== 0;

@@ -15,7 +15,6 @@ import type { Log } from '../../log.js';
 import { addressKey, type TcpConnection } from '../../network.js';
 import { Port, type Delivery } from '../../routing/delivery.js';
 import type { Ending } from '../../routing/endings.js';
-import { FORMATS } from '../../routing/format.js';
 import type { FindStream, OutgoingStream } from '../../routing/outgoing.js';
 import { isSuccess, type Request } from '../../routing/primitive.js';
 import type { Sample } from '../../routing/sample.js';
@@ -23,12 +22,11 @@ import type { Session, Site } from '../../routing/site.js';
 import { answerTo } from './answer.js';
 import { COMMANDS, decodeCommand } from './command.js';
 import { readdressed, typeOf } from './frame.js';
+import { ORIGINATOR, requestOf, termsOf } from './outgoing.js';
 import { noFramingCounts, StreamFramer } from './framer.js';
 
 /** Concentrators of one control centre; each may have any number of streams. */
 const MOST_CONNECTIONS = 64;
-/** The protocol knows no identity. */
-const ORIGINATOR = 'anonymous';
 
 /** Only rising. */
 export interface ServerFigures {
@@ -85,17 +83,8 @@ export class DataServer {
     for (const client of [...this.clients]) client.close(ending);
   }
 
-  request(to: readonly string[]): Request {
-    return {
-      op: 'retrieve',
-      to,
-      query: new URLSearchParams(),
-      originator: ORIGINATOR,
-      requestId: `c37118-${++this.requests}`,
-      binding: 'c37118',
-      accept: [FORMATS.c37118.mediaType],
-      defaultFormat: FORMATS.c37118,
-    };
+  request(stream: OutgoingStream): Request {
+    return requestOf(stream, ++this.requests);
   }
 }
 
@@ -186,8 +175,7 @@ class Concentrator extends Port {
     const wanted: Wanted = { delivery: undefined };
     this.wanted.set(idCode, wanted);
     server.figures.commands++;
-    // All there are: the configuration promises the source's own rate, whatever the container's default is.
-    const subscribed = await session.subscribe(server.request(stream.to), stream.rate < 1 ? {} : { rate: stream.rate });
+    const subscribed = await session.subscribe(server.request(stream), termsOf(stream));
     const isWanted = this.wanted.get(idCode) === wanted;
     if (!('delivery' in subscribed)) {
       server.figures.discarded++;
@@ -217,15 +205,15 @@ class Concentrator extends Port {
   }
 
   /** What the stream is, is told to whom may read what it carries. */
-  private async answer(idCode: number, code: number, { to, newest }: OutgoingStream): Promise<void> {
+  private async answer(idCode: number, code: number, stream: OutgoingStream): Promise<void> {
     const { server, session } = this;
-    const frame = answerTo(code, idCode, newest, server.options.clock.wallUs());
-    const response = frame && (await session?.request(server.request(to)));
-    if (!frame || !response || !isSuccess(response)) {
+    const frames = answerTo(code, idCode, stream.newest, server.options.clock.wallUs());
+    const response = frames.length > 0 ? await session?.request(server.request(stream)) : undefined;
+    if (!response || !isSuccess(response)) {
       server.figures.discarded++;
       return;
     }
     server.figures.commands++;
-    this.isClear = this.connection.write(frame) && this.isClear;
+    for (const frame of frames) this.isClear = this.connection.write(frame) && this.isClear;
   }
 }

@@ -13,7 +13,8 @@ describe('parseStreamAddress', () => {
     ['c37118+udp://localhost/?idcode=65534', { mode: 'udp', at: { host: '127.0.0.1', port: 4713 }, streamId: 65534 }],
     ['C37118+UDP://[::1]:9000?idcode=2&mode=commanded', { mode: 'udp', at: { host: '::1', port: 9000 } }],
     ['c37118+udp://:4713?idcode=60&mode=spontaneous', { mode: 'spontaneous', at: { host: '0.0.0.0', port: 4713 } }],
-    ['c37118+tcp://127.0.0.1:1?idcode=60&name=north-1', { name: 'north-1' }],
+    ['c37118+tcp://127.0.0.1:1?idcode=60&name=north-1', { name: 'north-1', configuration: 2 }],
+    ['c37118+tcp://127.0.0.1:1?idcode=60&configuration=3', { configuration: 3 }],
   ])('%s', (text, expected) => {
     expect(parseStreamAddress(text)).toMatchObject(expected);
   });
@@ -31,6 +32,7 @@ describe('parseStreamAddress', () => {
     ['c37118+udp://[zz::1]?idcode=6', 'has the host "[zz::1]"'],
     ['c37118+tcp://127.0.0.1?idcode=6&mode=spontaneous', 'over UDP only'],
     ['c37118+udp://127.0.0.1?idcode=6&mode=multicast', 'has mode multicast'],
+    ['c37118+tcp://127.0.0.1?idcode=6&configuration=1', 'has configuration 1'],
     ['c37118+tcp://127.0.0.1?idcode=6&rate=5', 'has a parameter rate'],
     ['c37118+tcp://127.0.0.1?idcode=6&idcode=7', 'gives idcode twice'],
     ['c37118+tcp://127.0.0.1?idcode=6&name=a/b', 'has name a/b'],

@@ -8,7 +8,7 @@ import type { StreamEvent } from '../../../src/routing/stream.js';
 import { listenTo, tcpDevice, udpDevice, type Device, type Listening, type Script } from './device.js';
 import { frameAt, pmu, stream } from './stream.js';
 
-const { dataOff, dataOn, sendConfiguration2 } = COMMANDS;
+const { dataOff, dataOn, sendConfiguration2, sendConfiguration3 } = COMMANDS;
 /** STAT bit 10. */
 const CHANGING = 0x0400;
 const PERIOD_US = 20_000;
@@ -29,10 +29,10 @@ afterEach(async () => {
 });
 
 /** A client that is connected and has got its configuration. */
-async function session(transport: 'tcp' | 'udp', configuration = stream()): Promise<Session> {
+async function session(transport: 'tcp' | 'udp', configuration = stream(), more = ''): Promise<Session> {
   const script: Script = { configuration };
   const device = await (transport === 'tcp' ? tcpDevice : udpDevice)(script);
-  const listening = listenTo(`c37118+${transport}://${addressKey(device.at)}?idcode=60`, { answerMs: 200 });
+  const listening = listenTo(`c37118+${transport}://${addressKey(device.at)}?idcode=60${more}`, { answerMs: 200 });
   open.push(device, listening.client);
   listening.client.connect();
   await listening.events.until(is('CONNECTED'));
@@ -78,6 +78,28 @@ describe.each(['tcp', 'udp'] as const)('a session commanded over %s', (transport
     device.send(...live(configuration, 1));
     await received.until(({ index }) => index === 1);
     expect(received.all.map(({ measurement }) => measurement.descriptor.idCode)).toEqual([61, 62]);
+  });
+
+  test('is read by a CFG-3 in several frames, where that is asked for, with names as long as they are', async () => {
+    const configuration = stream([
+      pmu(61, { stationName: 'Umspannwerk Süd, Abgang 3 nach Zürich' }),
+      pmu(62, { format: 15 }),
+    ]);
+    const { client, device, events, received } = await session(transport, configuration, '&configuration=3');
+    expect(device.commands.all).toEqual([dataOff, sendConfiguration3, dataOn]);
+    const { pmus } = await events.until(is('CONFIGURED'));
+    expect(pmus.map(({ stationName }) => stationName)).toEqual([configuration.pmus[0]!.stationName, 'Station 62']);
+    device.send(...live(configuration, 1));
+    await received.until(({ index }) => index === 1);
+    for (const { measurement } of received.all) {
+      expect(measurement.frequencyHz).toBeCloseTo(50.012, 3);
+      expect(measurement.phasors[0]?.magnitude).toBeCloseTo(230, 1);
+    }
+    // Asked again it says the same.
+    client.requestConfiguration();
+    const again = await events.until((event) => event.type === 'CONFIGURED' && !event.isNew);
+    expect(again).toMatchObject({ isNew: false });
+    expect(client.figures).toMatchObject({ foreignFrames: 0, lastError: undefined });
   });
 
   test('drops duplicates and foreign streams, counts what is missing, out of order and out of time', async () => {

@@ -106,13 +106,6 @@ describe('C37.118 codec', () => {
     );
   });
 
-  test('leaves a CFG-3 in several parts unread, and passes it on as it is', () => {
-    const part = resealed(encode(configuration3Of(configuration50())), (copy) => copy.writeUInt16BE(1, 14));
-    const frame = decode(part);
-    expect(frame).toMatchObject({ kind: 'unsupported', type: 'configuration3', streamId: 200 });
-    expect(frame.kind === 'unsupported' && Buffer.from(encode(frame)).equals(part)).toBe(true);
-  });
-
   test('says in a CFG-3 what a CFG-2 says, and unknown where that says nothing', () => {
     const [pmu] = configuration3Of(configuration50()).pmus;
     expect(pmu).toMatchObject({ stationName: 'Station A', idCode: 201, latitude: Infinity, configurationCount: 1 });

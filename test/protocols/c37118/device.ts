@@ -9,6 +9,8 @@ import { StreamClient, type ClientTiming, DEFAULT_TIMING } from '../../../src/pr
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
 import { decode, encode } from '../../../src/protocols/c37118/codec.js';
 import type { Configuration } from '../../../src/protocols/c37118/configuration.js';
+import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
+import { encodeConfiguration3 } from '../../../src/protocols/c37118/configuration3-parts.js';
 import { isRefusal } from '../../../src/errors.js';
 import type { Measurement } from '../../../src/routing/measurement.js';
 import type { StreamEvent } from '../../../src/routing/stream.js';
@@ -49,8 +51,11 @@ export interface Device {
   close(): Promise<void>;
 }
 
+/** CFG-3 goes out in parts of so many bytes. */
+const CFG3_BYTES = 120;
+
 export interface Script {
-  /** What CFG-2 is answered with; absent: silence. */
+  /** What CFG-2 and CFG-3 are answered with; absent: silence. */
   configuration: Configuration | undefined;
 }
 
@@ -58,7 +63,10 @@ const onCommand = (device: Device, script: Script, bytes: Uint8Array): void => {
   const frame = decode(bytes);
   if (frame.kind !== 'command') throw new Error(`the client sent a ${frame.kind} frame`);
   device.commands.add(frame.code);
-  if (frame.code === COMMANDS.sendConfiguration2 && script.configuration) device.send(encode(script.configuration));
+  const { configuration } = script;
+  if (frame.code === COMMANDS.sendConfiguration2 && configuration) device.send(encode(configuration));
+  if (frame.code === COMMANDS.sendConfiguration3 && configuration)
+    device.send(...encodeConfiguration3(configuration3Of(configuration), CFG3_BYTES));
 };
 
 export async function tcpDevice(script: Script): Promise<Device> {

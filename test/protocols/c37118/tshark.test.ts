@@ -1,6 +1,7 @@
 /** An independent judge of our encoder: what we write, tshark reads with a good checksum and the values that were meant. */
 import { encode } from '../../../src/protocols/c37118/codec.js';
 import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
+import { encodeConfiguration3 } from '../../../src/protocols/c37118/configuration3-parts.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
 import { describeJudged, fieldsOf, judge } from '../../support/synphasor.js';
 import { frameAt, pmu, stream } from './stream.js';
@@ -106,5 +107,15 @@ describeJudged('tshark reads what we write', () => {
       'Rate of transmission: 50 frame(s) per second',
     ])
       expect(words[1]).toContain(line);
+  });
+
+  test('as a CFG-3 in several frames, each of which it knows for a part of one', () => {
+    const words = judge(encodeConfiguration3(configuration3Of(stream([pmu(61), pmu(62)])), 120));
+    expect(words).toHaveLength(2);
+    for (const text of words) {
+      expect(text).toContain('[Checksum Status: Good]');
+      expect(text).toContain('CFG-3 Fragmented Frame');
+      expect(text).not.toMatch(/malformed/i);
+    }
   });
 });
