@@ -13,7 +13,7 @@ import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
 import { ResourceTree, type Act, type Written } from '../resources/tree.js';
-import { isObject } from '../resources/values.js';
+import { isObject, type Json } from '../resources/values.js';
 import type { Delivery } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
@@ -24,6 +24,7 @@ import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { restoreTree } from './tree-rows.js';
+import { sampleForm } from './sample-form.js';
 import { StateFeed } from './state-feed.js';
 import { TreeStore } from './tree-store.js';
 
@@ -34,6 +35,8 @@ export interface ResourceEvents {
   created(node: Node): Refusal | undefined;
   /** Its attributes have been replaced. */
   updated(node: Node): void;
+  /** It was a row, and is live again with all below it. */
+  activated(node: Node): void;
   /** The source of a container reports at another rate now. */
   rated(contentInstances: Node): void;
   /** Somebody has created it, where there is no `before`, or replaced its attributes; not told of what a restart puts back. */
@@ -73,8 +76,10 @@ export class Resources {
   private events: ResourceEvents = NOBODY;
 
   constructor(private readonly options: ResourcesOptions) {
-    this.tree = new ResourceTree<Sample>({ random: options.random, nowUs: options.clock.wallUs() });
-    this.kept = new TreeStore(this.tree, options.store, options.clock);
+    const { random, clock, store, encoder } = options;
+    this.tree = new ResourceTree<Sample>({ random, nowUs: clock.wallUs(), values: sampleForm(encoder, clock) });
+    this.tree.onActivated = (node) => this.activated(node);
+    this.kept = new TreeStore(this.tree, store, clock);
   }
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
@@ -113,6 +118,7 @@ export class Resources {
     const route = container
       ? router.open(container.reference, numberOf(container, 'reportingRate') ?? 0)
       : router.open(node.reference, 0);
+    route.latest = node.history?.latest?.value;
     if (!container) route.feeder = new StateFeed(node, route, { ...this.options, encoder: this.options.stateEncoder });
     this.routes.set(node, route);
     return route;
@@ -262,6 +268,42 @@ export class Resources {
     this.leases.clear();
   }
 
+  /** Whether something is open that knows this resource by its node, beside its actor. */
+  isHeld(node: Node): boolean {
+    const { creator, attributes } = node;
+    const route = this.routes.get(node);
+    return (
+      (route !== undefined && (route.groups.length > 0 || route.watch !== undefined || route.feeder !== undefined)) ||
+      this.channels.has(node) ||
+      this.leases.has(node) ||
+      // Made for a stream or for the broker itself, which go on with it.
+      creator.kind === 'internal' ||
+      isStream(attributes.get('aPoC'))
+    );
+  }
+
+  /**
+   * Lets a resource become a row that nothing holds.
+   *
+   * @param nodes itself and all below it
+   */
+  passivate(node: Node, nodes: readonly Node[]): boolean {
+    if (!this.tree.passivate(node)) return false;
+    for (const each of nodes) this.closeRoute(each);
+    return true;
+  }
+
+  private activated(node: Node): void {
+    for (const contentInstances of withHistories(node)) this.kept.keep(contentInstances, true);
+    this.events.activated(node);
+  }
+
+  private closeRoute(node: Node): void {
+    const route = this.routes.get(node);
+    if (route) this.options.router.close(route);
+    this.routes.delete(node);
+  }
+
   private open(node: Node): void {
     const { schedule, longPollHoldMs } = this.options;
     if (node.type === 'notificationChannel') {
@@ -280,9 +322,7 @@ export class Resources {
     this.leases.delete(node);
     this.channels.get(node)?.close(ending);
     this.channels.delete(node);
-    const route = this.routes.get(node);
-    if (route) this.options.router.close(route);
-    this.routes.delete(node);
+    this.closeRoute(node);
   }
 
   private lease(node: Node): void {
@@ -307,9 +347,18 @@ function expiryOf({ attributes }: Node): number | undefined {
   return typeof until === 'string' ? parseTime(until) : undefined;
 }
 
+const isStream = (contact: Json | undefined): boolean => typeof contact === 'string' && contact.startsWith('c37118+');
+
+/** Containers are never far below. */
+function* withHistories(node: Node): Generator<Node> {
+  if (node.history) yield node;
+  for (const child of node.known) yield* withHistories(child);
+}
+
 const NOBODY: ResourceEvents = {
   created: () => undefined,
   updated: () => {},
+  activated: () => {},
   written: () => {},
   rated: () => {},
   removed: () => {},

@@ -17,6 +17,21 @@ export interface Births<T> {
   bear(collection: TypeName, parent: ResourceNode<T>): ResourceNode<T>;
 }
 
+/** What stands below a node, in the order in which it came. */
+export interface Children<T> {
+  readonly size: number;
+  get(id: string): ResourceNode<T> | undefined;
+  set(id: string, child: ResourceNode<T>): unknown;
+  delete(id: string): unknown;
+  values(): Iterable<ResourceNode<T>>;
+}
+
+/** The same, where idle children are rows. */
+export interface RowChildren<T> extends Children<T> {
+  after(ordinal: number): Iterable<ResourceNode<T>>;
+  passivate(child: ResourceNode<T>): boolean;
+}
+
 export const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
 
 export class ResourceNode<T> {
@@ -28,7 +43,8 @@ export class ResourceNode<T> {
   isRemoved = false;
   private ownModifiedUs: number;
   // Made with the first child: most nodes of a large tree are leaves or empty collections.
-  private below: Map<string, ResourceNode<T>> | undefined;
+  private below: Children<T> | undefined;
+  private rows: RowChildren<T> | undefined;
 
   constructor(
     readonly row: TypeRow,
@@ -87,9 +103,34 @@ export class ResourceNode<T> {
     return this.known;
   }
 
-  /** The children without those collections that nobody has looked at: they are empty. */
+  /**
+   * The children without those collections that nobody has looked at: they are empty. Of a passive child it is a copy, for
+   * reading alone; whoever will change it asks for it by its id.
+   */
   get known(): Iterable<ResourceNode<T>> {
     return this.below?.values() ?? [];
+  }
+
+  /** Those that came after the child of this ordinal, in the order in which they came. */
+  *knownAfter(ordinal: number): Iterable<ResourceNode<T>> {
+    if (this.rows) yield* this.rows.after(ordinal);
+    else for (const child of this.known) if (child.ordinal > ordinal) yield child;
+  }
+
+  get size(): number {
+    return this.below?.size ?? 0;
+  }
+
+  /** Lets a child become a row, in what `make` makes of all children the first time. False for one that cannot. */
+  passivate(child: ResourceNode<T>, make: (children: Iterable<ResourceNode<T>>) => RowChildren<T>): boolean {
+    if (!this.below) return false;
+    this.below = this.rows ??= make(this.below.values());
+    return this.rows.passivate(child);
+  }
+
+  /** Some children may be rows. */
+  get hasRows(): boolean {
+    return this.rows !== undefined;
   }
 
   /** The child as far as anybody has looked at it. */
@@ -111,7 +152,12 @@ export class ResourceNode<T> {
 
   disown(child: ResourceNode<T>): void {
     this.below?.delete(child.id);
-    if (this.below?.size === 0) this.below = undefined;
+    if (this.below?.size === 0) this.below = this.rows = undefined;
+  }
+
+  /** Its own last change, without its history's. */
+  get touched(): { readonly us: number; readonly revision: number } {
+    return { us: this.ownModifiedUs, revision: this.ownRevision };
   }
 
   touch(nowUs: number, revision: number): void {

@@ -60,6 +60,8 @@ export type AgeObserver = (latencyClass: string, ageS: number) => void;
 export type FaultObserver = (port: Port, delivery: Delivery | undefined, error: unknown) => void;
 
 export class Router {
+  /** What passed the routes that are closed. */
+  readonly ended = { published: 0, duplicates: 0, outOfOrder: 0, clockSteps: 0 };
   private readonly touched: Port[] = [];
   private untilAge = AGE_SAMPLING;
   private readonly flushTouched = (): void => {
@@ -89,7 +91,12 @@ export class Router {
 
   /** No sample passes this route any more. Its deliveries are the caller's to end first. */
   close(route: Route): void {
+    if (!route.isOpen) return;
     route.isOpen = false;
+    this.ended.published += route.published;
+    this.ended.duplicates += route.duplicates;
+    this.ended.outOfOrder += route.outOfOrder;
+    this.ended.clockSteps += route.clockSteps;
     route.groups.length = 0;
   }
 

@@ -61,6 +61,7 @@ async function stand<S extends Store = RememberingStore>(
     },
     written: () => {},
     updated: () => {},
+    activated: () => {},
     rated: () => {},
     removed: () => {},
   });
