@@ -71,9 +71,11 @@ export class Passivation {
   /** What becomes a row as a whole: the resource above `node`, or itself, that stands in a large collection; the highest of them. */
   private unitOf(node: Node): Node | undefined {
     let unit: Node | undefined;
-    for (let at = node; at.parent; at = at.parent) if (at.parent.size >= this.large) unit = at;
-    // The collections that belong to a resource have no row of their own.
-    return unit?.parent?.row.collections.includes(unit.type) ? undefined : unit;
+    for (let at = node, above = at.parent; above; at = above, above = at.parent) {
+      // The collections that belong to a resource have no row of their own.
+      if (above.size >= this.large && above.row.creates.includes(at.type)) unit = at;
+    }
+    return unit;
   }
 
   private turn(): void {

@@ -6,7 +6,7 @@
  *                    └──> expirationTime: a lease     application with aPoC, subscription: told to whoever opens them
  *     remove ──> everything below, parents first: who subscribed to a container hears of it before his subscription goes too
  */
-import { parseTime, type Cancel, type Clock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
@@ -22,6 +22,7 @@ import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
+import { expiryOf, Leases } from './leases.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { restoreTree } from './tree-rows.js';
 import { sampleForm } from './sample-form.js';
@@ -70,7 +71,7 @@ export class Resources {
   /** By contentInstances, and by any other resource that is subscribed to. */
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
-  private readonly leases = new Map<Node, Cancel>();
+  private readonly leases: Leases;
   /** What an earlier run made for its sources, until they ask for it. */
   private made: Node[] = [];
   private events: ResourceEvents = NOBODY;
@@ -80,6 +81,7 @@ export class Resources {
     this.tree = new ResourceTree<Sample>({ random, nowUs: clock.wallUs(), values: sampleForm(encoder, clock) });
     this.tree.onActivated = (node) => this.activated(node);
     this.kept = new TreeStore(this.tree, store, clock);
+    this.leases = new Leases(this.tree, clock, options.schedule, (node) => this.remove(node, 'LEASE_EXPIRED'));
   }
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
@@ -209,7 +211,7 @@ export class Resources {
   }
 
   private updated(node: Node): void {
-    this.lease(node);
+    this.leases.begin(node);
     this.kept.put(node);
     const contentInstances = node.child('contentInstances');
     if (contentInstances) this.kept.keep(contentInstances);
@@ -263,9 +265,8 @@ export class Resources {
 
   /** Ends every lease and channel: the broker stops. */
   closeAll(): void {
-    for (const cancel of this.leases.values()) cancel();
+    this.leases.endAll();
     for (const channel of this.channels.values()) channel.close('SHUTDOWN');
-    this.leases.clear();
   }
 
   /** Whether something is open that knows this resource by its node, beside its actor. */
@@ -275,7 +276,7 @@ export class Resources {
     return (
       (route !== undefined && (route.groups.length > 0 || route.watch !== undefined || route.feeder !== undefined)) ||
       this.channels.has(node) ||
-      this.leases.has(node) ||
+      this.leases.isNearEnd(node) ||
       // Made for a stream or for the broker itself, which go on with it.
       creator.kind === 'internal' ||
       isStream(attributes.get('aPoC'))
@@ -288,14 +289,22 @@ export class Resources {
    * @param nodes itself and all below it
    */
   passivate(node: Node, nodes: readonly Node[]): boolean {
-    if (!this.tree.passivate(node)) return false;
-    for (const each of nodes) this.closeRoute(each);
+    const minute = this.leases.wakeOf(nodes);
+    if (!this.tree.passivate(node, minute)) return false;
+    for (const each of nodes) {
+      this.closeRoute(each);
+      this.leases.end(each);
+    }
+    if (minute !== undefined) this.leases.wakeAt(minute);
     return true;
   }
 
-  private activated(node: Node): void {
-    for (const contentInstances of withHistories(node)) this.kept.keep(contentInstances, true);
-    this.events.activated(node);
+  private activated(unit: Node): void {
+    for (const node of withBelow(unit)) {
+      if (node.history) this.kept.keep(node, true);
+      this.leases.begin(node);
+    }
+    this.events.activated(unit);
   }
 
   private closeRoute(node: Node): void {
@@ -312,47 +321,24 @@ export class Resources {
       };
       this.channels.set(node, new NotificationChannel(schedule, longPollHoldMs, abandon));
     }
-    this.lease(node);
+    this.leases.begin(node);
   }
 
   private close(node: Node, ending: Ending, by: Creator | undefined): void {
     this.events.removed(node, ending, by);
     this.kept.drop(node);
-    this.leases.get(node)?.();
-    this.leases.delete(node);
+    this.leases.end(node);
     this.channels.get(node)?.close(ending);
     this.channels.delete(node);
     this.closeRoute(node);
   }
-
-  private lease(node: Node): void {
-    this.leases.get(node)?.();
-    this.leases.delete(node);
-    const untilUs = expiryOf(node);
-    if (untilUs === undefined) return;
-    const { schedule, clock } = this.options;
-    this.leases.set(
-      node,
-      schedule((untilUs - clock.wallUs()) / 1000, () => {
-        this.leases.delete(node);
-        this.remove(node, 'LEASE_EXPIRED');
-      }),
-    );
-  }
-}
-
-/** Its expirationTime, microseconds since the epoch. */
-function expiryOf({ attributes }: Node): number | undefined {
-  const until = attributes.get('expirationTime');
-  return typeof until === 'string' ? parseTime(until) : undefined;
 }
 
 const isStream = (contact: Json | undefined): boolean => typeof contact === 'string' && contact.startsWith('c37118+');
 
-/** Containers are never far below. */
-function* withHistories(node: Node): Generator<Node> {
-  if (node.history) yield node;
-  for (const child of node.known) yield* withHistories(child);
+function* withBelow(node: Node): Generator<Node> {
+  yield node;
+  for (const child of node.known) yield* withBelow(child);
 }
 
 const NOBODY: ResourceEvents = {

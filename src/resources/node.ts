@@ -29,7 +29,7 @@ export interface Children<T> {
 /** The same, where idle children are rows. */
 export interface RowChildren<T> extends Children<T> {
   after(ordinal: number): Iterable<ResourceNode<T>>;
-  passivate(child: ResourceNode<T>): boolean;
+  passivate(child: ResourceNode<T>, wakeAt: number | undefined): boolean;
 }
 
 export const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
@@ -122,10 +122,14 @@ export class ResourceNode<T> {
   }
 
   /** Lets a child become a row, in what `make` makes of all children the first time. False for one that cannot. */
-  passivate(child: ResourceNode<T>, make: (children: Iterable<ResourceNode<T>>) => RowChildren<T>): boolean {
+  passivate(
+    child: ResourceNode<T>,
+    wakeAt: number | undefined,
+    make: (children: Iterable<ResourceNode<T>>) => RowChildren<T>,
+  ): boolean {
     if (!this.below) return false;
     this.below = this.rows ??= make(this.below.values());
-    return this.rows.passivate(child);
+    return this.rows.passivate(child, wakeAt);
   }
 
   /** Some children may be rows. */

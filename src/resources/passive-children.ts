@@ -28,6 +28,10 @@ export class PassiveChildren<T> implements RowChildren<T> {
   private readonly live = new Map<number, ResourceNode<T>>();
   private slots: Uint32Array = new Uint32Array(FIRST_SLOTS);
   private index: Uint32Array = new Uint32Array(2 * FIRST_SLOTS);
+  /** By slot, when it is to be woken; made with the first that is. 0: never. */
+  private wakeAt: Uint32Array | undefined;
+  /** By that, the ordinals of those children; of one that has another time by now, or is gone, as well. */
+  private readonly wakes = new Map<number, number[]>();
   /** Slots that have been given out, and places of the index that are not empty. */
   private given = 0;
   private filled = 0;
@@ -57,8 +61,10 @@ export class PassiveChildren<T> implements RowChildren<T> {
 
   /** Children that are rows, and the bytes that they take with all that finds them. */
   get passive(): { readonly count: number; readonly bytes: number } {
-    const { arena, slots, index } = this;
-    return { count: this.children - this.live.size, bytes: arena.bytes + slots.byteLength + index.byteLength };
+    const { arena, slots, index, wakeAt, wakes } = this;
+    let bytes = arena.bytes + slots.byteLength + index.byteLength + (wakeAt?.byteLength ?? 0);
+    for (const ordinals of wakes.values()) bytes += ordinals.length * Float64Array.BYTES_PER_ELEMENT;
+    return { count: this.children - this.live.size, bytes };
   }
 
   /** A passive child is live from then on. */
@@ -92,7 +98,7 @@ export class PassiveChildren<T> implements RowChildren<T> {
   }
 
   /** False for a child that cannot be a row. */
-  passivate(child: ResourceNode<T>): boolean {
+  passivate(child: ResourceNode<T>, wakeAt = 0): boolean {
     const place = this.find(child.id);
     const slot = place === undefined ? undefined : this.slotAt(place);
     if (slot === undefined || this.live.get(slot) !== child) return false;
@@ -100,7 +106,33 @@ export class PassiveChildren<T> implements RowChildren<T> {
     if (!row) return false;
     this.slots[slot] = this.arena.put(row);
     this.live.delete(slot);
+    this.willWake(slot, child.ordinal, wakeAt);
     return true;
+  }
+
+  *wake(at: number): Generator<void> {
+    const ordinals = this.wakes.get(at) ?? [];
+    this.wakes.delete(at);
+    for (const ordinal of ordinals) {
+      let slot = this.slotBehind(ordinal - 1);
+      while (slot < this.given && this.slots[slot] === GONE) slot++;
+      if (slot === this.given || this.wakeAt?.[slot] !== at || this.ordinalAt(slot) !== ordinal) continue;
+      this.wakeAt[slot] = 0;
+      if (this.slots[slot] !== LIVE) this.activate(slot);
+      yield;
+    }
+  }
+
+  private willWake(slot: number, ordinal: number, at: number): void {
+    if (at === 0 && !this.wakeAt) return;
+    this.wakeAt ??= new Uint32Array(this.slots.length);
+    // As it was before: it stands there already, since its last time as a row.
+    if (this.wakeAt[slot] === at) return;
+    this.wakeAt[slot] = at;
+    if (at === 0) return;
+    const ordinals = this.wakes.get(at);
+    if (ordinals) ordinals.push(ordinal);
+    else this.wakes.set(at, [ordinal]);
   }
 
   values(): Iterable<ResourceNode<T>> {
@@ -197,11 +229,12 @@ export class PassiveChildren<T> implements RowChildren<T> {
 
   /** Gives the children slots without gaps, with room for as many again. */
   private renumber(): void {
-    const before = this.slots;
+    const [before, wakeAt] = [this.slots, this.wakeAt];
     const live = new Map(this.live);
     const room = roomFor(this.children + 1);
     this.slots = new Uint32Array(room.slots);
     this.index = new Uint32Array(room.places);
+    this.wakeAt = wakeAt && new Uint32Array(room.slots);
     this.live.clear();
     [this.numbering, this.filled] = [this.numbering + 1, 0];
     let slot = 0;
@@ -211,6 +244,7 @@ export class PassiveChildren<T> implements RowChildren<T> {
       const child = live.get(from);
       if (child) this.live.set(slot, child);
       this.slots[slot] = row;
+      if (this.wakeAt && wakeAt) this.wakeAt[slot] = wakeAt[from] ?? 0;
       this.enter(child ? this.hashOf(child.id) : this.hashOfRow(row), slot);
       slot++;
     }

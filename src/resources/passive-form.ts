@@ -7,6 +7,7 @@
  *
  * Attributes that many resources have are one map, which the rows name; `expirationTime`, which differs in each, stands in the row.
  */
+import { formatTime, parseTime } from '../clock.js';
 import { History, InstanceRecord } from './history.js';
 import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
 import { ringOf } from './retention.js';
@@ -86,7 +87,7 @@ export class PassiveForm<T> {
     writer.near(SERIES.time, node.createdUs);
     writer.near(SERIES.time, touched.us);
     writer.near(SERIES.revision, touched.revision);
-    if (typeof expiry === 'string') writer.text(expiry);
+    if (typeof expiry === 'string') this.writeExpiry(expiry);
     this.writeAttributes(attributes);
     if (history && state && !this.writeHistory(history)) return false;
     writer.whole(node.size);
@@ -111,13 +112,23 @@ export class PassiveForm<T> {
     const revision = row.near(SERIES.revision);
     const node = new ResourceNode<T>(TYPES[name], id, parent, creator, createdUs, revision, this.births, ordinal);
     node.touch(modifiedUs, revision);
-    const expiry = (bits & NODE.hasExpiry) !== 0 ? row.text() : undefined;
+    const expiry = (bits & NODE.hasExpiry) !== 0 ? readExpiry(row) : undefined;
     const attributes = this.readAttributes(row);
     node.attributes = expiry === undefined ? attributes : new Map([[EXPIRY, expiry], ...attributes]);
     if ((bits & NODE.hasHistory) !== 0) node.history = this.readHistory(row, parent, (bits & NODE.hasTags) !== 0);
     for (let children = row.whole(); children > 0; children--)
       node.adopt(this.readNode(row, node, undefined, node.creator));
     return node;
+  }
+
+  /** As a number where it is written as the broker or a client's library writes it: that is where it comes from nearly always. */
+  private writeExpiry(expiry: string): void {
+    const { writer } = this;
+    const us = parseTime(expiry) ?? 0;
+    const form = EXPIRY_FORMS.findIndex((write) => write(us) === expiry);
+    writer.whole(form + 1);
+    if (form < 0) writer.text(expiry);
+    else writer.near(SERIES.time, us);
   }
 
   private writeCreator(creator: Creator, above: Creator | undefined): void {
@@ -227,6 +238,18 @@ export class PassiveForm<T> {
     const value = this.values.read(row, measuredUs, name);
     history.reclaim(new InstanceRecord(value, measuredUs, createdUs, sizeBytes, name, attributes, creator), sequence);
   }
+}
+
+const EXPIRY_FORMS: readonly ((us: number) => string)[] = [
+  formatTime,
+  (us) => `${formatTime(us).slice(0, 23)}Z`,
+  (us) => `${formatTime(us).slice(0, 19)}Z`,
+];
+
+function readExpiry(row: RowReader): string {
+  const form = row.whole();
+  const write = EXPIRY_FORMS[form - 1];
+  return write ? write(row.near(SERIES.time)) : row.text();
 }
 
 function readCreator(row: RowReader, above: Creator | undefined): Creator {

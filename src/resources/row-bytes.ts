@@ -164,10 +164,7 @@ export class RowReader {
   /** A copy: the row's place is given to others. */
   blob(): Uint8Array {
     const length = this.whole();
-    const bytes = new Uint8Array(length);
-    bytes.set(this.bytes.subarray(this.at, this.at + length));
-    this.at += length;
-    return bytes;
+    return Buffer.from(this.bytes.subarray(this.at, (this.at += length)));
   }
 
   text(): string {

@@ -184,16 +184,23 @@ export class ResourceTree<T> implements Births<T> {
   /**
    * Lets an idle resource become a row, with all below it: nobody may hold it, or anything below it, any longer. Its path leads to
    * it as before. False for one that cannot be a row.
+   *
+   * @param wakeAt which `wake` is to make it live again, above 0; undefined: none
    */
-  passivate(node: ResourceNode<T>): boolean {
+  passivate(node: ResourceNode<T>, wakeAt?: number): boolean {
     const { form } = this;
     const collection = node.parent;
     if (!form || !collection) return false;
-    return collection.passivate(node, (children) => {
+    return collection.passivate(node, wakeAt, (children) => {
       const rows = new PassiveChildren(collection, form, children);
       this.withRows.add(rows);
       return rows;
     });
+  }
+
+  /** Makes what was to be woken then live again, one at each step. */
+  *wake(at: number): Generator<void> {
+    for (const rows of this.withRows) yield* rows.wake(at);
   }
 
   /** Resources that are rows now, and the bytes that they take with all that finds them. */
