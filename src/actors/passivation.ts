@@ -9,7 +9,6 @@
  * A small collection is left alone: what it would save is less than what it costs to look.
  */
 import type { Cancel, Clock } from '../clock.js';
-import type { Schedule } from './notification-channel.js';
 import type { Node, Resources } from './resources.js';
 
 /** From the last use to the row: one to two of these. A gateway that posts four times a minute is idle in between. */
@@ -32,8 +31,7 @@ export interface PassivationLimits {
 }
 
 export interface PassivationOptions extends PassivationLimits {
-  readonly clock: Pick<Clock, 'atTurnEnd'>;
-  readonly schedule: Schedule;
+  readonly clock: Pick<Clock, 'after' | 'atTurnEnd'>;
   readonly resources: Resources;
   /** Whether its actor is in the middle of something, or down; an idle one is ended by `end`. */
   readonly isBusy: (node: Node) => boolean;
@@ -59,7 +57,7 @@ export class Passivation {
     const unit = this.unitOf(node);
     if (!unit) return;
     this.young.add(unit);
-    this.cancel ??= this.options.schedule(this.periodMs, () => this.turn());
+    this.cancel ??= this.options.clock.after(this.periodMs, () => this.turn());
   }
 
   stop(): void {
@@ -82,7 +80,7 @@ export class Passivation {
     const idle = this.old;
     [this.old, this.young] = [this.young, new Set()];
     this.cancel = undefined;
-    if (this.old.size > 0) this.cancel = this.options.schedule(this.periodMs, () => this.turn());
+    if (this.old.size > 0) this.cancel = this.options.clock.after(this.periodMs, () => this.turn());
     this.look(idle.values());
   }
 
