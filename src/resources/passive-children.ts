@@ -19,6 +19,8 @@ const LEFT = 0xffff_ffff;
 const FIRST_SLOTS = 1024;
 /** Of the index, a power of two: filled further, its chains grow long. */
 const MOST_FILLED = 0.75;
+/** Of the rows' memory, a share; below it there would be more moving than using. */
+const MOST_FREE = 1 / 10;
 /** Of any id that is here [document.ts: at most 255 bytes]. */
 const LONGEST_ID = 255;
 const MOST_BYTES_PER_CHARACTER = 3;
@@ -107,7 +109,27 @@ export class PassiveChildren<T> implements RowChildren<T> {
     this.slots[slot] = this.arena.put(row);
     this.live.delete(slot);
     this.willWake(slot, child.ordinal, wakeAt);
+    this.compact();
     return true;
+  }
+
+  /** Rows that are live now come back, mostly as long as they were; what is free beyond their share is too much. */
+  private compact(): void {
+    const { arena, live, children } = this;
+    if (arena.freeBytes <= (arena.bytes * (MOST_FREE * children + live.size)) / children) return;
+    arena.compact((from, to) => {
+      const piece = arena.pieceOf(to);
+      const place = this.placeOf(hash(piece, ...idIn(piece, arena.startOf(to))), from);
+      this.slots[this.slotAt(place)] = to;
+    });
+  }
+
+  /** The place of the index that leads to a row. */
+  private placeOf(hash: number, row: RowAt): number {
+    const mask = this.index.length - 1;
+    let place = hash & mask;
+    while (this.index[place] === LEFT || this.slots[this.slotAt(place)] !== row) place = (place + 1) & mask;
+    return place;
   }
 
   *wake(at: number): Generator<void> {
