@@ -254,13 +254,20 @@ export class Resources {
 
   /** Stores a document of the broker's own as a contentInstance, and publishes it. */
   tell(contentInstances: Node, id: string, document: JsonObject): void {
-    const { clock, encoder, router } = this.options;
+    const { clock, encoder } = this.options;
     const bytes = Buffer.from(JSON.stringify(document));
     const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
     const sample = new Sample(content, clock.wallUs(), clock.monotonicUs(), 0, encoder, id);
-    if (this.append(contentInstances, sample, bytes.length)) return;
-    const route = this.routeOf(contentInstances);
+    if (!this.append(contentInstances, sample, bytes.length)) this.publish(contentInstances, sample);
+  }
+
+  /** Tells those who have subscribed. A route is opened where its source declares a rate: by that, what comes twice or late is counted. */
+  publish(contentInstances: Node, sample: Sample): void {
+    const { router } = this.options;
+    const isRated = contentInstances.parent?.attributes.has('reportingRate') ?? false;
+    const route = isRated ? this.routeOf(contentInstances) : this.routes.get(contentInstances);
     if (route) router.publish(route, sample);
+    else router.unheard();
   }
 
   /** Ends every lease and channel: the broker stops. */

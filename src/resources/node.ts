@@ -42,6 +42,8 @@ export class ResourceNode<T> {
   /** It was in the tree and is no longer. Only `ResourceTree` sets it. */
   isRemoved = false;
   private ownModifiedUs: number;
+  // Of one that is in use it is wanted several times in a request.
+  private ownReference: string | undefined;
   // Made with the first child: most nodes of a large tree are leaves or empty collections.
   private below: Children<T> | undefined;
   private rows: RowChildren<T> | undefined;
@@ -87,9 +89,9 @@ export class ResourceNode<T> {
     return path.reverse();
   }
 
-  /** The path as references have it: from the root, percent-encoded where a segment needs it. */
+  /** The path as references have it: from the root, percent-encoded where a segment needs it. Neither id nor parent ever changes. */
   get reference(): string {
-    return referenceOf(this.path);
+    return (this.ownReference ??= `${this.parent?.reference ?? ''}/${encodeURIComponent(this.id)}`);
   }
 
   /** Of a collection: the resource that it belongs to, where that one's attributes are derived from what stands here. */

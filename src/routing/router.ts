@@ -60,7 +60,7 @@ export type AgeObserver = (latencyClass: string, ageS: number) => void;
 export type FaultObserver = (port: Port, delivery: Delivery | undefined, error: unknown) => void;
 
 export class Router {
-  /** What passed the routes that are closed. */
+  /** What passed the routes that are closed, or would have where there was none. */
   readonly ended = { published: 0, duplicates: 0, outOfOrder: 0, clockSteps: 0 };
   private readonly touched: Port[] = [];
   private untilAge = AGE_SAMPLING;
@@ -98,6 +98,11 @@ export class Router {
     this.ended.outOfOrder += route.outOfOrder;
     this.ended.clockSteps += route.clockSteps;
     route.groups.length = 0;
+  }
+
+  /** A sample of a container that has no route: nobody has asked for it. */
+  unheard(): void {
+    this.ended.published++;
   }
 
   /** Walks the deliveries of one container. */
