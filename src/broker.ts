@@ -244,7 +244,7 @@ export class Broker implements Site {
     this.resources.listen({
       activated: (node) => this.passivation.used(node),
       created: (node) => {
-        this.passivation.used(node);
+        this.passivation.came(node);
         this.snapshots.changed(node);
         if (node.type === 'subscription') return this.shown.open(node);
         if (node.type === 'application') return this.sources.attach(node);

@@ -60,6 +60,12 @@ export class Passivation {
     this.cancel ??= this.options.clock.after(this.periodMs, () => this.turn());
   }
 
+  /** It has been created. With it its collection may have become a large one: then all that came before it are looked at as well. */
+  came(node: Node): void {
+    if (node.parent?.size === this.large) for (const other of node.parent.known) this.used(other);
+    else this.used(node);
+  }
+
   stop(): void {
     this.cancel?.();
     this.young.clear();
