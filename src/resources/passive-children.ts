@@ -20,7 +20,7 @@ const FIRST_SLOTS = 1024;
 /** Of the index, a power of two: filled further, its chains grow long. */
 const MOST_FILLED = 0.75;
 /** Of the rows' memory, a share; below it there would be more moving than using. */
-const MOST_FREE = 1 / 10;
+const MOST_FREE = 1 / 20;
 /** Of any id that is here [document.ts: at most 255 bytes]. */
 const LONGEST_ID = 255;
 const MOST_BYTES_PER_CHARACTER = 3;
