@@ -41,6 +41,8 @@ const READ_BACK = 500;
 const TARGET_BYTES = 200;
 const TARGET_P99_US = 1e6;
 const IDLE_PATIENCE_S = 120;
+/** A collection of fewer has none. */
+const LEAST_WITH_ROWS = 1_000;
 
 type Registered = Extract<FleetReport, { report: 'registered' }>;
 type Posted = Extract<FleetReport, { report: 'posted' }>;
@@ -58,8 +60,9 @@ export interface FleetRound {
   readonly stolenUs: number;
 }
 
-/** Waits until all gateways are rows; bytes of one, and NaN of a build that has no rows. */
+/** Waits until all gateways are rows; bytes of one, and NaN where there are none. */
 async function idleBytes(daemon: DaemonUnderTest, gateways: number): Promise<number> {
+  if (gateways < LEAST_WITH_ROWS) return NaN;
   for (let second = 0; second < IDLE_PATIENCE_S; second++) {
     const figures = await daemon.figures();
     const count = figures('gridcast_passive_resources').get('');
