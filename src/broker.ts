@@ -29,6 +29,7 @@ import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
 import { Passivation, type PassivationLimits } from './actors/passivation.js';
 import { openOwnApplication } from './actors/own-application.js';
+import { Quotas } from './actors/quotas.js';
 import { Resources } from './actors/resources.js';
 import { Retargeting } from './actors/retargeting.js';
 import { Sessions } from './actors/sessions.js';
@@ -89,6 +90,7 @@ export class Broker implements Site {
   readonly metrics: Metrics = openMetrics();
   readonly wheel: Wheel;
   readonly router: Router;
+  readonly quotas: Quotas;
   readonly resources: Resources;
   readonly access: Access;
   readonly subscriptions: Subscriptions;
@@ -117,7 +119,7 @@ export class Broker implements Site {
     const { clock, random, log } = surroundings;
     this.self = `gridcast-${randomId(random)}`;
     this.wheel = new Wheel(clock, (error) => log.error({ err: error }, 'a deadline failed'));
-    const { schedule } = this.wheel;
+    const { schedule, leases } = this.wheel;
     const observeAge = this.metrics.histogram(
       'gridcast_delivery_age_seconds',
       'Now minus measured time, sampled',
@@ -132,9 +134,11 @@ export class Broker implements Site {
         delivery ? this.subscriptions.failed(delivery, error) : this.sessions.failed(port, error),
     );
     const store = audited(surroundings.store, (events) => feed.tell(events));
-    const shared = { clock, random, log, schedule, router: this.router, store };
+    const shared = { clock, random, log, schedule, leases, router: this.router, store };
+    this.quotas = new Quotas(config, () => this.subscriptions.population.size);
     this.resources = new Resources({
       ...shared,
+      quotas: this.quotas,
       encoder: sampleEncoder,
       stateEncoder,
       longPollHoldMs: config.longPollHoldS * 1000,
@@ -189,6 +193,7 @@ export class Broker implements Site {
       dispatcher: this.dispatcher,
       subscriptions: this.subscriptions,
       shown: this.shown,
+      quotas: this.quotas,
       resources: this.resources,
       access: this.access,
     });
@@ -272,6 +277,7 @@ export class Broker implements Site {
         const channel = this.resources.channelOf(node);
         if (channel) this.shown.closeChannel(channel);
         if (node.type === 'subscription') this.shown.close(node, ending);
+        if (node.type === 'group') this.shown.closeAggregates(node);
         if (node.type === 'application') {
           this.sources.detach(node);
           this.alarms.applicationGone(node.reference);

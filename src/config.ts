@@ -47,7 +47,11 @@ const port = (fallback: number, purpose: string): Key<number> =>
 const seconds = (limit: number, fallback: number, purpose: string): Key<number> =>
   key(z.number().positive().max(limit), fallback, purpose, `a number of seconds above 0 and up to ${limit}`);
 
+const count = (least: 0 | 1, fallback: number, purpose: string): Key<number> =>
+  key(z.int().min(least).max(LARGEST_COUNT), fallback, purpose, `a whole number from ${least} to ${LARGEST_COUNT}`);
+
 const LARGEST_PORT = 65_535;
+const LARGEST_COUNT = 1_000_000_000;
 const HOUR_S = 3600;
 const LONGEST_HISTORY_S = 10 * 365 * 24 * HOUR_S;
 const MIB = 1024 * 1024;
@@ -151,6 +155,11 @@ const KEYS = {
   lagS: seconds(HOUR_S, 10, 'how far behind the local clock a time tag is believed'),
   leadS: seconds(HOUR_S, 5, 'how far ahead of the local clock a time tag is believed'),
   longPollHoldS: seconds(HOUR_S, 60, 'how long a long poll is held while there is nothing to tell'),
+  // Ten times a million gateways: what is refused there is a mistake of somebody's, and else would fill the memory.
+  maxResources: count(1, 10_000_000, 'resources that others may have created here, contentInstances apart'),
+  maxResourcesPerOriginator: count(0, 0, 'of these, by one originator; 0: no limit of his own'),
+  maxSubscriptions: count(1, 1_000_000, 'subscriptions that may stand here'),
+  maxSubscriptionsPerResource: count(1, 20_000, 'subscriptions that may stand at one resource'),
   maxBodyBytes: key(
     z
       .int()

@@ -4,7 +4,7 @@ import type { Metrics, Reading } from './metrics.js';
 import type { HistoryLog } from './store/history-log.js';
 
 export function exposeFigures(broker: Broker): void {
-  const { metrics, subscriptions, sessions, commands, resources, sources, snapshots, archives, wheel } = broker;
+  const { metrics, quotas, subscriptions, sessions, commands, resources, sources, snapshots, archives, wheel } = broker;
   const { ended } = broker.router;
   const ofRoutes = (figure: keyof typeof ended): number =>
     ended[figure] + sum(resources.allRoutes(), (route) => route[figure]);
@@ -74,6 +74,12 @@ export function exposeFigures(broker: Broker): void {
   );
   metrics.counter('gridcast_command_outcomes_total', 'Commands by outcome', ['state'], () =>
     counted(commands.outcomes, 'state'),
+  );
+  metrics.gauge('gridcast_resources', 'Resources that others have created, subscriptions apart', [], () => [
+    [{}, quotas.resources],
+  ]);
+  metrics.counter('gridcast_quota_refusals_total', 'Requests refused as a limit was reached', ['limit'], () =>
+    counted(quotas.refusals, 'limit'),
   );
   exposeAlarms(broker);
   exposeAccess(broker);

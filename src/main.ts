@@ -40,8 +40,8 @@ export interface Daemon {
 }
 
 /**
- * Starts a broker that stops on SIGTERM and SIGINT; a second signal ends it at once. On SIGHUP certificates and keys are read
- * again. Refused: it cannot listen or attach.
+ * Starts a broker that stops on SIGTERM and SIGINT; a second signal ends it at once. Certificates and keys
+ * are read again when they have changed, and on SIGHUP. Refused: it cannot listen or attach.
  */
 export async function serve(config: Config): Promise<Daemon | Refusal> {
   const log = openLog(config.logLevel, process.stderr.isTTY);
@@ -96,19 +96,20 @@ export async function serve(config: Config): Promise<Daemon | Refusal> {
   } catch (error) {
     return refuse('STATUS_SERVICE_UNAVAILABLE', `The broker could not start: ${reasonOf(error)}.`);
   }
-  const onHangUp = (): void => void reload(security, log);
+  const onHangUp = (): void => void security.reload().then((refusal) => tellReload(refusal, log));
+  const endWatch = security.hasFiles ? security.watch((refusal) => tellReload(refusal, log)) : undefined;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
   // Else a terminal that hangs up ends the broker, as it ends everything.
   if (security.hasFiles) process.on('SIGHUP', onHangUp);
   void closed.then(() => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, onSignal);
     process.off('SIGHUP', onHangUp);
+    endWatch?.();
   });
   return { listening: [...listening.values()], broker, closed, stop: () => stop(0) };
 }
 
-async function reload(security: Security, log: Log): Promise<void> {
-  const refusal = await security.reload();
+function tellReload(refusal: Refusal | undefined, log: Log): void {
   if (refusal) log.error({ reason: refusal.detail }, 'certificates and keys are not read again; the former ones stay');
   else log.info('certificates and keys have been read again');
 }

@@ -1,6 +1,6 @@
 /** What of access rights goes into the audit trail: who was refused, and whose token, who changed a right, who read what is personal. */
 import type { Refusal } from '../errors.js';
-import type { JsonObject } from '../json.js';
+import type { Json, JsonObject } from '../json.js';
 import type { Creator } from '../resources/node.js';
 import type { Asking } from '../routing/dispatcher.js';
 import { pathText } from '../routing/primitive.js';
@@ -48,9 +48,9 @@ export class AccessAudit {
     this.withChange({ event, originator: nameOf(by), target: reference, ...(details && { details }) });
   }
 
-  /** A resource names another accessRight as its own. */
-  assigned(node: Node, from: string | undefined, to: string | undefined, by: Creator | undefined): void {
-    const details: JsonObject = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+  /** A resource names another accessRight as its own, or as that of a part of it. @param attribute which names it */
+  assigned(node: Node, attribute: string, from: Json | undefined, to: Json | undefined, by: Creator | undefined): void {
+    const details: JsonObject = { attribute, ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
     this.withChange({ event: 'right-assigned', originator: nameOf(by), target: node.reference, details });
   }
 

@@ -2,7 +2,7 @@
 import { isRefusal, refuse, type Refusal } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { FLAGS, type Flag } from '../resources/permissions.js';
-import { ownerOf, type Decision } from '../resources/rights.js';
+import { announcementOf, ownerOf, type Decision } from '../resources/rights.js';
 import { parsePath, pathText } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
 import { FLAG_OF, type Access } from './access.js';
@@ -36,7 +36,7 @@ export function explain(
   if (isRefusal(to)) return to;
   const target = tree.resolve(to, nowUs);
   if (target.kind === 'none') return target.refusal;
-  const decision = rights.decide(originator, flag, target.node);
+  const decision = rights.decideAt(originator, flag, target);
   const { outcome, rule, subject, right, entry, holding } = decision;
   return {
     originator,
@@ -63,6 +63,8 @@ function sentenceOf(originator: string, decision: Decision<Sample>): string {
       return `${originator} is an administrator.`;
     case 'owner':
       return `${originator} is the owner, ${ownerOf(subject)?.reference}.`;
+    case 'announced':
+      return `${originator} is the application that ${announcementOf(subject)?.reference} announces.`;
     case 'creator':
       return `${originator} has created ${subject.reference}.`;
     case 'default': {

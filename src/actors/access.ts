@@ -13,7 +13,7 @@ import { refuse, type Refusal } from '../errors.js';
 import type { Creator } from '../resources/node.js';
 import type { Flag } from '../resources/permissions.js';
 import { isPersonal, Rights } from '../resources/rights.js';
-import type { Asking, Authorise, SampleTarget } from '../routing/dispatcher.js';
+import type { Asking, Authorise, FoundTarget, SampleTarget } from '../routing/dispatcher.js';
 import { pathText, type Operation } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
 import type { Store } from '../store/store.js';
@@ -102,9 +102,9 @@ export class Access {
     const path = pathText(to).slice(0, LONGEST_PATH);
     const nothing = refuse('STATUS_NOT_FOUND', `There is nothing at ${path} that ${originator} may know of.`);
     // What is asked of instances holds for those too that are not there: else who may not read them could find out their names.
-    const node = target.kind === 'none' ? instancesOf(target.nearest) : target.node;
-    if (!node) return nothing;
-    const { outcome } = this.rights.decide(originator, flag, node);
+    const asked = target.kind === 'none' ? instancesOf(target.nearest) : target;
+    if (!asked) return nothing;
+    const { outcome } = this.rights.decideAt(originator, flag, asked);
     if (outcome === 'allowed') return undefined;
     const lacks = refuse('STATUS_PERMISSION_DENIED', `${originator} has no right to ${op.toUpperCase()} ${path}.`);
     const refusal = outcome === 'refused' ? lacks : nothing;
@@ -118,10 +118,15 @@ export class Access {
   }
 
   private assigned(node: Node, before: Node['attributes'] | undefined, by: Creator): void {
-    const [from, to] = [before && rightOf(before), rightOf(node.attributes)];
-    if (from === to) return;
-    this.audit.assigned(node, from, to, by);
-    this.changed();
+    const changes = RIGHTS_OF_RESOURCES.map((name) => ({
+      name,
+      from: before?.get(name),
+      to: node.attributes.get(name),
+    }));
+    for (const { name, from, to } of changes.filter(({ from, to }) => from !== to)) {
+      this.audit.assigned(node, name, from, to, by);
+      this.changed();
+    }
   }
 
   private changed(): void {
@@ -134,13 +139,11 @@ export class Access {
   }
 }
 
-const instancesOf = (nearest: Node | undefined): Node | undefined =>
-  nearest?.type === 'contentInstances' ? nearest : undefined;
+const instancesOf = (nearest: Node | undefined): FoundTarget | undefined =>
+  nearest?.type === 'contentInstances' ? { kind: 'resource', node: nearest } : undefined;
 
-function rightOf(attributes: Node['attributes']): string | undefined {
-  const right = attributes.get('accessRightID');
-  return typeof right === 'string' ? right : undefined;
-}
+/** Attributes that name the accessRight of a resource, or of a part of it. */
+const RIGHTS_OF_RESOURCES = ['accessRightID', 'membersContentAccessRightID'];
 
 /** What a request makes of contents: it reads them, or has them told from now on. */
 function personalUse({ op }: Asking, target: SampleTarget): 'read' | 'subscribed' | undefined {

@@ -35,7 +35,7 @@ export class AlarmPlaces {
   }
 
   ofApplication(application: string): ReadonlyMap<string, AlarmRecord> {
-    return this.shelf(application).alarms;
+    return this.shelves.get(application)?.alarms ?? NONE;
   }
 
   /** A container was created: if it is for alarms, they are in it from now on. */
@@ -60,7 +60,10 @@ export class AlarmPlaces {
   /** A container is gone. Its alarms are still in that of the broker. */
   leave(container: Node): void {
     const application = container.parent?.parent?.reference ?? '';
-    if (isAlarmsContainer(container)) this.outlets.delete(application);
+    if (isAlarmsContainer(container)) {
+      this.outlets.delete(application);
+      this.tidy(application);
+    }
     if (this.canary?.contentInstances.parent === container) this.canary = undefined;
   }
 
@@ -81,7 +84,10 @@ export class AlarmPlaces {
   remove(record: AlarmRecord): void {
     const { resources, clock } = this.options;
     const revision = resources.tree.revisions.next();
-    for (const application of this.placesOf(record)) this.shelf(application).remove(record, revision, clock.wallUs());
+    for (const application of this.placesOf(record)) {
+      this.shelf(application).remove(record, revision, clock.wallUs());
+      this.tidy(application);
+    }
   }
 
   /** Waiting for subscribers, by priority from 1 on. */
@@ -99,7 +105,15 @@ export class AlarmPlaces {
     if (!shelf) this.shelves.set(application, (shelf = new AlarmShelf()));
     return shelf;
   }
+
+  /** Applications come and go: one without alarms, and without a place to show them, leaves no shelf behind. */
+  private tidy(application: string): void {
+    if (!this.outlets.has(application) && this.shelves.get(application)?.alarms.size === 0)
+      this.shelves.delete(application);
+  }
 }
+
+const NONE: ReadonlyMap<string, AlarmRecord> = new Map();
 
 function* standing({ alarms }: AlarmShelf<AlarmRecord>): Iterable<Tellable> {
   for (const record of alarms.values()) if (record.told?.state !== 'normal') yield record;

@@ -20,8 +20,8 @@ import type { Node } from './resources.js';
 import type { IsMeant } from './wanted.js';
 
 const ANSWER_WITHIN_MS = 10_000;
-const RETRY_AFTER_MS = 10_000;
-const RETRIES = 3;
+export const RETRY_AFTER_MS = 10_000;
+export const RETRIES = 3;
 
 export interface ContactOptions {
   readonly uri: URL;
@@ -80,6 +80,12 @@ export class Contact extends Port {
     this.cancelRetry();
   }
 
+  /** One document, with nothing of a subscription's life around it. */
+  tell(document: JsonObject): Promise<number> {
+    const { courier, uri } = this.options;
+    return courier(uri, document, ANSWER_WITHIN_MS);
+  }
+
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     if (this.outstanding) return false;
     this.send(this.noticeOf(delivery, sample, body));
@@ -105,8 +111,7 @@ export class Contact extends Port {
   private send(notice: Notice): void {
     this.outstanding = notice;
     notice.attempts++;
-    const { courier, uri } = this.options;
-    void courier(uri, notice.notify, ANSWER_WITHIN_MS).then((status) => this.answered(notice, status));
+    void this.tell(notice.notify).then((status) => this.answered(notice, status));
   }
 
   private answered(notice: Notice, status: number): void {

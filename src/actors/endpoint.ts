@@ -31,6 +31,7 @@ import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
 import { ReliableLane, type LaneMessage } from './reliable-lane.js';
 import { FAULTS } from './resource.js';
+import { QUOTA_RETRY_S, type Quotas } from './quotas.js';
 import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -76,6 +77,7 @@ export interface EndpointOptions {
   readonly subscriptions: Subscriptions;
   /** Where they are seen as resources. */
   readonly shown: SubscriptionResources;
+  readonly quotas: Quotas;
   readonly schedule: Schedule;
   /** Its peer is away, or back. */
   readonly onDetached: (isDetached: boolean) => void;
@@ -176,12 +178,15 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   }
 
   private subscribe(asked: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
-    const { dispatcher, subscriptions, shown, port, peer } = this.options;
+    const { dispatcher, subscriptions, shown, quotas, port, peer } = this.options;
     const request = direct(asked);
     if (isRefusal(request)) return reply(refused(request));
     const target = dispatcher.find(request, 'subscription');
     if (!('kind' in target)) return reply(target);
     const { originator } = request;
+    const collection = target.node.child('subscriptions');
+    const full = collection && quotas.refusalOf(collection, { kind: 'originator', id: originator });
+    if (full) return reply(refused(full, { retryAfterS: QUOTA_RETRY_S }));
     const wanted = {
       originator,
       terms,

@@ -3,6 +3,7 @@
  * in which a lease of it ends, it is made live again, and its resources have theirs.
  */
 import { parseTime, type Cancel, type Clock } from '../clock.js';
+import type { Leases } from '../kernel/wheel.js';
 import type { ResourceTree } from '../resources/tree.js';
 import type { Sample } from '../routing/sample.js';
 import type { Schedule } from './notification-channel.js';
@@ -14,38 +15,32 @@ const NEAR_US = 2 * MINUTE_US;
 /** Rows that are made live in one turn. */
 const WOKEN_AT_ONCE = 200;
 
-export class Leases {
-  private readonly leases = new Map<Node, Cancel>();
+export class ResourceLeases {
   /** By the minute in which leases of rows end. */
   private readonly wakes = new Map<number, Cancel>();
 
   constructor(
-    private readonly tree: Pick<ResourceTree<Sample>, 'wake'>,
+    private readonly tree: ResourceTree<Sample>,
     private readonly clock: Clock,
     private readonly schedule: Schedule,
-    private readonly expire: (node: Node) => void,
+    private readonly granted: Leases<Node>,
   ) {}
 
   /** Begins a lease where a resource has an end, in place of the one that it had. */
   begin(node: Node): void {
     this.end(node);
     const untilUs = expiryOf(node);
-    if (untilUs === undefined) return;
-    const expire = (): void => {
-      this.leases.delete(node);
-      this.expire(node);
-    };
-    this.leases.set(node, this.schedule((untilUs - this.clock.wallUs()) / 1000, expire));
+    if (untilUs !== undefined) node.lease = this.granted.grant(node, (untilUs - this.clock.wallUs()) / 1000);
   }
 
   end(node: Node): void {
-    this.leases.get(node)?.();
-    this.leases.delete(node);
+    if (node.lease !== undefined) this.granted.revoke(node.lease);
+    node.lease = undefined;
   }
 
   endAll(): void {
-    for (const cancel of [...this.leases.values(), ...this.wakes.values()]) cancel();
-    this.leases.clear();
+    for (const node of this.tree) this.end(node);
+    for (const cancel of this.wakes.values()) cancel();
     this.wakes.clear();
   }
 

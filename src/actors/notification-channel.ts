@@ -13,7 +13,7 @@ import { ENDINGS, type Ending } from '../routing/endings.js';
 import { Port, type Delivery } from '../routing/delivery.js';
 import { answer, pathText, refused, type Body, type JsonObject, type Response } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
-import { refuse } from '../errors.js';
+import { refuse, STATUSES } from '../errors.js';
 import { contentField } from '../resources/instance.js';
 import { notificationOf } from './notification.js';
 
@@ -95,12 +95,23 @@ export class NotificationChannel extends Port {
   /** A producer's notification, given to the contactURI over any binding. */
   post(body: Body | undefined): Response {
     if (!body) return refused(refuse('STATUS_BAD_REQUEST', 'A notification needs a body.'));
-    if (this.queue.length >= QUEUE_LENGTH) {
-      const detail = `${QUEUE_LENGTH} notifications wait on this channel and nobody polls it.`;
-      return refused({ status: 'STATUS_SERVICE_UNAVAILABLE', detail }, { retryAfterS: RETRY_AFTER_S });
-    }
-    this.give({ notify: { statusCode: 'STATUS_OK', representation: contentField(body) } });
-    return answer('STATUS_OK');
+    if (this.take({ notify: { statusCode: 'STATUS_OK', representation: contentField(body) } }))
+      return answer('STATUS_OK');
+    const detail = `${QUEUE_LENGTH} notifications wait on this channel and nobody polls it.`;
+    return refused({ status: 'STATUS_SERVICE_UNAVAILABLE', detail }, { retryAfterS: RETRY_AFTER_S });
+  }
+
+  /** The same, by the broker itself. @returns what it would be answered, as a status of HTTP */
+  tell(item: JsonObject): Promise<number> {
+    const { http } = STATUSES[this.take(item) ? 'STATUS_OK' : 'STATUS_SERVICE_UNAVAILABLE'];
+    return Promise.resolve(http);
+  }
+
+  /** False: there was no room for it. */
+  private take(item: JsonObject): boolean {
+    const hasRoom = this.queue.length < QUEUE_LENGTH;
+    if (hasRoom) this.give(item);
+    return hasRoom;
   }
 
   override end(delivery: Delivery, ending: Ending): void {

@@ -7,7 +7,12 @@ import type { JsonObject } from '../routing/primitive.js';
 import type { Sample } from '../routing/sample.js';
 
 /** @param reference of the subscription @param body in the delivery's format */
-export function notificationOf(reference: string, delivery: Delivery, sample: Sample, body: Uint8Array): JsonObject {
+export function notificationOf(
+  reference: string,
+  delivery: Delivery,
+  sample: Sample,
+  body: Uint8Array,
+): { readonly notify: JsonObject } {
   const isAsStored = sample.content.kind === 'stored' && delivery.projection === 'content';
   const mediaType = isAsStored ? sample.content.mediaType : delivery.format.mediaType;
   return {

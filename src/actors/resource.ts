@@ -28,6 +28,7 @@ import { Sample, type SampleEncoder } from '../routing/sample.js';
 import { answerDiscovery } from './discovery.js';
 import { isAlarmsContainer } from './alarm-places.js';
 import type { MembersContent } from './members-content.js';
+import { QUOTA_RETRY_S } from './quotas.js';
 import type { Node } from './resources.js';
 import type { Retargeting } from './retargeting.js';
 import { Retrieval, type RetrievalOptions } from './retrieval.js';
@@ -179,7 +180,8 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const document = body.document();
     if (isRefusal(document)) return refused(document);
     const written = this.options.resources.create(node, document, creatorOf(request));
-    if (isRefusal(written)) return refused(written);
+    if (isRefusal(written))
+      return refused(written, written.status === 'STATUS_SERVICE_UNAVAILABLE' ? { retryAfterS: QUOTA_RETRY_S } : {});
     return answer('STATUS_CREATED', {
       location: written.node.path,
       etag: written.node.etag,
@@ -243,7 +245,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     if (target.kind !== 'instance') resources.remove(target.node, 'RESOURCE_DELETED', creatorOf(request));
     else if (!target.record || !target.node.history?.delete(target.record, clock.wallUs())) {
       return refused(refuse('STATUS_NOT_FOUND', 'There is no such contentInstance any more.'));
-    }
+    } else resources.kept.withdrawn(target.node);
     return answer('STATUS_OK');
   }
 

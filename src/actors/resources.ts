@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
+import type { Wheel } from '../kernel/wheel.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
@@ -22,8 +23,9 @@ import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
-import { expiryOf, Leases } from './leases.js';
+import { expiryOf, ResourceLeases } from './leases.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
+import type { Quotas } from './quotas.js';
 import { restoreTree } from './tree-rows.js';
 import { sampleForm } from './sample-form.js';
 import { StateFeed } from './state-feed.js';
@@ -55,7 +57,9 @@ export interface ResourcesOptions {
   readonly random: Random;
   readonly log: Log;
   readonly schedule: Schedule;
+  readonly leases: Wheel['leases'];
   readonly store: Store;
+  readonly quotas: Quotas;
   readonly encoder: SampleEncoder;
   /** Of what resources have become. */
   readonly stateEncoder: SampleEncoder;
@@ -71,7 +75,7 @@ export class Resources {
   /** By contentInstances, and by any other resource that is subscribed to. */
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
-  private readonly leases: Leases;
+  private readonly leases: ResourceLeases;
   /** What an earlier run made for its sources, until they ask for it. */
   private made: Node[] = [];
   private events: ResourceEvents = NOBODY;
@@ -81,7 +85,11 @@ export class Resources {
     this.tree = new ResourceTree<Sample>({ random, nowUs: clock.wallUs(), values: sampleForm(encoder, clock) });
     this.tree.onActivated = (node) => this.activated(node);
     this.kept = new TreeStore(this.tree, store, clock);
-    this.leases = new Leases(this.tree, clock, options.schedule, (node) => this.remove(node, 'LEASE_EXPIRED'));
+    const granted = options.leases<Node>((node) => {
+      node.lease = undefined;
+      this.remove(node, 'LEASE_EXPIRED');
+    });
+    this.leases = new ResourceLeases(this.tree, clock, options.schedule, granted);
   }
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
@@ -158,6 +166,8 @@ export class Resources {
   }
 
   create(collection: Node, document: JsonObject, creator: Creator): Written<Sample> | Refusal {
+    const full = this.options.quotas.refusalOf(collection, creator);
+    if (full) return full;
     const written = this.tree.create(collection, document, this.actOf(creator));
     if (isRefusal(written)) return written;
     const { node } = written;
@@ -321,6 +331,7 @@ export class Resources {
   }
 
   private open(node: Node): void {
+    this.options.quotas.created(node);
     const { schedule, longPollHoldMs } = this.options;
     if (node.type === 'notificationChannel') {
       const abandon = (): void => {
@@ -333,6 +344,7 @@ export class Resources {
 
   private close(node: Node, ending: Ending, by: Creator | undefined): void {
     this.events.removed(node, ending, by);
+    this.options.quotas.removed(node);
     this.kept.drop(node);
     this.leases.end(node);
     this.channels.get(node)?.close(ending);

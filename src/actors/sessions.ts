@@ -19,6 +19,7 @@ import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.
 import type { Schedule } from './notification-channel.js';
 import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
+import type { Quotas } from './quotas.js';
 import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -31,6 +32,7 @@ export interface SessionsOptions {
   readonly dispatcher: Dispatcher;
   readonly subscriptions: Subscriptions;
   readonly shown: SubscriptionResources;
+  readonly quotas: Quotas;
   readonly resources: Resources;
   readonly access: Pick<Access, 'may'>;
   readonly clock: Clock;
@@ -204,7 +206,7 @@ export class Sessions implements Lanes {
   private kindOf(id: string) {
     const connected = this.connected.get(id);
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
-    const { dispatcher, subscriptions, shown, schedule } = this.options;
+    const { dispatcher, subscriptions, shown, quotas, schedule } = this.options;
     const { peer, port } = connected;
     return endpointKind({
       peer,
@@ -212,6 +214,7 @@ export class Sessions implements Lanes {
       dispatcher,
       subscriptions,
       shown,
+      quotas,
       schedule,
       onDetached: (isDetached) => this.setDetached(connected, isDetached),
       onClosed: (ending) => this.close(connected, ending),

@@ -3,6 +3,7 @@
  * for an observer's or a WebSocket's relation and end with it.
  *
  *     POST .../subscriptions {contact} ──> notificationChannel here, or a POST to http:, https:, coap:
+ *                 {aggregateURI} ──> the same, together with what other members of a group tell (aggregate.ts)
  *     Observe, sub ──> a subscription whose contact is the peer: read, given a lease, deleted like any other; never stored
  */
 import type { Clock } from '../clock.js';
@@ -19,6 +20,7 @@ import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
 import { checkTerms, LATENCY_CLASSES, type LatencyClass } from '../routing/terms.js';
 import type { Access } from './access.js';
+import { Aggregate } from './aggregate.js';
 import { Contact } from './contact.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
@@ -41,6 +43,8 @@ export class SubscriptionResources {
   private readonly deliveries = new Map<Node, Delivery>();
   /** Those that end with their subscriber's relation. */
   private readonly relations = new WeakSet<Node>();
+  /** By aggregateURI, contact and creator. */
+  private readonly aggregates = new Map<string, Aggregate>();
 
   constructor(private readonly options: SubscriptionResourcesOptions) {}
 
@@ -55,7 +59,9 @@ export class SubscriptionResources {
     const criteria = criteriaQuery(isObject(filter) ? filter : {});
     const isMeant = meantBy(target, criteria);
     if (isRefusal(isMeant)) return isMeant;
-    const port = this.portOf(node, originator, isMeant);
+    const contact = this.portOf(node, originator, isMeant);
+    if (isRefusal(contact)) return contact;
+    const port = node.attributes.has('aggregateURI') ? this.aggregateOf(node, contact, originator) : contact;
     if (isRefusal(port)) return port;
     const terms = termsOf(node);
     if (isRefusal(terms)) return terms;
@@ -68,8 +74,12 @@ export class SubscriptionResources {
       criteria,
     };
     const delivery = subscriptions.subscribe(target, wanted, port, () => this.over(node));
-    if (isRefusal(delivery)) return delivery;
+    if (isRefusal(delivery)) {
+      if (port instanceof Aggregate) port.checkIdle();
+      return delivery;
+    }
     if (port instanceof NotificationChannel) port.join(delivery, node.path);
+    if (port instanceof Aggregate) port.join(delivery, node.reference);
     this.deliveries.set(node, delivery);
     subscriptions.open(delivery);
     return undefined;
@@ -109,13 +119,23 @@ export class SubscriptionResources {
 
   /** A channel goes: the subscriptions that notify over it go too. */
   closeChannel(channel: Port): void {
+    this.closeWhere((port) => port === channel || (port instanceof Aggregate && port.contact === channel));
+  }
+
+  /** A group goes: the subscriptions that it gathers for go too. */
+  closeAggregates(group: Node): void {
+    this.closeWhere((port) => port instanceof Aggregate && port.group === group);
+  }
+
+  private closeWhere(isGone: (port: Port) => boolean): void {
     for (const delivery of [...this.deliveries.values()])
-      if (delivery.port === channel) this.options.subscriptions.end(delivery, 'CONTACT_DELETED');
+      if (isGone(delivery.port)) this.options.subscriptions.end(delivery, 'CONTACT_DELETED');
   }
 
   /** Nothing is told any more: the broker stops. */
   stop(): void {
     for (const { port } of this.deliveries.values()) if (port instanceof Contact) port.close();
+    for (const aggregate of this.aggregates.values()) aggregate.close();
   }
 
   /** The subscription has ended, whoever ended it: so has its resource. */
@@ -141,7 +161,11 @@ export class SubscriptionResources {
     return target.kind === 'none' ? target.refusal : target;
   }
 
-  private portOf(node: Node, originator: string | undefined, isMeant: IsMeant = () => true): Port | Refusal {
+  private portOf(
+    node: Node,
+    originator: string | undefined,
+    isMeant: IsMeant = () => true,
+  ): Contact | NotificationChannel | Refusal {
     const { resources, couriers, schedule, clock, subscriptions } = this.options;
     const contact = textOf(node, 'contact');
     if (contact.startsWith('/')) {
@@ -171,6 +195,33 @@ export class SubscriptionResources {
       isMeant,
       refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
     });
+  }
+
+  /** The one that all subscriptions share whose notifications are to come together. @param contact where they go */
+  private aggregateOf(
+    node: Node,
+    contact: Contact | NotificationChannel,
+    originator: string | undefined,
+  ): Aggregate | Refusal {
+    const { resources, schedule, clock, subscriptions } = this.options;
+    const aggregateURI = textOf(node, 'aggregateURI').replace(/\/membersContent$/, '');
+    const path = parsePath(aggregateURI);
+    const at = isRefusal(path) ? undefined : resources.tree.resolve(path, clock.wallUs());
+    const group = at?.kind === 'resource' && at.node.type === 'group' ? at.node : undefined;
+    if (!group || !this.may(originator, 'DISCOVER', group))
+      return bad(`subscription.aggregateURI is ${aggregateURI}; it must be the path of a group here.`);
+    const key = JSON.stringify([group.reference, textOf(node, 'contact'), originator]);
+    const standing = this.aggregates.get(key);
+    if (standing) return standing;
+    const aggregate = new Aggregate({
+      group,
+      contact,
+      schedule,
+      refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
+      idle: () => this.aggregates.delete(key),
+    });
+    this.aggregates.set(key, aggregate);
+    return aggregate;
   }
 }
 

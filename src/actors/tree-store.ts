@@ -92,6 +92,11 @@ export class TreeStore {
     this.putInstance(contentInstances, record);
   }
 
+  /** An instance goes because somebody asked for it: it is gone as durably as its container promises that one has come. */
+  withdrawn({ parent: container }: Node): void {
+    if (this.changes.length > 0 && container?.attributes.get('durability') !== 'grouped') this.isSynced = true;
+  }
+
   private putInstance(contentInstances: Node, record: InstanceRecord<Sample>): void {
     const container = contentInstances.parent;
     const row = rowOfInstance(record);

@@ -39,6 +39,8 @@ export class ResourceNode<T> {
   attributes: ReadonlyMap<string, Json> = NO_ATTRIBUTES;
   /** Of a contentInstances alone: its instances. Publishing is `history.append(record)` and nothing else. */
   history: History<T> | undefined;
+  /** The number of its lease on the timer wheel, where it has one: kept here, it costs a million of them no map. */
+  lease: number | undefined;
   /** It was in the tree and is no longer. Only `ResourceTree` sets it. */
   isRemoved = false;
   private ownModifiedUs: number;
@@ -119,6 +121,7 @@ export class ResourceNode<T> {
     else for (const child of this.known) if (child.ordinal > ordinal) yield child;
   }
 
+  /** How many children there are, without those collections. */
   get size(): number {
     return this.below?.size ?? 0;
   }

@@ -7,16 +7,20 @@
  *     subscription ──> creator, owner; who may DELETE what is subscribed to may READ it
  *     subscriptions ──> CREATE needs READ on what is subscribed to; READ shows subscriptions, and so needs DELETE on it
  *     notificationChannel ──> creator, owner
+ *     membersContent, a path of an aPoC ──> permissions of what its own attribute names, if it has one; else as its group, its application
  *     all else ──> permissions of what accessRightID names; where it names nothing: default rights, the owner's alone
  *
- * The owner is the application or SCL in whose subtree a resource stands; at the root only administrators are left.
+ * The owner is the application or SCL in whose subtree a resource stands, and below an applicationAnnc also the application that it
+ * links to; at the root only administrators are left.
  */
 import { ANONYMOUS, judge, type Flag, type Holding, type Judgement, type Outcome } from './permissions.js';
 import type { ResourceNode } from './node.js';
+import { ANY_PATH, retargetOf } from './retarget.js';
+import type { NoTarget, Target, VirtualTarget } from './target.js';
 import type { ResourceTree } from './tree.js';
 import type { Json } from './values.js';
 
-export type Rule = 'administrator' | 'creator' | 'owner' | 'permissions' | 'selfPermissions' | 'default';
+export type Rule = 'administrator' | 'creator' | 'owner' | 'announced' | 'permissions' | 'selfPermissions' | 'default';
 
 export interface Decision<T> {
   readonly outcome: Outcome;
@@ -82,6 +86,22 @@ export class Rights<T> {
     }
   }
 
+  /** The same of what a path points at: a part of a resource may have a right of its own. */
+  decideAt(originator: string, flag: Flag, target: Exclude<Target<T>, NoTarget<T>>): Decision<T> {
+    const { node } = target;
+    if (target.kind !== 'virtual' || this.isAdministrator(originator)) return this.decide(originator, flag, node);
+    const named = rightOfPart(target) ?? node.attributes.get('accessRightID');
+    switch (target.name) {
+      case MEMBERS_CONTENT:
+        return this.byRight(originator, flag, node, false, named);
+      case ANY_PATH:
+        // [resources reference 3.8] What an application makes of a request, it alone knows: all but reading is writing.
+        return this.byRight(originator, flag === 'READ' ? 'READ' : 'WRITE', node, false, named);
+      default:
+        return this.decide(originator, flag, node);
+    }
+  }
+
   /** Whether an originator may know that there is such a resource: any flag will do. */
   shows(originator: string, node: ResourceNode<T>): boolean {
     return this.decide(originator, 'DISCOVER', node).outcome === 'allowed';
@@ -95,8 +115,13 @@ export class Rights<T> {
     return above.outcome === 'allowed' ? above : { ...above, outcome: 'hidden' };
   }
 
-  private byRight(originator: string, flag: Flag, node: ResourceNode<T>, mustName: boolean): Decision<T> {
-    const named = node.attributes.get('accessRightID');
+  private byRight(
+    originator: string,
+    flag: Flag,
+    node: ResourceNode<T>,
+    mustName: boolean,
+    named = node.attributes.get('accessRightID'),
+  ): Decision<T> {
     const right = typeof named === 'string' ? this.rightAt(named) : undefined;
     const decision = right
       ? this.byList(originator, flag, node, right, 'permissions', mustName)
@@ -154,11 +179,20 @@ export const isPersonal = (container: { readonly attributes: ReadonlyMap<string,
 function byDefault<T>(originator: string, flag: Flag, node: ResourceNode<T>): Decision<T> {
   if (originator !== ANONYMOUS) {
     if (isOwnedBy(originator, node)) return found('allowed', 'owner', flag, node);
+    if (isLinkedTo(originator, announcementOf(node))) return found('allowed', 'announced', flag, node);
     const { creator } = node;
     if (CREATORS_OWN.includes(node.type) && creator.kind === 'originator' && creator.id === originator)
       return found('allowed', 'creator', flag, node);
   }
   return found('hidden', 'default', flag, node);
+}
+
+const MEMBERS_CONTENT = 'membersContent';
+
+/** The accessRight that a virtual part of a resource names for itself. */
+function rightOfPart<T>({ node, name, rest }: VirtualTarget<T>): Json | undefined {
+  if (name === MEMBERS_CONTENT) return node.attributes.get('membersContentAccessRightID');
+  return name === ANY_PATH ? retargetOf(node, rest)?.accessRightID : undefined;
 }
 
 const CREATORS_OWN: readonly string[] = ['subscription', 'notificationChannel'];
@@ -173,6 +207,21 @@ export function ownerOf<T>(node: ResourceNode<T>): ResourceNode<T> | undefined {
 function isOwnedBy<T>(originator: string, node: ResourceNode<T>): boolean {
   const owner = ownerOf(node);
   return owner !== undefined && (owner.id === originator || owner.reference === originator);
+}
+
+/** The nearest applicationAnnc above, or the resource itself: an application's place at another SCL. */
+export function announcementOf<T>(node: ResourceNode<T>): ResourceNode<T> | undefined {
+  let above: ResourceNode<T> | undefined = node;
+  while (above && above.type !== 'applicationAnnc') above = above.parent;
+  return above;
+}
+
+/** Whether an originator is the application that is announced: by the URI of it, or by its id, which no other application has. */
+function isLinkedTo<T>(originator: string, announcement: ResourceNode<T> | undefined): boolean {
+  const link = announcement?.attributes.get('link');
+  if (typeof link !== 'string') return false;
+  const [, id] = /\/applications\/([^/]+)$/.exec(link) ?? [];
+  return link === originator || (id !== undefined && segmentsOf(`/${id}`)[0] === originator);
 }
 
 const found = <T>(outcome: Outcome, rule: Rule, flag: Flag, node: ResourceNode<T>): Decision<T> => ({

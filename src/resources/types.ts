@@ -1,11 +1,9 @@
 /**
  * The type table: what every resource type is. Tree, validation, representation, discovery and the lists of allowed verbs read
- * it; a new type is one row here, and code nowhere else. In schema order [TS 102 921 XSD], the XML attribute @id first.
- *
- *     a resource ──collections──> a collection ──creates──> resources, those of them that may stand `below` the first
+ * it; a new type is one row here, and code nowhere else. What a row says: type-row.ts. In schema order [TS 102 921 XSD], the XML
+ * attribute @id first.
  */
-import type { Refusal } from '../errors.js';
-import { A, attribute, I, members, N, next, references, S, T, TC, times, X, type AttributeRow } from './attribute.js';
+import { A, attribute, I, members, N, next, references, S, T, TC, times, X } from './attribute.js';
 import { containerAttributes, contentInstancesAttributes } from './container-attributes.js';
 import { snapshotAttributes } from './snapshot-attributes.js';
 import { MEMBER_TYPE_WORDS, membersOf, settleMembers, STRATEGIES } from './group.js';
@@ -13,51 +11,11 @@ import type { ResourceNode } from './node.js';
 import { ONLINE_STATUSES, onlineStatusOf, takesRequests } from './online-status.js';
 import { permissions } from './permissions.js';
 import { ANY_PATH } from './retarget.js';
+import { completed, type Row } from './type-row.js';
 import * as v from './values.js';
 import type { Json } from './values.js';
 
-export type Verb = 'create' | 'retrieve' | 'update' | 'delete';
-
-interface TypeDefinition<Name extends string> {
-  readonly verbs: readonly Verb[];
-  /** Collections that are born with it. */
-  readonly collections?: readonly Name[];
-  /** Of a collection: what a CREATE on it makes. */
-  readonly creates?: readonly Name[];
-  /** Whose collections it can be created in; absent: any that creates it. */
-  readonly below?: readonly Name[];
-  /** Children that are not stored, and their verbs. */
-  readonly virtual?: Readonly<Record<string, readonly Verb[]>>;
-  /** The attribute that is its last path segment. */
-  readonly idAttribute?: 'id' | 'appId' | 'sclId';
-  /** A collection of its own that its attributes are derived from: a change there is a change of it. */
-  readonly shows?: Name;
-  /** What of it depends on the rest of the tree, once its document has been read: the attributes as they are to be, or why not. */
-  readonly settle?: (
-    attributes: ReadonlyMap<string, Json>,
-    collection: ResourceNode<unknown>,
-    mayKnow: (node: ResourceNode<unknown>) => boolean,
-  ) => ReadonlyMap<string, Json> | Refusal;
-  readonly attributes: readonly AttributeRow[];
-}
-
-export interface TypeRow {
-  readonly name: TypeName;
-  readonly verbs: readonly Verb[];
-  readonly collections: readonly TypeName[];
-  readonly creates: readonly TypeName[];
-  readonly below: readonly TypeName[] | undefined;
-  readonly virtual: ReadonlyMap<string, readonly Verb[]>;
-  readonly idAttribute: string;
-  readonly shows: TypeName | undefined;
-  readonly settle: TypeDefinition<TypeName>['settle'];
-  /** In schema order. */
-  readonly attributes: ReadonlyMap<string, AttributeRow>;
-  /** Its changes can be observed. */
-  readonly isSubscribable: boolean;
-  /** It has contentInstances. */
-  readonly isContainer: boolean;
-}
+export type { Verb } from './type-row.js';
 
 const LATENCY_CLASSES = ['protection', 'control', 'monitoring', 'reporting'];
 /** Members that a group has at most, and one that does not say: each of them is asked when the group is. */
@@ -124,7 +82,7 @@ const announced = <const Owner extends string, const Collection extends string =
   ],
 });
 
-export const TYPES = define({
+export const TYPES = completed({
   sclBase: {
     verbs: ['retrieve', 'update'],
     // The standard has notificationChannels below scl and application; one who only wants to listen is neither.
@@ -315,6 +273,8 @@ export const TYPES = define({
         derived: () => 'ASYNCHRONOUS',
       }),
       attribute('contact', v.contact, 'M/NP/M'),
+      // V2.1.1. The group whose members' notifications come together.
+      attribute('aggregateURI', v.localPath, 'O/NP/O'),
       attribute('rate', v.rate, 'O/O/O', { excludes: 'minimalTimeBetweenNotifications', origin: 'gridcast' }),
       attribute('latencyClass', v.oneOf(...LATENCY_CLASSES), 'O/O/O', { origin: 'gridcast' }),
       attribute('accept', v.string, 'O/O/O', { origin: 'gridcast' }), // media type of the content in notifications
@@ -345,25 +305,4 @@ export const TYPES = define({
 
 export type TypeName = keyof typeof TYPES;
 
-/** Completes the rows; a row that names a type which is not in the table does not compile. */
-function define<const Name extends string>(definitions: Readonly<Record<Name, TypeDefinition<NoInfer<Name>>>>) {
-  const complete = (name: Name, row: TypeDefinition<Name>) => ({
-    name,
-    verbs: row.verbs,
-    collections: row.collections ?? [],
-    creates: row.creates ?? [],
-    below: row.below,
-    virtual: new Map(Object.entries(row.virtual ?? {})),
-    idAttribute: row.idAttribute ?? 'id',
-    shows: row.shows,
-    settle: row.settle,
-    attributes: new Map(row.attributes.map((each) => [each.name, each])),
-    isSubscribable: row.collections?.some((collection) => collection === 'subscriptions') ?? false,
-    isContainer: row.collections?.some((collection) => collection === 'contentInstances') ?? false,
-  });
-  const rows = Object.entries<TypeDefinition<Name>>(definitions).map(([name, row]) => [
-    name,
-    complete(name as Name, row),
-  ]);
-  return Object.fromEntries(rows) as Record<Name, ReturnType<typeof complete>>;
-}
+export type TypeRow = Row<TypeName>;

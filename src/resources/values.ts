@@ -72,7 +72,7 @@ export const absoluteUri = simple(
   { type: 'string', format: 'uri' },
 );
 /** A path of this SCL. */
-const localPath = simple(
+export const localPath = simple(
   'a path here that starts with "/"',
   (value) => typeof value === 'string' && /^\/[^\s/?#]\S*$/.test(value),
   { type: 'string', format: 'uri-reference' },

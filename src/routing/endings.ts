@@ -33,7 +33,7 @@ export const ENDINGS = {
     status: 'STATUS_NOT_ACCEPTABLE',
   },
   CONTACT_REFUSED: { sentence: 'The contact answered that it does not want to be notified.' },
-  CONTACT_DELETED: { sentence: 'The channel that was its contact is gone.' },
+  CONTACT_DELETED: { sentence: 'The channel that was its contact, or the group that gathered for it, is gone.' },
   CRASHED: { sentence: 'A fault of the broker; it is logged.', status: 'STATUS_INTERNAL_SERVER_ERROR' },
   SHUTDOWN: { sentence: 'The broker is stopping.', status: 'STATUS_SERVICE_UNAVAILABLE' },
 } as const satisfies Record<string, EndingRow>;

@@ -21,6 +21,7 @@ import { JournalStore } from '../../src/store/journal-store.js';
 import type { Store } from '../../src/store/store.js';
 import { CountingEncoder, RecordingPort, sampleAt } from '../support/deliveries.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { noQuotas } from '../support/quotas.js';
 import { MemoryDisk } from '../support/memory-disk.js';
 import { RememberingStore } from '../support/remembering-store.js';
 import { during, SEGMENT_BYTES, settle as settleDisk } from '../support/store.js';
@@ -37,14 +38,15 @@ async function stand<S extends Store = RememberingStore>(
   const wheel = new Wheel(clock, (error) => {
     throw error;
   });
-  const { schedule } = wheel;
+  const { schedule, leases } = wheel;
   const router = new Router(clock, 1e6, () => {});
   const encoder = new CountingEncoder();
-  const shared = { clock, random, log: silentLog, schedule, router, store, encoder };
+  const shared = { clock, random, log: silentLog, schedule, leases, router, store, encoder };
   const resources = new Resources({
     ...shared,
     stateEncoder: shared.encoder,
     longPollHoldMs: 1000,
+    quotas: noQuotas(),
     mayKnow: () => true,
     shows: () => true,
   });

@@ -1,56 +1,12 @@
 /** Notifications to contacts that are not connected: real servers over HTTP and, of another hand, over CoAP. */
-import { createServer as createHttpServer } from 'node:http';
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import coap from 'coap';
 import type { JsonObject } from '../../src/json.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { contactAnswering } from './contact.js';
 import { closeStage, container, http, startBroker, until, whenStageCloses, type RunningBroker } from './stage.js';
 
 afterEach(closeStage);
-
-interface Notify {
-  readonly statusCode: string;
-  readonly subscriptionReference: string;
-  readonly missed?: number;
-  readonly representation?: { readonly contentType: string; readonly textContent: string };
-}
-
-/** A contact over HTTP that answers with what it is told to. */
-async function contactAnswering(...statuses: number[]) {
-  const told: Notify[] = [];
-  const waiting: (() => void)[] = [];
-  let isHolding = false;
-  const server = createHttpServer((request, response) => {
-    let body = '';
-    request.on('data', (bytes: Buffer) => (body += bytes.toString()));
-    request.on('end', () => {
-      told.push((JSON.parse(body) as { notify: Notify }).notify);
-      const answer = (): void => void response.writeHead(statuses.shift() ?? 204).end();
-      if (isHolding) waiting.push(answer);
-      else answer();
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  whenStageCloses(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return {
-    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/notify?to=me`,
-    told,
-    hold: () => (isHolding = true),
-    letGo: () => {
-      isHolding = false;
-      for (const answer of waiting.splice(0)) answer();
-    },
-    states: () =>
-      told.flatMap(({ representation }) =>
-        representation ? [JSON.parse(representation.textContent) as JsonObject] : [],
-      ),
-  };
-}
 
 async function subscribe(running: RunningBroker, to: string, subscription: JsonObject): Promise<string> {
   const { location, sentence } = await http(running, 'POST', `${to}/subscriptions`, { subscription });

@@ -138,20 +138,32 @@ test('a stream of the configuration takes its PMUs’ applications up again, and
   expect(nodeAt(last, '/m2m/applications/stream-1')).toBeUndefined();
 });
 
-test('nothing is answered 201 before it is durable', async () => {
-  const store = new RememberingStore();
-  const running = await startBroker({}, { store });
-  await until('the sclBase is written', () => store.tables.resource.has('/m2m'));
-  store.isHeld = true;
-  let isAnswered = false;
-  const answer = container(running, { id: 'load' }).then(() => (isAnswered = true));
-  await until('it is being written', () => store.waiting.length > 0);
-  await new Promise<void>((next) => systemClock.after(20, next));
-  expect(isAnswered).toBe(false);
-  store.isHeld = false;
-  for (const settle of store.waiting.splice(0)) settle();
-  await answer;
-});
+test.each(['CREATE', 'DELETE', 'DELETE of a contentInstance'])(
+  'no %s is answered before it is durable',
+  async (what) => {
+    const store = new RememberingStore();
+    const running = await startBroker({}, { store });
+    await until('the sclBase is written', () => store.tables.resource.has('/m2m'));
+    const path = await container(running, { id: 'old' });
+    await http(running, 'POST', `${path}/contentInstances`, { v: 1 });
+    store.isHeld = true;
+    let isAnswered = false;
+    const asked =
+      what === 'CREATE'
+        ? http(running, 'POST', '/m2m/containers', { container: { id: 'load' } })
+        : http(running, 'DELETE', what === 'DELETE' ? path : `${path}/contentInstances/latest`);
+    const answer = asked.then(({ status }) => {
+      isAnswered = true;
+      return status;
+    });
+    await until('it is being written', () => store.waiting.length > 0);
+    await new Promise<void>((next) => systemClock.after(20, next));
+    expect(isAnswered).toBe(false);
+    store.isHeld = false;
+    for (const settle of store.waiting.splice(0)) settle();
+    expect(await answer).toBe(what === 'CREATE' ? 201 : 204);
+  },
+);
 
 test('while the store is in trouble changes are refused, memory goes on, and what was in between is written when it is well', async () => {
   const store = new RememberingStore();

@@ -344,6 +344,43 @@ describe('an application', () => {
   });
 });
 
+test.each(['http', 'coap', 'ws'] as const)(
+  'membersContent and paths of an aPoC have rights of their own, over %s',
+  async (binding) => {
+    const { running, ask, grant, audited } = await stage({ load: [may(['READ'], 'desk', 'reader')] });
+    const rights = { accessRight: { id: 'part', selfPermissions: { permission: [] } } };
+    await ask('create', RIGHTS, rights);
+    await grant('part', may(['READ'], 'reader'));
+    const members = { reference: [`${C}/load`] };
+    const group = { memberType: 'CONTAINER', members, accessRightID: `${RIGHTS}/load` };
+    await ask('create', '/m2m/groups', {
+      group: { id: 'g', ...group, membersContentAccessRightID: `${RIGHTS}/part` },
+    });
+    // Nobody listens there: whoever may ask hears of that.
+    const aPoCPaths = { aPoCPath: [{ path: 'readings', accessRightID: `${RIGHTS}/part` }] };
+    await ask('create', '/m2m/applications', {
+      application: { appId: 'meter', aPoC: 'http://127.0.0.1:1', aPoCPaths },
+    });
+    const [reader, desk] = await Promise.all(['reader', 'desk'].map((name) => clientOf(running, name, binding)));
+    if (!reader || !desk) throw new Error('no clients');
+    const codes = async (op: Op, to: string) =>
+      Promise.all([reader, desk].map(async (asker) => (await answerTo(asker, op, to)).code));
+    expect(await codes('retrieve', '/m2m/groups/g')).toEqual([200, 200]);
+    expect(await codes('retrieve', '/m2m/groups/g/membersContent')).toEqual([200, 404]);
+    expect(await codes('delete', '/m2m/groups/g/membersContent')).toEqual([401, 404]);
+    expect(await codes('retrieve', '/m2m/applications/meter/readings')).toEqual([502, 404]);
+    expect(await codes('delete', '/m2m/applications/meter/readings')).toEqual([401, 404]);
+    await ask('update', '/m2m/groups/g', { group: { members, accessRightID: `${RIGHTS}/load` } });
+    expect(await codes('retrieve', '/m2m/groups/g/membersContent')).toEqual([200, 200]);
+    const named = audited('right-assigned').filter(({ target }) => target === '/m2m/groups/g');
+    expect(named.map(({ details }) => details)).toEqual([
+      { attribute: 'accessRightID', to: `${RIGHTS}/load` },
+      { attribute: 'membersContentAccessRightID', to: `${RIGHTS}/part` },
+      { attribute: 'membersContentAccessRightID', from: `${RIGHTS}/part` },
+    ]);
+  },
+);
+
 describe('the audit trail', () => {
   test('has each change of a right, with who made it and what holds now', async () => {
     const { ask, grant, audited } = await stage({ load: [may(['READ'], 'desk')] });
@@ -360,7 +397,7 @@ describe('the audit trail', () => {
     ]);
     expect(audited('right-deleted')).toMatchObject([{ originator: CHIEF, target: `${RIGHTS}/load` }]);
     expect(audited('right-assigned')).toMatchObject([
-      { originator: CHIEF, target: `${C}/load`, details: { to: `${RIGHTS}/load` } },
+      { originator: CHIEF, target: `${C}/load`, details: { attribute: 'accessRightID', to: `${RIGHTS}/load` } },
     ]);
   });
 

@@ -10,6 +10,7 @@ import { powerCut } from './power-cut.js';
 import { recovery } from './recovery.js';
 import { resume } from './resume.js';
 import { syncError } from './sync-error.js';
+import { tree } from './tree.js';
 import { stopPrograms } from '../support/program.js';
 
 const PARTS: Readonly<Record<string, Part>> = {
@@ -18,6 +19,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'power-cut': powerCut,
   'sync-error': syncError,
   'full-disk': fullDisk,
+  tree,
   recovery,
   resume,
 };

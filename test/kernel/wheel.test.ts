@@ -269,4 +269,48 @@ describe('Wheel', () => {
     expect(wheel.size).toBe(0);
     expect(clock.pending).toBe(0);
   });
+
+  test('ends a million leases spread over a month, each once, at its own tick', () => {
+    const { clock, wheel } = turning();
+    const nowMs = (): number => clock.monotonicUs() / 1000;
+    let [ended, untimely] = [0, 0];
+    const leases = wheel.leases<{ dueMs: number }>((subject) => {
+      ended++;
+      const lateMs = nowMs() - subject.dueMs;
+      if (lateMs < 0 || lateMs > TICK_MS) untimely++;
+      subject.dueMs = NaN;
+    });
+    for (let n = 0; n < 1_000_000; n++) {
+      const dueMs = (n * 7919 * 37) % (30 * DAY_MS);
+      leases.grant({ dueMs }, dueMs);
+    }
+    expect(clock.pending).toBe(1);
+    clock.advance(30 * DAY_MS);
+    expect([ended, untimely]).toEqual([1_000_000, 0]);
+    expect([wheel.size, clock.pending]).toEqual([0, 0]);
+  }, 180_000);
+
+  test('a lease that is revoked never ends, and its number is given out again', () => {
+    const { clock, wheel } = turning();
+    const ended: string[] = [];
+    const leases = wheel.leases<{ name: string }>(({ name }) => void ended.push(name));
+    const others = wheel.leases<{ name: string }>(({ name }) => void ended.push(`other ${name}`));
+    const first = leases.grant({ name: 'first' }, 50);
+    leases.revoke(first);
+    expect(others.grant({ name: 'second' }, 50)).toBe(first);
+    leases.grant({ name: 'third' }, 50);
+    clock.advance(60);
+    expect(ended).toEqual(['other second', 'third']);
+  });
+
+  test('who cancels what has fired does not end what has its place now', () => {
+    const { clock, wheel } = turning();
+    const cancel = wheel.schedule(10, () => {});
+    clock.advance(20);
+    let hasFired = false;
+    wheel.schedule(10, () => (hasFired = true));
+    cancel();
+    clock.advance(20);
+    expect(hasFired).toBe(true);
+  });
 });

@@ -16,6 +16,12 @@ const entry = (flags: readonly string[], holders: JsonObject, id?: string): Json
 });
 const apps = (...ids: string[]): JsonObject => ({ applicationIDs: { applicationID: ids } });
 
+function foundAt(grid: SmallGrid, path: string) {
+  const target = grid.at(path);
+  if (target.kind === 'none') throw new Error(target.refusal.detail);
+  return target;
+}
+
 /** A grid with `pmu-1` and its `measurements`, and what a test adds. */
 function stage() {
   const grid = new SmallGrid();
@@ -105,6 +111,65 @@ describe('rights', () => {
     const path = container('c', { accessRightID: right('r', list) });
     expect([ask('a', 'CREATE', path), ask('a', 'READ', path), ask('b', 'CREATE', path)]).toEqual([200, 200, 401]);
     expect([ask('b', 'DISCOVER', path), ask('c', 'DISCOVER', path), ask('c', 'READ', path)]).toEqual([200, 404, 404]);
+  });
+
+  test('membersContent goes by its own accessRightID where it has one, else by its group’s', () => {
+    const { grid, rights, right } = stage();
+    const [forGroup, forMembers] = [right('g', [entry(['READ'], apps('a'))]), right('m', [entry(['READ'], apps('b'))])];
+    const make = (id: string, attributes: JsonObject): string =>
+      grid.made('/m2m/groups', { group: { id, memberType: 'MIXED', accessRightID: forGroup, ...attributes } }).node
+        .reference;
+    const [own, shared] = [make('own', { membersContentAccessRightID: forMembers }), make('shared', {})];
+    const gone = make('gone', { membersContentAccessRightID: '/m2m/accessRights/none' });
+    const at = (who: string, flag: Flag, path: string) =>
+      VERDICTS[rights.decideAt(who, flag, foundAt(grid, path)).outcome];
+    const members = (who: string, path: string) => at(who, 'READ', `${path}/membersContent/containers`);
+    expect([members('a', own), members('b', own)]).toEqual([404, 200]);
+    expect([members('a', shared), members('b', shared)]).toEqual([200, 404]);
+    expect([members('a', gone), members('b', gone), members(ADMINISTRATOR, gone)]).toEqual([404, 404, 200]);
+    expect(at('b', 'DELETE', `${own}/membersContent`)).toBe(401);
+    for (const path of [own, shared, gone]) expect([at('a', 'READ', path), at('b', 'READ', path)]).toEqual([200, 404]);
+  });
+
+  test('a path of an aPoC goes by its own accessRightID where it has one, else by its application’s; all but READ is WRITE', () => {
+    const { grid, rights, right } = stage();
+    const [forPath, forAll] = [
+      right('p', [entry(['READ', 'WRITE'], apps('a')), entry(['CREATE', 'DELETE'], apps('c'))]),
+      right('q', [entry(['READ'], apps('b'))]),
+    ];
+    const aPoCPaths = { aPoCPath: [{ path: 'open' }, { path: 'closed', accessRightID: forPath }] };
+    grid.made('/m2m/applications', {
+      application: { appId: 'meter', aPoC: 'http://192.0.2.1', aPoCPaths, accessRightID: forAll },
+    });
+    const at = (who: string, flag: Flag, path: string) =>
+      VERDICTS[rights.decideAt(who, flag, foundAt(grid, `/m2m/applications/meter/${path}`)).outcome];
+    expect([at('a', 'READ', 'closed'), at('b', 'READ', 'closed'), at('c', 'READ', 'closed')]).toEqual([200, 404, 401]);
+    for (const flag of ['CREATE', 'WRITE', 'DELETE'] as const)
+      expect([at('a', flag, 'closed'), at('c', flag, 'closed'), at('b', flag, 'open')]).toEqual([200, 401, 401]);
+    expect([at('a', 'READ', 'open'), at('b', 'READ', 'open')]).toEqual([404, 200]);
+  });
+
+  test('below an applicationAnnc the application that it links to has the owner’s rights too, by id or by its URI', () => {
+    const { grid, ask } = stage();
+    grid.made('/m2m/scls', { scl: { sclId: 'g', link: 'coap://g.example/m2m', mgmtProtocolType: 'OMA DM' } });
+    const link = 'coap://g.example/m2m/applications/meter%207';
+    const labels = { searchStrings: { searchString: [] } };
+    grid.made('/m2m/scls/g/applications', { applicationAnnc: { id: 'meterAnnc', link, ...labels } });
+    const annc = '/m2m/scls/g/applications/meterAnnc';
+    grid.made(`${annc}/containers`, { containerAnnc: { id: 'loadAnnc', link: `${link}/containers/load`, ...labels } });
+    for (const path of [annc, `${annc}/containers`, `${annc}/containers/loadAnnc`])
+      for (const [who, expected] of [
+        ['g', 200],
+        ['meter 7', 200],
+        [link, 200],
+        ['meter', 404],
+        ['coap://evil/m2m/applications/meter%207', 404],
+        ['anonymous', 404],
+      ] as const)
+        expect([who, path, ask(who, 'WRITE', path)]).toEqual([who, path, expected]);
+    expect([ask('meter 7', 'READ', '/m2m/scls/g'), ask('meter 7', 'READ', '/m2m/scls/g/applications')]).toEqual([
+      404, 404,
+    ]);
   });
 
   test('an accessRightID that names no accessRight means default rights, and not open ones', () => {

@@ -74,6 +74,7 @@ const PROPER: Readonly<Record<string, Json>> = {
   minimalTimeBetweenNotifications: 200,
   filterCriteria: { attributeAccessor: 'latest/content', ifMatch: ['x'], sizeFrom: 1, metaDataOnly: false },
   contact: 'coap://[::1]:5683/inbox',
+  aggregateURI: '/m2m/groups/feeders',
   rate: 5,
   latencyClass: 'control',
   accept: 'application/senml+cbor',
