@@ -7,8 +7,6 @@
  * 200 commands a second: alone, beside the even fan-out's 3,000 samples in and 30,000 CoAP deliveries out a second, and beside a
  * flood of 10,000 alarms a second, in turns. Broker, issuer, device and the generators of the loads are a process each; the broker's data are on the machine's own disk.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +17,7 @@ import { Stand, type Effort } from './fanout.js';
 import { cpuUsOf, machineCpu, median, microseconds, percentile, table } from './figures.js';
 import type { FloodOrder, FloodReport } from './flood.js';
 import type { IssueOrder, IssueReport } from './issuer.js';
+import { Worker } from './worker.js';
 
 const ISSUER = fileURLToPath(new URL('./issuer.ts', import.meta.url));
 const FLOOD = fileURLToPath(new URL('./flood.ts', import.meta.url));
@@ -49,33 +48,6 @@ interface Round {
   readonly loadCpuUs: number;
   readonly othersUs: number;
   readonly flood: FloodReport | undefined;
-}
-
-/** A process of this bench: an order, its report, and so on. */
-class Worker<Order extends object, Report> {
-  private readonly process: ChildProcess;
-
-  constructor(file: string) {
-    this.process = fork(file);
-  }
-
-  async run(order: Order): Promise<Report> {
-    this.process.send(order);
-    const told = new AbortController();
-    const { signal } = told;
-    const gone = once(this.process, 'exit', { signal }).then(() => Promise.reject(new Error('a process has failed')));
-    gone.catch(() => undefined);
-    try {
-      const [report] = (await Promise.race([once(this.process, 'message', { signal }), gone])) as [Report];
-      return report;
-    } finally {
-      told.abort();
-    }
-  }
-
-  close(): void {
-    this.process.kill();
-  }
 }
 
 /** Runs everything and tells it as Markdown. */

@@ -35,10 +35,14 @@ export class DaemonUnderTest {
     readonly site: Site,
   ) {}
 
-  /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile */
-  static async start(flags: readonly string[], nodeFlags: readonly string[] = []): Promise<DaemonUnderTest> {
+  /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile; @param program another build of it */
+  static async start(
+    flags: readonly string[],
+    nodeFlags: readonly string[] = [],
+    program = PROGRAM,
+  ): Promise<DaemonUnderTest> {
     const folder = flags.includes('--data') ? undefined : mkdtempSync(join(tmpdir(), 'gridcast-'));
-    const serve = [PROGRAM, 'serve', '--http', '0', '--coap', '0', '--log-level', 'warn', ...flags];
+    const serve = [program, 'serve', '--http', '0', '--coap', '0', '--log-level', 'warn', ...flags];
     if (folder !== undefined) serve.push('--data', folder);
     const child = spawn(process.execPath, [...nodeFlags, ...serve], { stdio: ['ignore', 'pipe', 'inherit'] });
     if (folder !== undefined) child.once('exit', () => rmSync(folder, { recursive: true, force: true }));

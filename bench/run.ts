@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [fanout | latency | commands | crash-peers | history] [--quick]`: each prints its table; without a name all are run. What was measured in full
+ * `npm run bench -- [fanout | latency | commands | crash-peers | history | fleet] [--quick]`: each prints its table; without a name all are run. What was measured in full
  * takes its section's place in RESULTS.md, under the machine and the command that made it.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,16 +9,25 @@ import { commands, FULL as COMMANDS_FULL, QUICK as COMMANDS_QUICK } from './comm
 import { crashPeers, FULL as CRASH_PEERS_FULL, QUICK as CRASH_PEERS_QUICK } from './crash-peers.js';
 import { fanout, FULL as FANOUT_FULL, QUICK as FANOUT_QUICK } from './fanout.js';
 import { machine } from './figures.js';
+import { fleet, FULL as FLEET_FULL, QUICK as FLEET_QUICK } from './fleet.js';
 import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
 
 const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
+type Tell = (line: string) => void;
+
+const bench =
+  <Effort>(run: (effort: Effort, tell: Tell) => Promise<string>, full: Effort, quick: Effort) =>
+  (isQuick: boolean, tell: Tell): Promise<string> =>
+    run(isQuick ? quick : full, tell);
+
 const BENCHES = {
-  fanout: { run: fanout, full: FANOUT_FULL, quick: FANOUT_QUICK },
-  latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
-  commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
-  'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },
-  history: { run: history, full: HISTORY_FULL, quick: HISTORY_QUICK },
+  fanout: bench(fanout, FANOUT_FULL, FANOUT_QUICK),
+  latency: bench(latency, LATENCY_FULL, LATENCY_QUICK),
+  commands: bench(commands, COMMANDS_FULL, COMMANDS_QUICK),
+  'crash-peers': bench(crashPeers, CRASH_PEERS_FULL, CRASH_PEERS_QUICK),
+  history: bench(history, HISTORY_FULL, HISTORY_QUICK),
+  fleet: bench(fleet, FLEET_FULL, FLEET_QUICK),
 } as const;
 type Name = keyof typeof BENCHES;
 const isName = (name: string): name is Name => Object.hasOwn(BENCHES, name);
@@ -45,8 +54,7 @@ async function main(): Promise<void> {
   for (const name of names) {
     if (!isName(name))
       throw new Error(`there is no bench ${JSON.stringify(name)}; there are ${Object.keys(BENCHES).join(' and ')}`);
-    const { run, full, quick } = BENCHES[name];
-    const body = await run(values.quick ? quick : full, (line) => console.error(line));
+    const body = await BENCHES[name](values.quick, (line) => console.error(line));
     const provenance = `${machine()}; ${new Date().toISOString().slice(0, 10)}; \`npm run bench -- ${name}${values.quick ? ' --quick' : ''}\``;
     const text = `## ${name}\n\n${provenance}.\n\n${body}`;
     console.log(`${text}\n`);

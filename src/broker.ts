@@ -27,6 +27,7 @@ import { Commands } from './actors/commands.js';
 import { MembersContent } from './actors/members-content.js';
 import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
+import { Passivation, type PassivationLimits } from './actors/passivation.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Quotas } from './actors/quotas.js';
 import { Resources } from './actors/resources.js';
@@ -79,6 +80,8 @@ export interface Surroundings {
   readonly store: Store;
   /** Where containers keep their history on disk; undefined: nowhere. */
   readonly history?: HistoryPlace;
+  /** When idle resources become rows, where that is to be seen with few of them. */
+  readonly passivation?: PassivationLimits;
 }
 
 /** A listener, made when the site it serves stands. */
@@ -102,6 +105,7 @@ export class Broker implements Site {
   readonly sources: Sources;
   readonly archives: Archives;
   private readonly population: Population<ResourceMessage>;
+  private readonly passivation: Passivation;
   private readonly dispatcher: Dispatcher;
   private readonly supervisor: Supervisor;
   private isReady = false;
@@ -237,8 +241,17 @@ export class Broker implements Site {
       population: this.population,
       stateChanged: (application, state) => this.ownAlarms.sourceState(application, state),
     });
+    this.passivation = new Passivation({
+      ...shared,
+      resources: this.resources,
+      isBusy: (node) => !(this.population.get(node.reference)?.isIdle ?? true),
+      end: (node) => this.population.end(node.reference),
+      ...surroundings.passivation,
+    });
     this.resources.listen({
+      activated: (node) => this.passivation.used(node),
       created: (node) => {
+        this.passivation.came(node);
         this.snapshots.changed(node);
         if (node.type === 'subscription') return this.shown.open(node);
         if (node.type === 'application') return this.sources.attach(node);
@@ -334,6 +347,7 @@ export class Broker implements Site {
 
   async stop(): Promise<void> {
     this.isReady = false;
+    this.passivation.stop();
     this.resources.closeAll();
     this.snapshots.closeAll();
     this.shown.stop();
@@ -387,6 +401,7 @@ export class Broker implements Site {
 
   private handOn(ask: Ask): void {
     const node = actorOf(ask.target);
+    this.passivation.used(node);
     // What a request removes meanwhile has no actor to ask.
     const cell = this.population.activate(node.reference);
     if (cell.state === 'stopped') ask.reply(refused(FAULTS.down));

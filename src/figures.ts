@@ -5,20 +5,27 @@ import type { HistoryLog } from './store/history-log.js';
 
 export function exposeFigures(broker: Broker): void {
   const { metrics, quotas, subscriptions, sessions, commands, resources, sources, snapshots, archives, wheel } = broker;
+  const { ended } = broker.router;
+  const ofRoutes = (figure: keyof typeof ended): number =>
+    ended[figure] + sum(resources.allRoutes(), (route) => route[figure]);
 
-  metrics.counter('gridcast_samples_published_total', 'Samples taken in', [], () => [
-    [{}, sum(resources.allRoutes(), ({ published }) => published)],
-  ]);
+  metrics.counter('gridcast_samples_published_total', 'Samples taken in', [], () => [[{}, ofRoutes('published')]]);
   metrics.counter('gridcast_samples_refused_total', 'Samples that nobody was offered', ['reason'], () => [
-    [{ reason: 'duplicate' }, sum(resources.allRoutes(), ({ duplicates }) => duplicates)],
-    [{ reason: 'out-of-order' }, sum(resources.allRoutes(), ({ outOfOrder }) => outOfOrder)],
+    [{ reason: 'duplicate' }, ofRoutes('duplicates')],
+    [{ reason: 'out-of-order' }, ofRoutes('outOfOrder')],
   ]);
   metrics.counter(
     'gridcast_source_clock_steps_total',
     'Sources whose clock stepped back beyond the lag limit',
     [],
-    () => [[{}, sum(resources.allRoutes(), ({ clockSteps }) => clockSteps)]],
+    () => [[{}, ofRoutes('clockSteps')]],
   );
+  metrics.gauge('gridcast_passive_resources', 'Idle resources that are rows, each with all below it', [], () => [
+    [{}, resources.tree.passive.count],
+  ]);
+  metrics.gauge('gridcast_passive_bytes', 'Memory of the rows and of what finds them', [], () => [
+    [{}, resources.tree.passive.bytes],
+  ]);
   metrics.counter('gridcast_deliveries_total', 'received = delivered + decimated + dropped + held', ['outcome'], () => {
     const { ended } = subscriptions;
     let [received, delivered, decimated, held] = [ended.received, ended.delivered, ended.decimated, 0];

@@ -43,7 +43,40 @@ export function seededRandom(seed: number): Random {
 /** An id of 16 characters without look-alikes of `/` or reserved names: 80 random bits. */
 export function randomId(random: Random): string {
   let id = '';
-  for (const byte of random.bytes(16)) id += ID_ALPHABET.charAt(byte & 31);
+  for (const byte of random.bytes(ID_LENGTH)) id += ID_ALPHABET.charAt(byte & 31);
   return id;
 }
 const ID_ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
+const ID_LENGTH = 16;
+/** Two characters are ten bits; eight are five bytes. */
+export const PACKED_ID_BYTES = 10;
+const VALUES = new Map(Array.from(ID_ALPHABET, (character, value) => [character.charCodeAt(0), value]));
+
+/** The 80 bits of such an id, until the next is packed; undefined for any other text. */
+export function packId(id: string): Uint8Array | undefined {
+  if (id.length !== ID_LENGTH) return undefined;
+  let [bits, held, at] = [0, 0, 0];
+  for (let n = 0; n < ID_LENGTH; n++) {
+    const value = VALUES.get(id.charCodeAt(n));
+    if (value === undefined) return undefined;
+    bits = (bits << 5) | value;
+    held += 5;
+    if (held < 8) continue;
+    held -= 8;
+    packed[at++] = bits >>> held;
+    bits &= (1 << held) - 1;
+  }
+  return packed;
+}
+const packed = new Uint8Array(PACKED_ID_BYTES);
+
+/** The id whose bits stand at a place. */
+export function unpackId(bytes: Uint8Array, start: number): string {
+  let [bits, held, id] = [0, 0, ''];
+  for (let n = start; n < start + PACKED_ID_BYTES; n++) {
+    bits = (bits << 8) | (bytes[n] ?? 0);
+    for (held += 8; held >= 5; held -= 5) id += ID_ALPHABET.charAt((bits >>> (held - 5)) & 31);
+    bits &= (1 << held) - 1;
+  }
+  return id;
+}

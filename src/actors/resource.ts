@@ -25,7 +25,6 @@ import {
   type Response,
 } from '../routing/primitive.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
-import type { Router } from '../routing/router.js';
 import { answerDiscovery } from './discovery.js';
 import { isAlarmsContainer } from './alarm-places.js';
 import type { MembersContent } from './members-content.js';
@@ -39,7 +38,6 @@ import { SNAPSHOT } from './snapshots.js';
 export type ResourceMessage = Ask | Sample;
 
 export interface ResourceOptions extends RetrievalOptions {
-  readonly router: Router;
   readonly random: Random;
   readonly encoder: SampleEncoder;
   /** The instant of measurement that a publisher's body tells, microseconds since the epoch. */
@@ -201,7 +199,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
       this.options.alarm(ask, contentInstances, body);
       return undefined;
     }
-    const { resources, router, clock, encoder, measuredTimeOf } = this.options;
+    const { resources, clock, encoder, measuredTimeOf } = this.options;
     const draft = this.draft(contentInstances, body, ask.request);
     if (isRefusal(draft)) return refused(draft);
     const { id, mediaType, bytes, attributes } = draft;
@@ -209,8 +207,7 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     const sample = new Sample({ kind: 'stored', mediaType, bytes }, measuredUs, clock.monotonicUs(), 0, encoder, id);
     const refusal = resources.append(contentInstances, sample, bytes.length, attributes, ask.request.originator);
     if (refusal) return refused(refusal);
-    const route = resources.routeOf(contentInstances);
-    if (route) router.publish(route, sample);
+    resources.publish(contentInstances, sample);
     return answer('STATUS_CREATED', {
       location: [...contentInstances.path, id],
       etag: etagOf(contentInstances.history?.latest?.sequence ?? 0),

@@ -6,15 +6,15 @@
  *                    └──> expirationTime: a lease     application with aPoC, subscription: told to whoever opens them
  *     remove ──> everything below, parents first: who subscribed to a container hears of it before his subscription goes too
  */
-import { parseTime, type Clock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
-import type { Leases, Wheel } from '../kernel/wheel.js';
+import type { Wheel } from '../kernel/wheel.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import type { Creator, ResourceNode } from '../resources/node.js';
 import { ResourceTree, type Act, type Written } from '../resources/tree.js';
-import { isObject } from '../resources/values.js';
+import { isObject, type Json } from '../resources/values.js';
 import type { Delivery } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
@@ -23,9 +23,11 @@ import type { JsonObject } from '../routing/primitive.js';
 import type { Route, Router } from '../routing/router.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 import type { Rows, Store } from '../store/store.js';
+import { expiryOf, ResourceLeases } from './leases.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import type { Quotas } from './quotas.js';
 import { restoreTree } from './tree-rows.js';
+import { sampleForm } from './sample-form.js';
 import { StateFeed } from './state-feed.js';
 import { TreeStore } from './tree-store.js';
 
@@ -36,6 +38,8 @@ export interface ResourceEvents {
   created(node: Node): Refusal | undefined;
   /** Its attributes have been replaced. */
   updated(node: Node): void;
+  /** It was a row, and is live again with all below it. */
+  activated(node: Node): void;
   /** The source of a container reports at another rate now. */
   rated(contentInstances: Node): void;
   /** Somebody has created it, where there is no `before`, or replaced its attributes; not told of what a restart puts back. */
@@ -71,18 +75,21 @@ export class Resources {
   /** By contentInstances, and by any other resource that is subscribed to. */
   private readonly routes = new Map<Node, Route>();
   private readonly channels = new Map<Node, NotificationChannel>();
-  private readonly leases: Leases<Node>;
+  private readonly leases: ResourceLeases;
   /** What an earlier run made for its sources, until they ask for it. */
   private made: Node[] = [];
   private events: ResourceEvents = NOBODY;
 
   constructor(private readonly options: ResourcesOptions) {
-    this.tree = new ResourceTree<Sample>({ random: options.random, nowUs: options.clock.wallUs() });
-    this.kept = new TreeStore(this.tree, options.store, options.clock);
-    this.leases = options.leases((node) => {
+    const { random, clock, store, encoder } = options;
+    this.tree = new ResourceTree<Sample>({ random, nowUs: clock.wallUs(), values: sampleForm(encoder, clock) });
+    this.tree.onActivated = (node) => this.activated(node);
+    this.kept = new TreeStore(this.tree, store, clock);
+    const granted = options.leases<Node>((node) => {
       node.lease = undefined;
       this.remove(node, 'LEASE_EXPIRED');
     });
+    this.leases = new ResourceLeases(this.tree, clock, options.schedule, granted);
   }
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
@@ -121,6 +128,7 @@ export class Resources {
     const route = container
       ? router.open(container.reference, numberOf(container, 'reportingRate') ?? 0)
       : router.open(node.reference, 0);
+    route.latest = node.history?.latest?.value;
     if (!container) route.feeder = new StateFeed(node, route, { ...this.options, encoder: this.options.stateEncoder });
     this.routes.set(node, route);
     return route;
@@ -213,7 +221,7 @@ export class Resources {
   }
 
   private updated(node: Node): void {
-    this.lease(node);
+    this.leases.begin(node);
     this.kept.put(node);
     const contentInstances = node.child('contentInstances');
     if (contentInstances) this.kept.keep(contentInstances);
@@ -256,19 +264,70 @@ export class Resources {
 
   /** Stores a document of the broker's own as a contentInstance, and publishes it. */
   tell(contentInstances: Node, id: string, document: JsonObject): void {
-    const { clock, encoder, router } = this.options;
+    const { clock, encoder } = this.options;
     const bytes = Buffer.from(JSON.stringify(document));
     const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
     const sample = new Sample(content, clock.wallUs(), clock.monotonicUs(), 0, encoder, id);
-    if (this.append(contentInstances, sample, bytes.length)) return;
-    const route = this.routeOf(contentInstances);
+    if (!this.append(contentInstances, sample, bytes.length)) this.publish(contentInstances, sample);
+  }
+
+  /** Tells those who have subscribed. A route is opened where its source declares a rate: by that, what comes twice or late is counted. */
+  publish(contentInstances: Node, sample: Sample): void {
+    const { router } = this.options;
+    const isRated = contentInstances.parent?.attributes.has('reportingRate') ?? false;
+    const route = isRated ? this.routeOf(contentInstances) : this.routes.get(contentInstances);
     if (route) router.publish(route, sample);
+    else router.unheard();
   }
 
   /** Ends every lease and channel: the broker stops. */
   closeAll(): void {
-    for (const node of this.tree) this.endLease(node);
+    this.leases.endAll();
     for (const channel of this.channels.values()) channel.close('SHUTDOWN');
+  }
+
+  /** Whether something is open that knows this resource by its node, beside its actor. */
+  isHeld(node: Node): boolean {
+    const { creator, attributes } = node;
+    const route = this.routes.get(node);
+    return (
+      (route !== undefined && (route.groups.length > 0 || route.watch !== undefined || route.feeder !== undefined)) ||
+      this.channels.has(node) ||
+      this.leases.isNearEnd(node) ||
+      // Made for a stream or for the broker itself, which go on with it.
+      creator.kind === 'internal' ||
+      isStream(attributes.get('aPoC'))
+    );
+  }
+
+  /**
+   * Lets a resource become a row that nothing holds.
+   *
+   * @param nodes itself and all below it
+   */
+  passivate(node: Node, nodes: readonly Node[]): boolean {
+    const minute = this.leases.wakeOf(nodes);
+    if (!this.tree.passivate(node, minute)) return false;
+    for (const each of nodes) {
+      this.closeRoute(each);
+      this.leases.end(each);
+    }
+    if (minute !== undefined) this.leases.wakeAt(minute);
+    return true;
+  }
+
+  private activated(unit: Node): void {
+    for (const node of withBelow(unit)) {
+      if (node.history) this.kept.keep(node, true);
+      this.leases.begin(node);
+    }
+    this.events.activated(unit);
+  }
+
+  private closeRoute(node: Node): void {
+    const route = this.routes.get(node);
+    if (route) this.options.router.close(route);
+    this.routes.delete(node);
   }
 
   private open(node: Node): void {
@@ -280,42 +339,31 @@ export class Resources {
       };
       this.channels.set(node, new NotificationChannel(schedule, longPollHoldMs, abandon));
     }
-    this.lease(node);
+    this.leases.begin(node);
   }
 
   private close(node: Node, ending: Ending, by: Creator | undefined): void {
     this.events.removed(node, ending, by);
     this.options.quotas.removed(node);
     this.kept.drop(node);
-    this.endLease(node);
+    this.leases.end(node);
     this.channels.get(node)?.close(ending);
     this.channels.delete(node);
-    const route = this.routes.get(node);
-    if (route) this.options.router.close(route);
-    this.routes.delete(node);
-  }
-
-  private lease(node: Node): void {
-    this.endLease(node);
-    const untilUs = expiryOf(node);
-    if (untilUs !== undefined) node.lease = this.leases.grant(node, (untilUs - this.options.clock.wallUs()) / 1000);
-  }
-
-  private endLease(node: Node): void {
-    if (node.lease !== undefined) this.leases.revoke(node.lease);
-    node.lease = undefined;
+    this.closeRoute(node);
   }
 }
 
-/** Its expirationTime, microseconds since the epoch. */
-function expiryOf({ attributes }: Node): number | undefined {
-  const until = attributes.get('expirationTime');
-  return typeof until === 'string' ? parseTime(until) : undefined;
+const isStream = (contact: Json | undefined): boolean => typeof contact === 'string' && contact.startsWith('c37118+');
+
+function* withBelow(node: Node): Generator<Node> {
+  yield node;
+  for (const child of node.known) yield* withBelow(child);
 }
 
 const NOBODY: ResourceEvents = {
   created: () => undefined,
   updated: () => {},
+  activated: () => {},
   written: () => {},
   rated: () => {},
   removed: () => {},

@@ -173,8 +173,9 @@ export class TreeStore {
   }
 
   private *instanceRows(): Generator<[string, Row]> {
-    for (const { history, parent } of this.tree) {
-      if (!parent || !history?.onForget) continue;
+    for (const node of this.tree) {
+      const { history, parent } = node;
+      if (!parent || !history || !this.keeps(node)) continue;
       for (const record of history.newest()) {
         const row = rowOfInstance(record);
         if (row) yield [keyOfInstance(parent, record), row];

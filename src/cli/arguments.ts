@@ -37,6 +37,9 @@ export function count(text: string): number {
   throw new InvalidArgumentError('Expected a whole number of at least 1.');
 }
 
+/** A whole number, or 0 for none. */
+export const countOrNone = (text: string): number => (text === '0' ? 0 : count(text));
+
 /** A media type by its name or its short form here: `senml+cbor`, `protobuf`, `c37118`. */
 export function mediaType(text: string): string {
   const short = SHORT_NAMES[text];

@@ -1,4 +1,4 @@
-/** `gridcast sim`: what a broker needs around it when there is no grid at hand: PMUs, captures played again, a device. */
+/** `gridcast sim`: what a broker needs around it when there is no grid at hand: PMUs, captures played again, a device, a fleet of gateways. */
 import type { Command } from 'commander';
 import { lockOfLedger } from '../client/ledger.js';
 import { systemClock } from '../clock.js';
@@ -14,10 +14,13 @@ import { parseReplay, startReplay, type ReplayFlags } from '../sim/replay.js';
 import type { Simulator } from '../sim/simulator.js';
 import { gather, positive, uriOf, UsageError } from './arguments.js';
 import { channelOf, withChannel, type ChannelFlags } from './channel.js';
+import { addFleet } from './sim-fleet.js';
 import type { Shell } from './shell.js';
 
 export function addSim(program: Command, shell: Shell): void {
-  const sim = program.command('sim').description('simulate PMUs, play a capture again, or play a device');
+  const sim = program
+    .command('sim')
+    .description('simulate PMUs, play a capture again, or play a device or a fleet of gateways');
 
   sim
     .command('pmu')
@@ -79,6 +82,8 @@ export function addSim(program: Command, shell: Shell): void {
       '\nExamples:\n  gridcast sim device ws://127.0.0.1:8080/m2m/applications/pmu-1 --delay 0.5\n  gridcast sim device ws://127.0.0.1:8080/m2m/applications/pmu-1 --points breaker-1 --ledger ledger --effects effects.txt',
     )
     .action((uri: string, flags: DeviceFlags) => playDevice(shell, uri, flags));
+
+  addFleet(sim, shell, context);
 }
 
 const context = () => ({

@@ -81,6 +81,11 @@ export class Cell<Message> {
     return this.currentState;
   }
 
+  /** It is up, and nothing waits for it or is owed an answer by it. */
+  get isIdle(): boolean {
+    return this.currentState === 'up' && !this.isBusy && this.waiting === 0 && (this.owed?.size ?? 0) === 0;
+  }
+
   /** Messages that wait. */
   get waiting(): number {
     return (this.requests?.length ?? 0) + (this.conflatable?.length ?? 0);

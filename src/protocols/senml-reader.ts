@@ -45,9 +45,16 @@ export function readSenml(mediaType: string, bytes: Uint8Array): readonly SenmlR
  * pack is no SenML, cannot be read, or has relative times.
  */
 export function measuredTimeOf(mediaType: string, bytes: Uint8Array): number | undefined {
+  if (isUntimed(mediaType, bytes)) return undefined;
   const records = readSenml(mediaType, bytes);
   return isRefusal(records) || !records[0] ? undefined : absoluteUs(records[0]);
 }
+
+/** JSON in which no record has a time, however it is spelt: it need not be read to know that. A meter's readings are dated by their arrival. */
+const isUntimed = (mediaType: string, bytes: Uint8Array): boolean =>
+  mediaType === FORMATS.senmlJson.mediaType &&
+  !TIME_NAMED.test(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'));
+const TIME_NAMED = /"b?t"|\\/;
 
 /** The absolute time of a record, rounded to the microsecond that a double of today resolves; `undefined` if it is relative. */
 export const absoluteUs = ({ time }: SenmlRecord): number | undefined =>

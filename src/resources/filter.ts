@@ -193,8 +193,8 @@ export function memberPage<T>(
   const behind = query.after?.ordinal ?? 0;
   const members = new Set<ResourceNode<T>>();
   let last = behind;
-  for (const node of collection.known) {
-    if (node.ordinal <= behind || !collection.row.creates.includes(node.type)) continue;
+  for (const node of collection.knownAfter(behind)) {
+    if (!collection.row.creates.includes(node.type)) continue;
     if (!isMember(query, node) || !shows(node)) continue;
     if (members.size === query.limit)
       return { members, next: nextPage(collection.reference, parameters, cursorText({ epoch, ordinal: last })) };

@@ -62,6 +62,16 @@ export interface Retention {
   readonly contentBytes?: number;
 }
 
+/** What a history is besides its records and limits. */
+export interface HistoryState {
+  readonly epoch: number;
+  readonly revision: number;
+  /** Microseconds since the epoch. */
+  readonly changedUs: number;
+  /** The highest time tag of a record without a name, whether that is still here or not; -Infinity: there was none. */
+  readonly highestTagUs: number;
+}
+
 export class History<T> {
   // Made with the first record: of a million containers many are empty.
   private slots: (InstanceRecord<T> | undefined)[] = [];
@@ -84,9 +94,20 @@ export class History<T> {
   constructor(
     private readonly revisions: Revisions,
     private limits: Retention,
+    /** As it was before it became a row; absent: it is new. */
+    before?: HistoryState,
   ) {
     this.ageUs = limits.ageS * US_PER_SECOND;
-    this.epoch = revisions.latest;
+    this.epoch = before?.epoch ?? revisions.latest;
+    if (!before) return;
+    this.lastRevision = before.revision;
+    this.lastChangeUs = before.changedUs;
+    this.highestTagUs = before.highestTagUs;
+  }
+
+  get state(): HistoryState {
+    const { epoch, lastRevision: revision, lastChangeUs: changedUs, highestTagUs } = this;
+    return { epoch, revision, changedUs, highestTagUs };
   }
 
   /** currentNrOfInstances. This and all other readings are as of the last `append` or `prune`. */
@@ -149,6 +170,12 @@ export class History<T> {
     this.push(record);
     record.sequence = this.lastRevision = sequence;
     this.lastChangeUs = record.createdUs;
+  }
+
+  /** Takes back a record as it was before the history became a row, the oldest first. */
+  reclaim(record: InstanceRecord<T>, sequence: number): void {
+    record.sequence = sequence;
+    this.push(record);
   }
 
   /** Evicts what is older than maxInstanceAge; to be called before anything is read. */

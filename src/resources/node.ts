@@ -17,6 +17,21 @@ export interface Births<T> {
   bear(collection: TypeName, parent: ResourceNode<T>): ResourceNode<T>;
 }
 
+/** What stands below a node, in the order in which it came. */
+export interface Children<T> {
+  readonly size: number;
+  get(id: string): ResourceNode<T> | undefined;
+  set(id: string, child: ResourceNode<T>): unknown;
+  delete(id: string): unknown;
+  values(): Iterable<ResourceNode<T>>;
+}
+
+/** The same, where idle children are rows. */
+export interface RowChildren<T> extends Children<T> {
+  after(ordinal: number): Iterable<ResourceNode<T>>;
+  passivate(child: ResourceNode<T>, wakeAt: number | undefined): boolean;
+}
+
 export const NO_ATTRIBUTES: ReadonlyMap<string, Json> = new Map();
 
 export class ResourceNode<T> {
@@ -29,8 +44,11 @@ export class ResourceNode<T> {
   /** It was in the tree and is no longer. Only `ResourceTree` sets it. */
   isRemoved = false;
   private ownModifiedUs: number;
+  // Of one that is in use it is wanted several times in a request.
+  private ownReference: string | undefined;
   // Made with the first child: most nodes of a large tree are leaves or empty collections.
-  private below: Map<string, ResourceNode<T>> | undefined;
+  private below: Children<T> | undefined;
+  private rows: RowChildren<T> | undefined;
 
   constructor(
     readonly row: TypeRow,
@@ -73,9 +91,9 @@ export class ResourceNode<T> {
     return path.reverse();
   }
 
-  /** The path as references have it: from the root, percent-encoded where a segment needs it. */
+  /** The path as references have it: from the root, percent-encoded where a segment needs it. Neither id nor parent ever changes. */
   get reference(): string {
-    return referenceOf(this.path);
+    return (this.ownReference ??= `${this.parent?.reference ?? ''}/${encodeURIComponent(this.id)}`);
   }
 
   /** Of a collection: the resource that it belongs to, where that one's attributes are derived from what stands here. */
@@ -89,14 +107,39 @@ export class ResourceNode<T> {
     return this.known;
   }
 
-  /** The children without those collections that nobody has looked at: they are empty. */
+  /**
+   * The children without those collections that nobody has looked at: they are empty. Of a passive child it is a copy, for
+   * reading alone; whoever will change it asks for it by its id.
+   */
   get known(): Iterable<ResourceNode<T>> {
     return this.below?.values() ?? [];
+  }
+
+  /** Those that came after the child of this ordinal, in the order in which they came. */
+  *knownAfter(ordinal: number): Iterable<ResourceNode<T>> {
+    if (this.rows) yield* this.rows.after(ordinal);
+    else for (const child of this.known) if (child.ordinal > ordinal) yield child;
   }
 
   /** How many children there are, without those collections. */
   get size(): number {
     return this.below?.size ?? 0;
+  }
+
+  /** Lets a child become a row, in what `make` makes of all children the first time. False for one that cannot. */
+  passivate(
+    child: ResourceNode<T>,
+    wakeAt: number | undefined,
+    make: (children: Iterable<ResourceNode<T>>) => RowChildren<T>,
+  ): boolean {
+    if (!this.below) return false;
+    this.below = this.rows ??= make(this.below.values());
+    return this.rows.passivate(child, wakeAt);
+  }
+
+  /** Some children may be rows. */
+  get hasRows(): boolean {
+    return this.rows !== undefined;
   }
 
   /** The child as far as anybody has looked at it. */
@@ -118,7 +161,12 @@ export class ResourceNode<T> {
 
   disown(child: ResourceNode<T>): void {
     this.below?.delete(child.id);
-    if (this.below?.size === 0) this.below = undefined;
+    if (this.below?.size === 0) this.below = this.rows = undefined;
+  }
+
+  /** Its own last change, without its history's. */
+  get touched(): { readonly us: number; readonly revision: number } {
+    return { us: this.ownModifiedUs, revision: this.ownRevision };
   }
 
   touch(nowUs: number, revision: number): void {

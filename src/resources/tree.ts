@@ -13,6 +13,8 @@ import { checkId, isWritable, readBody, readRoot, type Draft } from './document.
 import { History } from './history.js';
 import type { InstanceContent } from './instance.js';
 import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
+import { PassiveChildren } from './passive-children.js';
+import { PassiveForm, type ValueForm } from './passive-form.js';
 import { ringOf } from './retention.js';
 import { Revisions } from './revision.js';
 import { resolve, type AttributeTarget, type Target } from './target.js';
@@ -54,11 +56,13 @@ export interface KeptResource {
   readonly revision: number;
 }
 
-export interface TreeOptions {
+export interface TreeOptions<T> {
   /** Id of the sclBase, the first segment of every path. */
   readonly sclBaseId?: string;
   readonly random: Random;
   readonly nowUs: number;
+  /** How values stand in rows; without it no resource becomes one. */
+  readonly values?: ValueForm<T>;
 }
 
 /** Entity tags start anywhere below this: a start without memory gives none that an earlier run gave. */
@@ -69,14 +73,19 @@ export class ResourceTree<T> implements Births<T> {
   readonly revisions: Revisions;
   /** Which life of the tree this is: cursors of another mean nothing here. */
   readonly epoch: number;
+  /** Told of a resource that was a row, before it is given to whoever asked for it. */
+  onActivated?: (node: ResourceNode<T>) => void;
+  private readonly withRows = new Set<PassiveChildren<T>>();
   private planted = 0;
   private readonly random: Random;
+  private readonly form: PassiveForm<T> | undefined;
 
-  constructor({ sclBaseId = 'm2m', random, nowUs }: TreeOptions) {
+  constructor({ sclBaseId = 'm2m', random, nowUs, values }: TreeOptions<T>) {
     this.random = random;
     // In two halves: `below` takes at most 48 bits, and a seeded one has 32.
     this.revisions = new Revisions(random.below(REVISION_STARTS / 2 ** 20) * 2 ** 20 + random.below(2 ** 20));
     this.epoch = this.revisions.latest;
+    this.form = values && new PassiveForm<T>(this.revisions, this, values, (node) => this.onActivated?.(node));
     this.root = this.plant(TYPES.sclBase, sclBaseId, undefined, { nowUs, creator: INTERNAL }, NO_ATTRIBUTES);
   }
 
@@ -168,7 +177,40 @@ export class ResourceTree<T> implements Births<T> {
     this.touchOwner(node.parent, nowUs);
     const removed = [...withDescendants(node)];
     for (const each of removed) each.isRemoved = true;
+    for (const rows of this.withRows) if (rows.isGone) this.withRows.delete(rows);
     return removed;
+  }
+
+  /**
+   * Lets an idle resource become a row, with all below it: nobody may hold it, or anything below it, any longer. Its path leads to
+   * it as before. False for one that cannot be a row.
+   *
+   * @param wakeAt which `wake` is to make it live again, above 0; undefined: none
+   */
+  passivate(node: ResourceNode<T>, wakeAt?: number): boolean {
+    const { form } = this;
+    const collection = node.parent;
+    if (!form || !collection) return false;
+    return collection.passivate(node, wakeAt, (children) => {
+      const rows = new PassiveChildren(collection, form, children);
+      this.withRows.add(rows);
+      return rows;
+    });
+  }
+
+  /** Makes what was to be woken then live again, one at each step. */
+  *wake(at: number): Generator<void> {
+    for (const rows of this.withRows) yield* rows.wake(at);
+  }
+
+  /** Resources that are rows now, and the bytes that they take with all that finds them. */
+  get passive(): { readonly count: number; readonly bytes: number } {
+    let [count, bytes] = [0, 0];
+    for (const { passive } of this.withRows) {
+      count += passive.count;
+      bytes += passive.bytes;
+    }
+    return { count, bytes };
   }
 
   /**

@@ -51,6 +51,8 @@ export class Route {
 }
 
 export class Router {
+  /** What passed the routes that are closed, or would have where there was none. */
+  readonly ended = { published: 0, duplicates: 0, outOfOrder: 0, clockSteps: 0 };
   private readonly fanOut: FanOut;
 
   /**
@@ -76,9 +78,19 @@ export class Router {
 
   /** No sample passes this route any more. Its deliveries are the caller's to end first. */
   close(route: Route): void {
+    if (!route.isOpen) return;
     route.isOpen = false;
+    this.ended.published += route.published;
+    this.ended.duplicates += route.duplicates;
+    this.ended.outOfOrder += route.outOfOrder;
+    this.ended.clockSteps += route.clockSteps;
     route.groups.length = 0;
     route.byKey.clear();
+  }
+
+  /** A sample of a container that has no route: nobody has asked for it. */
+  unheard(): void {
+    this.ended.published++;
   }
 
   /** Walks the deliveries of one container. */

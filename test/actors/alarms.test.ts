@@ -63,6 +63,7 @@ async function stand<S extends Store = RememberingStore>(
     },
     written: () => {},
     updated: () => {},
+    activated: () => {},
     rated: () => {},
     removed: () => {},
   });

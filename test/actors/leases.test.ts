@@ -38,6 +38,7 @@ function stand() {
     created: () => undefined,
     written: () => {},
     updated: () => {},
+    activated: () => {},
     rated: () => {},
     removed: ({ id, type }, ending) => {
       if (type === 'application' && ending === 'LEASE_EXPIRED') gone.set(id, clock.monotonicUs() / 1000);

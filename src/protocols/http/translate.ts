@@ -35,12 +35,16 @@ const METHODS: Readonly<Record<Operation, string>> = {
 /** All methods that there are here, for Allow. */
 export const ALL_OPERATIONS: readonly Operation[] = [...OPERATIONS.values()];
 
+/** Whether a request's body says something. */
+export const takesBody = ({ method }: HttpRequest): boolean => method === 'POST' || method === 'PUT';
+
 /** A request and its body as the primitive, or what is wrong with it. */
-export async function requestOf(
+export function requestOf(
   http: HttpRequest,
+  bytes: Uint8Array | Refusal | undefined,
   { originator, expiresUs }: Identity,
   requestId: string,
-): Promise<Request | Refusal> {
+): Request | Refusal {
   const op = OPERATIONS.get(http.method);
   if (!op) return refuse('STATUS_METHOD_NOT_ALLOWED', `The methods here are ${[...OPERATIONS.keys()].join(', ')}.`);
   const to = parsePath(http.path);
@@ -55,13 +59,12 @@ export async function requestOf(
   const encoding = http.header('content-encoding') ?? 'identity';
   if (encoding !== 'identity')
     return refuse('STATUS_UNSUPPORTED_MEDIA_TYPE', `Bodies are taken as they are, not as ${encoding}.`);
-  const bytes = op === 'create' || op === 'update' ? await http.body() : NOTHING;
   if (isRefusal(bytes)) return bytes;
   const mediaType = http.header('content-type') ?? FORMATS.json.mediaType;
   return {
     op,
     to,
-    query: new URLSearchParams(http.query),
+    query: http.query === '' ? NO_QUERY : new URLSearchParams(http.query),
     originator,
     requestId,
     binding: 'http',
@@ -72,7 +75,7 @@ export async function requestOf(
       return http.signal;
     },
     ...(expiresUs !== undefined && { expiresUs }),
-    ...(bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
+    ...(bytes && bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
     ...(ifMatch && { ifMatch }),
     ...(ifNoneMatch && { ifNoneMatch }),
     ...(via !== undefined && { via: receivedBy(via) }),
@@ -81,7 +84,8 @@ export async function requestOf(
   };
 }
 
-const NOTHING = new Uint8Array(0);
+/** Whoever takes parameters out of a query copies it first. */
+const NO_QUERY = new URLSearchParams();
 const ENTITY_TAGS = /^\s*(?:W\/)?"[^"\s]*"(?:\s*,\s*(?:W\/)?"[^"\s]*")*\s*$/;
 
 /**
@@ -117,7 +121,7 @@ export function answerOf(response: Response, accept: readonly string[]): HttpAns
     // What has no body says so [TS 102 921: 200 with, 204 without].
     status: status === 'STATUS_OK' && !written ? NO_CONTENT : STATUSES[status].http,
     headers: {
-      ...GUARDS,
+      ...(written && GUARDS),
       'cache-control': maxAgeS === undefined ? 'no-cache' : `max-age=${Math.ceil(maxAgeS)}`,
       // A stored media type came inside a body, where CR and LF are nothing special.
       ...(written && {

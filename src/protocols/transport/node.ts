@@ -142,11 +142,15 @@ class Exchange extends ServedRequest {
     const url = message.url ?? '/';
     const mark = url.indexOf('?');
     const [path, query] = mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
-    super(message.method ?? '', path, query, message.socket.remoteAddress ?? '');
+    super(message.method ?? '', path, query);
     this.certified = certifiedName(message.socket);
     response?.once('close', () => {
       if (!response.writableFinished) this.abort();
     });
+  }
+
+  get remote(): string {
+    return this.message.socket.remoteAddress ?? '';
   }
 
   header(name: string): string | undefined {

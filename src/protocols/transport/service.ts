@@ -124,9 +124,9 @@ export abstract class ServedRequest implements HttpRequest {
     readonly method: string,
     readonly path: string,
     readonly query: string,
-    readonly remote: string,
   ) {}
 
+  abstract readonly remote: string;
   abstract header(name: string): string | undefined;
   abstract body(): Promise<Uint8Array | Refusal>;
 
@@ -237,14 +237,25 @@ const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const FRAMING_FIELDS: readonly string[] = ['content-length', 'transfer-encoding', 'connection'];
 
+/** Names that have been looked at: handlers have few. */
+const goodNames = new Set<string>();
+const MOST_NAMES = 100;
+
+function isFieldName(name: string): boolean {
+  if (goodNames.has(name)) return true;
+  if (!FIELD_NAME.test(name) || FRAMING_FIELDS.includes(name.toLowerCase())) return false;
+  if (goodNames.size < MOST_NAMES) goodNames.add(name);
+  return true;
+}
+
 /** Why an answer cannot be sent; it is a bug of the handler. */
 function faultOf(answer: HttpAnswer | undefined): string | undefined {
   if (!answer) return 'no answer';
   const { status, headers = {} } = answer;
   if (!Number.isInteger(status) || status < 200 || status > 599) return `status ${status}`;
-  for (const [name, value] of Object.entries(headers)) {
-    if (!FIELD_NAME.test(name) || FRAMING_FIELDS.includes(name.toLowerCase()))
-      return `field name ${JSON.stringify(name)}`;
+  for (const name in headers) {
+    if (!isFieldName(name)) return `field name ${JSON.stringify(name)}`;
+    const value = headers[name] ?? '';
     if (!FIELD_VALUE.test(value)) return `value ${JSON.stringify(value)} of field ${name}`;
   }
   return undefined;

@@ -110,12 +110,7 @@ class Exchange extends ServedRequest {
     request: UwsRequest,
     private readonly service: Service,
   ) {
-    super(
-      request.getMethod().toUpperCase(),
-      request.getUrl(),
-      request.getQuery() ?? '',
-      textOf(response.getRemoteAddressAsText()),
-    );
+    super(request.getMethod().toUpperCase(), request.getUrl(), request.getQuery() ?? '');
     request.forEach((name, value) => {
       const earlier = this.headers.get(name);
       this.headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`);
@@ -123,6 +118,11 @@ class Exchange extends ServedRequest {
     if (this.headers.has('transfer-encoding') || (this.headers.get('content-length') ?? '0') !== '0')
       this.whole = this.collect();
     else response.onAborted(() => this.onAborted());
+  }
+
+  // Asked for where a socket is opened, and hardly ever else. After an abort there is no response to ask.
+  get remote(): string {
+    return this.isOver ? '' : textOf(this.response.getRemoteAddressAsText());
   }
 
   header(name: string): string | undefined {

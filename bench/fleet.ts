@@ -1,0 +1,165 @@
+/**
+ * What do a million gateways cost that report their load four times a minute?
+ *
+ *     fleet ──half over 1,000 keep-alive HTTP connections──> broker ──> containers of durability `grouped`
+ *           ──half as confirmable CoAP from 256 ports──────>
+ *
+ * Registered first (an application and a container each), left alone until all are rows, then posting. Each reading is acknowledged;
+ * at the end the latest of gateways all over the fleet is read back, and must be no older than what was acknowledged.
+ */
+import { fileURLToPath } from 'node:url';
+import { DaemonUnderTest } from './daemon.js';
+import { machineCpu, microseconds, table } from './figures.js';
+import type { FleetOrder, FleetReport } from './fleet-load.js';
+import { Worker } from './worker.js';
+
+const LOAD = fileURLToPath(new URL('./fleet-load.ts', import.meta.url));
+
+export interface FleetEffort {
+  readonly gateways: number;
+  readonly ratePerMinute: number;
+  readonly httpConnections: number;
+  readonly coapPorts: number;
+  readonly seconds: number;
+}
+export const QUICK: FleetEffort = {
+  gateways: 20_000,
+  ratePerMinute: 4,
+  httpConnections: 200,
+  coapPorts: 64,
+  seconds: 10,
+};
+export const FULL: FleetEffort = {
+  gateways: 1_000_000,
+  ratePerMinute: 4,
+  httpConnections: 1_000,
+  coapPorts: 256,
+  seconds: 600,
+};
+
+const READ_BACK = 500;
+const TARGET_BYTES = 200;
+const TARGET_P99_US = 1e6;
+const IDLE_PATIENCE_S = 120;
+/** A collection of fewer has none. */
+const LEAST_WITH_ROWS = 1_000;
+
+type Registered = Extract<FleetReport, { report: 'registered' }>;
+type Posted = Extract<FleetReport, { report: 'posted' }>;
+
+export interface FleetRound {
+  readonly registered: Registered;
+  readonly registerCpuUs: number;
+  /** Rows and what finds them, after registration and after the readings, once all are idle. */
+  readonly bytesRegistered: number;
+  readonly bytesWithReading: number;
+  readonly rssMib: number;
+  readonly posted: Posted;
+  readonly postCpuUs: number;
+  readonly othersUs: number;
+  readonly stolenUs: number;
+}
+
+/** Waits until all gateways are rows; bytes of one, and NaN where there are none. */
+async function idleBytes(daemon: DaemonUnderTest, gateways: number): Promise<number> {
+  if (gateways < LEAST_WITH_ROWS) return NaN;
+  for (let second = 0; second < IDLE_PATIENCE_S; second++) {
+    const figures = await daemon.figures();
+    const count = figures('gridcast_passive_resources').get('');
+    if (count === undefined) return NaN;
+    if (count >= gateways) return (figures('gridcast_passive_bytes').get('') ?? NaN) / count;
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+  throw new Error('the gateways do not become idle');
+}
+
+export async function measureFleet(
+  effort: FleetEffort,
+  tell: (line: string) => void,
+  program?: string,
+  nodeFlags: readonly string[] = [],
+): Promise<FleetRound> {
+  const daemon = await DaemonUnderTest.start([], nodeFlags, program);
+  const load = new Worker<FleetOrder, FleetReport>(LOAD);
+  try {
+    const { gateways, ratePerMinute, httpConnections, coapPorts, seconds } = effort;
+    const { http, coap } = daemon.site;
+    const lanes = { ratePerMinute, httpConnections, coapPorts, groups: 1, listeners: 0, eventEveryS: 1 };
+    const options = { broker: `http://127.0.0.1:${http}`, coap: `coap://127.0.0.1:${coap}`, gateways, ...lanes };
+    const startUs = daemon.cpuUs;
+    const registered = (await load.run({ order: 'register', options, readBack: READ_BACK })) as Registered;
+    if (registered.registered !== gateways) throw new Error(`only ${registered.registered} gateways are registered`);
+    const registerCpuUs = daemon.cpuUs - startUs;
+    tell(`fleet: ${gateways} registered in ${microseconds(registered.elapsedUs)}`);
+    const bytesRegistered = await idleBytes(daemon, gateways);
+    const [cpuUs, machineUs] = [daemon.cpuUs, machineCpu()];
+    const posted = (await load.run({ order: 'post', seconds })) as Posted;
+    const [postCpuUs, after] = [daemon.cpuUs - cpuUs, machineCpu()];
+    tell(`fleet: ${posted.counters.acknowledged} of ${posted.counters.due} readings acknowledged`);
+    checkBooks(posted);
+    const bytesWithReading = await idleBytes(daemon, gateways);
+    return {
+      registered,
+      registerCpuUs,
+      bytesRegistered,
+      bytesWithReading,
+      rssMib: daemon.rssMib,
+      posted,
+      postCpuUs,
+      othersUs: after.busyUs - machineUs.busyUs - postCpuUs - posted.cpuUs,
+      stolenUs: after.stolenUs - machineUs.stolenUs,
+    };
+  } finally {
+    load.close();
+    await daemon.stop();
+  }
+}
+
+/** Throws where not every reading is accounted for: then none of the figures is to be believed. */
+function checkBooks({ counters, underWay, read, forgotten }: Posted): void {
+  const { due, skipped, sent, acknowledged, refused, lost } = counters;
+  if (due !== skipped + sent || sent !== acknowledged + refused + lost + underWay)
+    throw new Error(`the books do not balance: ${JSON.stringify({ ...counters, underWay })}`);
+  if (forgotten > 0) throw new Error(`of ${read} gateways, ${forgotten} have lost a reading that was acknowledged`);
+}
+
+const verdict = (isMet: boolean): string => (isMet ? 'met' : 'missed');
+
+export async function fleet(effort: FleetEffort, tell: (line: string) => void): Promise<string> {
+  const { gateways, ratePerMinute, httpConnections, coapPorts, seconds } = effort;
+  const round = await measureFleet(effort, tell);
+  const { registered, posted } = round;
+  const { counters, elapsedUs, p50, p99, read } = posted;
+  const perSecond = (count: number, us: number): string => ((count * 1e6) / us).toFixed(0);
+  const due = counters.due === counters.acknowledged;
+  const rows = [
+    ['registrations', `${perSecond(gateways, registered.elapsedUs)}/s, ${microseconds(registered.elapsedUs)}`, ''],
+    ['broker CPU per registration (two requests)', microseconds(round.registerCpuUs / gateways), ''],
+    [
+      'bytes per idle gateway, registered / with a reading',
+      `${round.bytesRegistered.toFixed(0)} / ${round.bytesWithReading.toFixed(0)}`,
+      `T8: ${TARGET_BYTES}: ${verdict(round.bytesWithReading <= TARGET_BYTES)}`,
+    ],
+    ['RSS at the end', `${round.rssMib.toFixed(0)} MiB`, ''],
+    ['readings due', `${perSecond(counters.due, elapsedUs)}/s, ${counters.due}`, ''],
+    [
+      'acknowledged / refused / lost / skipped',
+      `${counters.acknowledged} / ${counters.refused} / ${counters.lost} / ${counters.skipped}`,
+      `T8: all: ${verdict(due)}`,
+    ],
+    [
+      'answered within, p50 / p99',
+      `${microseconds(p50)} / ${microseconds(p99)}`,
+      `T8: p99 1 s: ${verdict(p99 <= TARGET_P99_US)}`,
+    ],
+    ['broker CPU per reading', microseconds(round.postCpuUs / counters.acknowledged), ''],
+    ['broker CPU / generator CPU', `${share(round.postCpuUs, elapsedUs)} / ${share(posted.cpuUs, elapsedUs)}`, ''],
+    ['read back, none older than acknowledged', String(read), ''],
+  ];
+  return [
+    `${gateways} gateways, ${ratePerMinute} readings a minute each for ${seconds} s, half over ${httpConnections} keep-alive HTTP connections, half as confirmable CoAP from ${coapPorts} ports; durability grouped. Meanwhile other processes used ${share(round.othersUs, elapsedUs)} of a core, and the machine's host withheld ${share(round.stolenUs, elapsedUs)}.`,
+    table(['what', 'figure', 'target'], rows),
+  ].join('\n\n');
+}
+
+const share = (us: number, ofUs: number): string => `${((100 * us) / ofUs).toFixed(0)} %`;

@@ -1,0 +1,116 @@
+/**
+ * Passivation: of a large collection, the resources that nobody has used for a while become rows, with all below them. A path that
+ * leads to one makes it live again.
+ *
+ *     used ──> young ──(a period)──> old ──(another, unused)──> is anything held open? ── no ──> row
+ *       ^                             │                                                  └ yes ──> asked again when it is used
+ *       └─────────── used ────────────┘
+ *
+ * A small collection is left alone: what it would save is less than what it costs to look.
+ */
+import type { Cancel, Clock } from '../clock.js';
+import type { Node, Resources } from './resources.js';
+
+/** From the last use to the row: one to two of these. A gateway that posts four times a minute is idle in between. */
+const PERIOD_MS = 500;
+/** Looked at in one turn: about a millisecond. */
+const SLICE = 200;
+/** Children from which on a collection is large. */
+const LARGE_COLLECTION = 1_000;
+
+/** What nobody can hold on to by itself: other parts of the broker know subscriptions, groups, rights and channels by their nodes. */
+const IDLE_TYPES: ReadonlySet<string> = new Set([
+  ...(['application', 'scl', 'container', 'attachedDevice', 'm2mPoc'] as const),
+  ...(['applications', 'scls', 'containers', 'attachedDevices', 'm2mPocs', 'contentInstances'] as const),
+  ...(['subscriptions', 'groups', 'accessRights', 'notificationChannels'] as const),
+]);
+
+export interface PassivationLimits {
+  readonly largeCollection?: number;
+  readonly periodMs?: number;
+}
+
+export interface PassivationOptions extends PassivationLimits {
+  readonly clock: Pick<Clock, 'after' | 'atTurnEnd'>;
+  readonly resources: Resources;
+  /** Whether its actor is in the middle of something, or down; an idle one is ended by `end`. */
+  readonly isBusy: (node: Node) => boolean;
+  readonly end: (node: Node) => void;
+}
+
+export class Passivation {
+  private young = new Set<Node>();
+  private old = new Set<Node>();
+  private cancel: Cancel | undefined;
+  private readonly large: number;
+  private readonly periodMs: number;
+  /** Resources that became rows since the start. */
+  passivated = 0;
+
+  constructor(private readonly options: PassivationOptions) {
+    this.large = options.largeCollection ?? LARGE_COLLECTION;
+    this.periodMs = options.periodMs ?? PERIOD_MS;
+  }
+
+  /** Somebody has asked for it, or made it. */
+  used(node: Node): void {
+    const unit = this.unitOf(node);
+    if (!unit) return;
+    this.young.add(unit);
+    this.cancel ??= this.options.clock.after(this.periodMs, () => this.turn());
+  }
+
+  /** It has been created. With it its collection may have become a large one: then all that came before it are looked at as well. */
+  came(node: Node): void {
+    if (node.parent?.size === this.large) for (const other of node.parent.known) this.used(other);
+    else this.used(node);
+  }
+
+  stop(): void {
+    this.cancel?.();
+    this.young.clear();
+    this.old.clear();
+  }
+
+  /** What becomes a row as a whole: the resource above `node`, or itself, that stands in a large collection; the highest of them. */
+  private unitOf(node: Node): Node | undefined {
+    let unit: Node | undefined;
+    for (let at = node, above = at.parent; above; at = above, above = at.parent) {
+      // The collections that belong to a resource have no row of their own.
+      if (above.size >= this.large && above.row.creates.includes(at.type)) unit = at;
+    }
+    return unit;
+  }
+
+  private turn(): void {
+    const idle = this.old;
+    [this.old, this.young] = [this.young, new Set()];
+    this.cancel = undefined;
+    if (this.old.size > 0) this.cancel = this.options.clock.after(this.periodMs, () => this.turn());
+    this.look(idle.values());
+  }
+
+  private look(idle: Iterator<Node>): void {
+    for (let n = 0; n < SLICE; n++) {
+      const next = idle.next();
+      if (next.done === true) return;
+      const unit = next.value;
+      if (!this.young.has(unit) && !this.old.has(unit) && !unit.isRemoved) this.passivate(unit);
+    }
+    this.options.clock.atTurnEnd(() => this.look(idle));
+  }
+
+  private passivate(unit: Node): void {
+    const { resources, isBusy, end } = this.options;
+    const nodes = [...withBelow(unit)];
+    if (!nodes.every((node) => IDLE_TYPES.has(node.type) && !resources.isHeld(node) && !isBusy(node))) return;
+    if (!resources.passivate(unit, nodes)) return;
+    this.passivated++;
+    for (const node of nodes) end(node);
+  }
+}
+
+function* withBelow(node: Node): Generator<Node> {
+  yield node;
+  for (const child of node.known) yield* withBelow(child);
+}
