@@ -4,12 +4,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { cpuUsOf } from './figures.js';
+import { cpuUsOf, rssMibOf } from './figures.js';
 
 export const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
 /** Where a broker is. */
@@ -59,7 +59,7 @@ export class DaemonUnderTest {
   }
 
   get rssMib(): number {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'latin1'))?.[1]) / 1024;
+    return rssMibOf(this.child.pid ?? 0);
   }
 
   /** Of each named metric the figures by their one label; by nothing where there is none. */

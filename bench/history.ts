@@ -71,8 +71,7 @@ async function round({ process: simulator, uri }: Simulator, isOnDisk: boolean, 
     const closing = new AbortController();
     setMaxListeners(SUBSCRIBERS, closing.signal);
     for (let subscriber = 0; subscriber < SUBSCRIBERS; subscriber++)
-      await openCoapSubscriber(daemon.site.coap, topicsOf(subscriber), () => {}, {
-        stamp: () => 0,
+      await openCoapSubscriber(daemon.site.coap, topicsOf(subscriber), {
         placeOf: (topic) => pathOptions(...place(topic), 'contentInstances'),
         signal: closing.signal,
       });
