@@ -23,6 +23,8 @@ export interface FanoutEffort {
   readonly rounds: number;
   readonly pacedS: number;
   readonly saturatedS: number;
+  /** Only those whose name has this in it. */
+  readonly only?: string;
 }
 export const QUICK: FanoutEffort = { rounds: 1, pacedS: 1, saturatedS: 0.5 };
 /** Five to six minutes, most of them load. */
@@ -159,7 +161,7 @@ export async function fanout(effort: FanoutEffort, progress: (line: string) => v
   }
   const stood: Stood[] = [];
   try {
-    for (const kind of CONTENDERS) {
+    for (const kind of CONTENDERS.filter(({ name }) => name.includes(effort.only ?? ''))) {
       try {
         stood.push(await stand(kind));
         progress(`${kind.name}: stands`);

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [NAME ...] [--quick] [--seconds S] [--churn N]`: each bench prints its tables; without a name all are run, but those that
+ * `npm run bench -- [NAME ...] [--quick] [--only CONTENDER]`: each bench prints its tables; without a name all are run, but those that
  * take long. What was measured in full takes its section's place in RESULTS.md, under the machine and the command that made it,
  * and leaves its figures as JSON and its plots as SVG in results/. How all stand to the targets is put together from these.
  */
@@ -53,7 +53,7 @@ function keep(name: string, provenance: string, { figures, plots = {}, targets =
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { quick: { type: 'boolean', default: false } },
+    options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
     allowPositionals: true,
   });
   const names = positionals.length > 0 ? positionals : Object.keys(BENCHES);
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
     if (!isName(name))
       throw new Error(`there is no bench ${JSON.stringify(name)}; there are ${Object.keys(BENCHES).join(' and ')}`);
     const { run, full, quick } = BENCHES[name];
-    const effort = values.quick ? quick : full;
+    const effort = { ...(values.quick ? quick : full), ...(values.only !== undefined && { only: values.only }) };
     const result = await (run as (e: typeof effort, p: (line: string) => void) => Promise<string | Outcome>)(
       effort,
       (line) => console.error(line),
@@ -72,7 +72,8 @@ async function main(): Promise<void> {
     const text = `## ${name}\n\n${provenance}.\n\n${[outcome.text, ...plots].join('\n\n')}`;
     console.log(`${text}\n`);
     if (outcome.targets) console.log(`${targetTable(outcome.targets)}\n`);
-    if (values.quick) continue;
+    // What is not the whole is not kept.
+    if (values.quick || values.only !== undefined) continue;
     record(name, text);
     keep(name, provenance, outcome);
   }

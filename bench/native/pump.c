@@ -41,7 +41,7 @@
 #define LINE_BYTES (256 * 1024)
 #define BUFFER_BYTES (16 * 1024 * 1024)
 #define ANSWER_MS 300
-#define STALL_MS 20
+#define STALL_MS 50
 /** For what is under way when the last message has gone. */
 #define SETTLE_US 300000
 #define SPREAD_US 27000
