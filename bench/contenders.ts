@@ -234,7 +234,7 @@ const floor = (way: string): ContenderKind => ({
 
 /** Where a topic's instances are. */
 export const pathTo = (topic: number): readonly string[] => [...FOLDER, topicId(topic), 'contentInstances'];
-const pathOf = (topic: number): string => `/${pathTo(topic).join('/')}`;
+export const pathOf = (topic: number): string => `/${pathTo(topic).join('/')}`;
 
 /** The daemon as it is built, with a container for each topic and something in it: only what is there can be observed. */
 class Gridcast implements Contender {

@@ -38,17 +38,18 @@ export class DaemonUnderTest {
   /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile */
   static async start(flags: readonly string[], nodeFlags: readonly string[] = []): Promise<DaemonUnderTest> {
     const folder = flags.includes('--data') ? undefined : mkdtempSync(join(tmpdir(), 'gridcast-'));
-    const serve = [PROGRAM, 'serve', '--http', '0', '--coap', '0', '--log-level', 'warn', ...flags];
+    const ports = flags.includes('--config') ? [] : ['--http', '0', '--coap', '0'];
+    const serve = [PROGRAM, 'serve', ...ports, '--log-level', 'warn', ...flags];
     if (folder !== undefined) serve.push('--data', folder);
     const child = spawn(process.execPath, [...nodeFlags, ...serve], { stdio: ['ignore', 'pipe', 'inherit'] });
     if (folder !== undefined) child.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-    const ports = new Map<string, number>();
+    const listening = new Map<string, number>();
     for await (const line of createInterface({ input: child.stdout })) {
-      const listening = /(http|coap):\/\/127\.0\.0\.1:(\d+)/.exec(line);
-      if (listening?.[1] && !ports.has(listening[1])) ports.set(listening[1], Number(listening[2]));
-      if (ports.size === 2) break;
+      const [, scheme, port] = /(http|coap):\/\/127\.0\.0\.1:(\d+)/.exec(line) ?? [];
+      if (scheme !== undefined && !listening.has(scheme)) listening.set(scheme, Number(port));
+      if (listening.size === 2) break;
     }
-    const [http, coap] = [ports.get('http'), ports.get('coap')];
+    const [http, coap] = [listening.get('http'), listening.get('coap')];
     if (http === undefined || coap === undefined) throw new Error('the broker did not say where it listens');
     return new DaemonUnderTest(child, { http, coap });
   }

@@ -60,8 +60,8 @@ export class Pump {
   private readonly child: ChildProcessByStdio<Writable, Readable, null>;
   private readonly answers: ((line: string | undefined) => void)[] = [];
   private sockets = 0;
-  /** Publishers made so far. */
-  publishers = 0;
+  /** Where the next sockets connect to. */
+  host = '127.0.0.1';
 
   constructor() {
     this.child = spawn(nativeProgram('pump'), { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -72,9 +72,8 @@ export class Pump {
     });
   }
 
-  /** Connects to a port of this machine. */
   socket(kind: 'tcp' | 'udp', port: number): number {
-    this.order(`socket ${kind} ${port}`);
+    this.order(`socket ${kind} ${this.host} ${port}`);
     return this.sockets++;
   }
 
@@ -94,12 +93,10 @@ export class Pump {
   topic(socket: number, message: Uint8Array, idAt = -1): void {
     const stampAt = Buffer.from(message).indexOf('at=') + 3;
     this.order(`topic ${socket} ${stampAt} ${idAt} ${hex(message)}`);
-    this.publishers++;
   }
 
   frame(socket: number, message: Uint8Array): void {
     this.order(`frame ${socket} ${hex(message)}`);
-    this.publishers++;
   }
 
   relation(pmu: number, step: number): void {

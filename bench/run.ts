@@ -12,12 +12,14 @@ import { fanout, FULL as FANOUT_FULL, QUICK as FANOUT_QUICK } from './fanout.js'
 import { machine } from './figures.js';
 import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
+import { FULL as TABLE2_FULL, QUICK as TABLE2_QUICK, table2 } from './table2.js';
 import { targetTable, type Outcome, type TargetRow } from './targets.js';
 
 const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
 const FIGURES = fileURLToPath(new URL('./results/', import.meta.url));
 const BENCHES = {
   fanout: { run: fanout, full: FANOUT_FULL, quick: FANOUT_QUICK },
+  table2: { run: table2, full: TABLE2_FULL, quick: TABLE2_QUICK },
   latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
   commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
   'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },

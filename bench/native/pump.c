@@ -3,7 +3,7 @@
  * both ends and the work per message is the same for all. What is sent is composed by who starts it; here bytes are patched and
  * counted. Orders are lines on the standard input, in the order of their work:
  *
- *     socket tcp|udp PORT                            connects the next connection, numbered from 0
+ *     socket tcp|udp HOST PORT                       connects the next connection, numbered from 0
  *     ask N TRIES HEX-PATTERN TIMES HEX              sends, and waits until the pattern has come so often
  *     read N stream|websocket|coap                   what comes on it is measured from now on
  *     poll N HEX                                     the same, and this is sent now and after each answer
@@ -80,13 +80,13 @@ static struct connection *at(int number) {
   give_up("no such connection");
 }
 
-static void open_socket(const char *kind, int port) {
+static void open_socket(const char *kind, const char *host, int port) {
   if (connection_count == MOST_CONNECTIONS) give_up("too many connections");
   struct connection *connection = calloc(1, sizeof *connection);
   if (!connection) give_up("calloc");
   connection->is_udp = strcmp(kind, "udp") == 0;
   connection->fd = socket(AF_INET, connection->is_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr(host)};
   int size = BUFFER_BYTES, yes = 1;
   if (connection->is_udp) {
     /* Beyond net.core.rmem_max where that is permitted. */
@@ -342,11 +342,11 @@ static void run(const struct load *load) {
 
 static void obey(char *line) {
   static char hex[LINE_BYTES], pattern[LINE_BYTES];
-  char word[16];
+  char word[16], host[16];
   int number, tries, times, stamp_at, id_at;
   unsigned pmu, step;
   struct load load;
-  if (sscanf(line, "socket %15s %d", word, &number) == 2) open_socket(word, number);
+  if (sscanf(line, "socket %15s %15s %d", word, host, &number) == 3) open_socket(word, host, number);
   else if (sscanf(line, "ask %d %d %s %d %s", &number, &tries, pattern, &times, hex) == 5)
     ask(at(number), tries, pattern, times, hex);
   else if (sscanf(line, "read %d %15s", &number, word) == 2)
