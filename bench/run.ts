@@ -12,6 +12,7 @@ import { fanout, FULL as FANOUT_FULL, QUICK as FANOUT_QUICK } from './fanout.js'
 import { machine } from './figures.js';
 import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
+import { FULL as MEMORY_FULL, memory, QUICK as MEMORY_QUICK } from './memory.js';
 import { FULL as TABLE2_FULL, QUICK as TABLE2_QUICK, table2 } from './table2.js';
 import { targetTable, type Outcome, type TargetRow } from './targets.js';
 
@@ -20,6 +21,7 @@ const FIGURES = fileURLToPath(new URL('./results/', import.meta.url));
 const BENCHES = {
   fanout: { run: fanout, full: FANOUT_FULL, quick: FANOUT_QUICK },
   table2: { run: table2, full: TABLE2_FULL, quick: TABLE2_QUICK },
+  memory: { run: memory, full: MEMORY_FULL, quick: MEMORY_QUICK },
   latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
   commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
   'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },
