@@ -13,6 +13,7 @@ import { machine } from './figures.js';
 import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
 import { FULL as MEMORY_FULL, memory, QUICK as MEMORY_QUICK } from './memory.js';
+import { FULL as SCALING_FULL, QUICK as SCALING_QUICK, scaling } from './scaling.js';
 import { FULL as TABLE2_FULL, QUICK as TABLE2_QUICK, table2 } from './table2.js';
 import { targetTable, type Outcome, type TargetRow } from './targets.js';
 
@@ -22,6 +23,7 @@ const BENCHES = {
   fanout: { run: fanout, full: FANOUT_FULL, quick: FANOUT_QUICK },
   table2: { run: table2, full: TABLE2_FULL, quick: TABLE2_QUICK },
   memory: { run: memory, full: MEMORY_FULL, quick: MEMORY_QUICK },
+  scaling: { run: scaling, full: SCALING_FULL, quick: SCALING_QUICK },
   latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
   commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
   'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },

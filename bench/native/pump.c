@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST_CONNECTIONS 4096
+#define MOST_CONNECTIONS 32768
 #define MOST_TOPICS 4096
 #define MOST_BATCH 64
 #define LINE_BYTES (256 * 1024)
@@ -227,7 +227,7 @@ static int attend(int wait_ms) {
       served++;
     }
   }
-  for (int i = 0; i < connection_count; i++)
+  for (int i = 0; waiting_connections > 0 && i < connection_count; i++)
     if (connections[i]->pending_bytes > 0) send_all(connections[i], NULL, 0);
   return served;
 }
@@ -378,6 +378,10 @@ static void obey(char *line) {
 int main(void) {
   static char line[2 * LINE_BYTES];
   size_t filled = 0;
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
   events = epoll_create1(0);
   timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
   struct epoll_event tick = {.events = EPOLLIN, .data.ptr = &timer}, orders = {.events = EPOLLIN, .data.ptr = NULL};

@@ -23,6 +23,7 @@
 
 struct tally tally;
 int64_t run_began_us = INT64_MAX, run_ends_us = INT64_MAX;
+int waiting_connections;
 struct relation *relations;
 uint32_t relation_count;
 int64_t (*departures)[SLOTS];
@@ -212,6 +213,7 @@ void send_all(struct connection *to, const uint8_t *bytes, size_t count) {
     ssize_t sent = send(to->fd, to->pending, to->pending_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) give_up("send");
     if (sent > 0) memmove(to->pending, to->pending + sent, to->pending_bytes -= sent);
+    if (to->pending_bytes == 0) waiting_connections--;
   }
   ssize_t sent = 0;
   if (to->pending_bytes == 0 && count > 0) {
@@ -220,6 +222,7 @@ void send_all(struct connection *to, const uint8_t *bytes, size_t count) {
     if (sent < 0) sent = 0;
   }
   if ((size_t)sent == count) return;
+  if (to->pending_bytes == 0) waiting_connections++;
   to->pending = realloc(to->pending, to->pending_bytes + count - sent);
   if (!to->pending) give_up("realloc");
   memcpy(to->pending + to->pending_bytes, bytes + sent, count - sent);

@@ -61,6 +61,9 @@ extern struct tally tally;
 /** Microseconds of the monotonic clock; infinite between runs. */
 extern int64_t run_began_us, run_ends_us;
 
+/** Connections with something pending. */
+extern int waiting_connections;
+
 extern struct relation *relations;
 extern uint32_t relation_count;
 /** When the frame of a PMU and slot left. */
