@@ -12,7 +12,7 @@ import { nextPort, wait } from '../test/crash/broker-process.js';
 import { DaemonUnderTest, type Accounts } from './daemon.js';
 import { cpuUsOf, rssMibOf } from './figures.js';
 import { BODY_BYTES, FOLDER, topicId } from './load.js';
-import { Absent, isInstalled, nativeProgram } from './native.js';
+import { Absent, isInstalled, nativeProgram, SEARCHED } from './native.js';
 import * as speech from './speech.js';
 import type { Speech } from './speech.js';
 
@@ -56,6 +56,7 @@ const SMALL_UDP_WINDOW: Window = { wide: 150, single: 100, batch: 16 };
 /** Of what a poll has not asked for yet the newest is kept: more than one of a topic would be fewer notifications. */
 const POLL_WINDOW: Window = { wide: 100, single: 1, batch: 1 };
 const READY_MS = 10_000;
+const PROBE_MS = 20;
 
 class Process implements Contender {
   constructor(
@@ -105,11 +106,16 @@ async function openTold(
   if (!isInstalled(command)) throw new Absent(`${command} is not installed (bench/setup.sh)`);
   const folder = mkdtempSync(join(tmpdir(), 'gridcast-bench-'));
   const port = nextPort();
-  const child = spawn(command, words(port, folder), { stdio: ['ignore', 'ignore', 'inherit'], cwd: folder });
+  const child = spawn(command, words(port, folder), {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    cwd: folder,
+    env: { ...process.env, PATH: SEARCHED },
+  });
   const contender = new Process(child, speak(port), folder);
-  for (const until = performance.now() + READY_MS; performance.now() < until; await wait(20)) {
+  const untilMs = performance.now() + READY_MS;
+  while (performance.now() < untilMs && child.exitCode === null) {
     if (await connects(port)) return contender;
-    if (child.exitCode !== null) break;
+    await wait(PROBE_MS);
   }
   await contender.close();
   throw new Absent(`${command} takes no connection`);

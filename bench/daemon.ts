@@ -54,13 +54,17 @@ export class DaemonUnderTest {
     return new DaemonUnderTest(child, { http, coap });
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   /** User and system time since its start, microseconds. */
   get cpuUs(): number {
-    return cpuUsOf(this.child.pid ?? 0);
+    return cpuUsOf(this.pid);
   }
 
   get rssMib(): number {
-    return rssMibOf(this.child.pid ?? 0);
+    return rssMibOf(this.pid);
   }
 
   /** Of each named metric the figures by their one label; by nothing where there is none. */

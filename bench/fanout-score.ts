@@ -73,7 +73,7 @@ function rateTable(stood: readonly Standing[]): string {
       `${percent(medianOf(one, shape, pumpShare))}${isHeldBack(one, shape) ? ', the limit' : ''}`,
     ]),
   ]);
-  const head = (shape: string): string[] => [`${shape}`, 'CPU', 'broker', 'pump'];
+  const head = (shape: string): string[] => [shape, 'CPU', 'broker', 'pump'];
   return table(['saturated', 'over', ...head('100 x 10'), ...head('1 x 100')], rows);
 }
 

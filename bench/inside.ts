@@ -129,7 +129,7 @@ async function measure({ subscribers, messages, idle }: InsideOrder): Promise<In
   };
 
   try {
-    const [sclBase = '', applications = '', appId = ''] = FOLDER;
+    const [sclBase, applications, appId] = FOLDER;
     create([sclBase, applications], { application: { appId } });
     await settle();
     for (const topic of [OBSERVED, UNOBSERVED, OTHER]) {

@@ -20,11 +20,11 @@ export type NativeProgram = keyof typeof PROGRAMS;
 /** A program that this machine can not have, and why. */
 export class Absent extends Error {}
 
+/** Debian keeps servers where users do not look. */
+export const SEARCHED = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 /** Whether one of Debian's programs is there. */
-export function isInstalled(program: string): boolean {
-  const folders = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(':');
-  return folders.some((folder) => existsSync(`${folder}/${program}`));
-}
+export const isInstalled = (program: string): boolean =>
+  SEARCHED.split(':').some((folder) => existsSync(`${folder}/${program}`));
 
 /** Where the program is. Throws `Absent` where it can not be compiled. */
 export function nativeProgram(name: NativeProgram): string {

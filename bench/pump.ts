@@ -81,6 +81,10 @@ export class Pump {
     this.order(`ask ${socket} ${tries} ${hex(until)} ${times} ${hex(send)}`);
   }
 
+  say(socket: number, message: Uint8Array): void {
+    this.order(`say ${socket} ${hex(message)}`);
+  }
+
   read(socket: number, as: 'stream' | 'websocket' | 'coap'): void {
     this.order(`read ${socket} ${as}`);
   }

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- [NAME ...] [--quick] [--only CONTENDER]`: each bench prints its tables; without a name all are run, but those that
- * take long. What was measured in full takes its section's place in RESULTS.md, under the machine and the command that made it,
- * and leaves its figures as JSON and its plots as SVG in results/. How all stand to the targets is put together from these.
+ * `npm run bench -- [NAME ...] [--quick] [--only CONTENDER] [--seconds S] [--churn N]`: each bench prints its tables; without a
+ * name all are run. What was measured in full takes its section's place in RESULTS.md, under the machine and the command that
+ * made it, and leaves its figures as JSON and its plots as SVG in results/. How all stand to the targets is put together from
+ * what stands there.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,21 +14,34 @@ import { machine } from './figures.js';
 import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history.js';
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
 import { FULL as MEMORY_FULL, memory, QUICK as MEMORY_QUICK } from './memory.js';
+import { oscillation, FULL as OSCILLATION_FULL, QUICK as OSCILLATION_QUICK } from './oscillation.js';
 import { FULL as SCALING_FULL, QUICK as SCALING_QUICK, scaling } from './scaling.js';
 import { FULL as TABLE2_FULL, QUICK as TABLE2_QUICK, table2 } from './table2.js';
-import { targetTable, type Outcome, type TargetRow } from './targets.js';
+import { quoted, targetTable, type Outcome, type TargetRow } from './targets.js';
 
 const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
 const FIGURES = fileURLToPath(new URL('./results/', import.meta.url));
+type Progress = (line: string) => void;
+/** Runs a bench with its own idea of an effort, of which the command line may have given parts. */
+const bench =
+  <Effort extends object>(
+    run: (effort: Effort, progress: Progress) => Promise<string | Outcome>,
+    full: Effort,
+    quick: Effort,
+  ) =>
+  (isQuick: boolean, given: object, progress: Progress): Promise<string | Outcome> =>
+    run({ ...(isQuick ? quick : full), ...given }, progress);
+
 const BENCHES = {
-  fanout: { run: fanout, full: FANOUT_FULL, quick: FANOUT_QUICK },
-  table2: { run: table2, full: TABLE2_FULL, quick: TABLE2_QUICK },
-  memory: { run: memory, full: MEMORY_FULL, quick: MEMORY_QUICK },
-  scaling: { run: scaling, full: SCALING_FULL, quick: SCALING_QUICK },
-  latency: { run: latency, full: LATENCY_FULL, quick: LATENCY_QUICK },
-  commands: { run: commands, full: COMMANDS_FULL, quick: COMMANDS_QUICK },
-  'crash-peers': { run: crashPeers, full: CRASH_PEERS_FULL, quick: CRASH_PEERS_QUICK },
-  history: { run: history, full: HISTORY_FULL, quick: HISTORY_QUICK },
+  fanout: bench(fanout, FANOUT_FULL, FANOUT_QUICK),
+  table2: bench(table2, TABLE2_FULL, TABLE2_QUICK),
+  memory: bench(memory, MEMORY_FULL, MEMORY_QUICK),
+  scaling: bench(scaling, SCALING_FULL, SCALING_QUICK),
+  oscillation: bench(oscillation, OSCILLATION_FULL, OSCILLATION_QUICK),
+  latency: bench(latency, LATENCY_FULL, LATENCY_QUICK),
+  commands: bench(commands, COMMANDS_FULL, COMMANDS_QUICK),
+  'crash-peers': bench(crashPeers, CRASH_PEERS_FULL, CRASH_PEERS_QUICK),
+  history: bench(history, HISTORY_FULL, HISTORY_QUICK),
 } as const;
 type Name = keyof typeof BENCHES;
 const isName = (name: string): name is Name => Object.hasOwn(BENCHES, name);
@@ -57,31 +71,50 @@ function keep(name: string, provenance: string, { figures, plots = {}, targets =
   if (all.length > 0) record('targets', `## targets\n\n${targetTable(all)}`);
 }
 
+/** A whole number of a flag that a bench takes; undefined where it was not given. */
+function wholeOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,6}$/.test(text)) throw new Error(`--${flag} is a whole number, not ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      seconds: { type: 'string' },
+      churn: { type: 'string' },
+    },
     allowPositionals: true,
   });
-  const names = positionals.length > 0 ? positionals : Object.keys(BENCHES);
-  for (const name of names) {
+  const { quick, only } = values;
+  const seconds = wholeOf('seconds', values.seconds);
+  const churn = wholeOf('churn', values.churn);
+  const given = {
+    ...(only !== undefined && { only }),
+    ...(seconds !== undefined && { seconds }),
+    ...(churn !== undefined && { churn }),
+  };
+  const flags = Object.entries({ ...(quick && { quick: '' }), ...given }).map(([flag, value]) =>
+    `--${flag} ${value}`.trimEnd(),
+  );
+  for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
     if (!isName(name))
-      throw new Error(`there is no bench ${JSON.stringify(name)}; there are ${Object.keys(BENCHES).join(' and ')}`);
-    const { run, full, quick } = BENCHES[name];
-    const effort = { ...(values.quick ? quick : full), ...(values.only !== undefined && { only: values.only }) };
-    const result = await (run as (e: typeof effort, p: (line: string) => void) => Promise<string | Outcome>)(
-      effort,
-      (line) => console.error(line),
-    );
+      throw new Error(`there is no bench ${JSON.stringify(name)}; there are ${Object.keys(BENCHES).join(', ')}`);
+    const result = await BENCHES[name](quick, given, (line) => console.error(line));
     const outcome: Outcome = typeof result === 'string' ? { text: result } : result;
-    const provenance = `${machine()}; ${new Date().toISOString().slice(0, 10)}; \`npm run bench -- ${name}${values.quick ? ' --quick' : ''}\``;
+    // With those who come and go it answers another question.
+    const title = churn !== undefined && churn > 0 ? `${name}-churn` : name;
+    const provenance = `${machine()}; ${new Date().toISOString().slice(0, 10)}; \`${[quoted(name), ...flags].join(' ')}\``;
     const plots = Object.keys(outcome.plots ?? {}).map((plot) => `![${plot}](results/${plot}.svg)`);
-    const text = `## ${name}\n\n${provenance}.\n\n${[outcome.text, ...plots].join('\n\n')}`;
+    const text = `## ${title}\n\n${provenance}.\n\n${[outcome.text, ...plots].join('\n\n')}`;
     console.log(`${text}\n`);
     if (outcome.targets) console.log(`${targetTable(outcome.targets)}\n`);
     // What is not the whole is not kept.
-    if (values.quick || values.only !== undefined) continue;
-    record(name, text);
-    keep(name, provenance, outcome);
+    if (quick || only !== undefined) continue;
+    record(title, text);
+    keep(title, provenance, outcome);
   }
 }
 

@@ -5,6 +5,7 @@
  *
  *     socket tcp|udp HOST PORT                       connects the next connection, numbered from 0
  *     ask N TRIES HEX-PATTERN TIMES HEX              sends, and waits until the pattern has come so often
+ *     say N HEX                                      sends
  *     read N stream|websocket|coap                   what comes on it is measured from now on
  *     poll N HEX                                     the same, and this is sent now and after each answer
  *     topic N STAMP-OFFSET ID-OFFSET HEX             a message to publish; -1: it has no stamp, no message id
@@ -349,7 +350,12 @@ static void obey(char *line) {
   if (sscanf(line, "socket %15s %15s %d", word, host, &number) == 3) open_socket(word, host, number);
   else if (sscanf(line, "ask %d %d %s %d %s", &number, &tries, pattern, &times, hex) == 5)
     ask(at(number), tries, pattern, times, hex);
-  else if (sscanf(line, "read %d %15s", &number, word) == 2)
+  else if (sscanf(line, "say %d %s", &number, hex) == 2) {
+    size_t count;
+    uint8_t *bytes = bytes_of(hex, &count);
+    send_all(at(number), bytes, count);
+    free(bytes);
+  } else if (sscanf(line, "read %d %15s", &number, word) == 2)
     at(number)->reader = strcmp(word, "coap") == 0 ? COAP : strcmp(word, "websocket") == 0 ? WEBSOCKET : STREAM;
   else if (sscanf(line, "poll %d %s", &number, hex) == 2) {
     struct connection *connection = at(number);

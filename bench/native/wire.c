@@ -134,14 +134,18 @@ static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_u
     relation->has_last = false;
     return;
   }
-  aged(left_us, at_us);
   uint32_t step = (sequence - relation->last) & 0xffffff;
   if (relation->has_last) {
-    if (step == 0) tally.again++;
-    else if (step >= 0x800000) tally.out_of_order++;
+    if (step == 0) {
+      /* A confirmable, sent again because its acknowledgement was late. */
+      tally.again++;
+      return;
+    }
+    if (step >= 0x800000) tally.out_of_order++;
     else tally.skipped += step / relation->step - 1;
   }
-  if (!relation->has_last || (step > 0 && step < 0x800000)) relation->last = sequence;
+  aged(left_us, at_us);
+  if (!relation->has_last || step < 0x800000) relation->last = sequence;
   relation->has_last = true;
 }
 
