@@ -31,7 +31,7 @@ export const FULL: ScalingEffort = {
   ...{ subscribers: [10, 100, 1000, 10_000], resources: [1e3, 1e4, 1e5, 1e6] },
 };
 
-const DELIVERIES_PER_S = 20_000;
+const DELIVERIES_PER_S = 40_000;
 const FLAT = 1.2;
 /** Descriptors of the pump and the broker that are no subscribers. */
 const FILES_BESIDE = 300;

@@ -43,8 +43,9 @@
 #define BUFFER_BYTES (16 * 1024 * 1024)
 #define ANSWER_MS 300
 #define STALL_MS 50
-/** For what is under way when the last message has gone. */
+/** What is under way when the last message has gone is over when nothing has come for so long. */
 #define SETTLE_US 300000
+#define MOST_SETTLE_US 10000000
 #define SPREAD_US 27000
 
 struct topic {
@@ -325,10 +326,14 @@ static void run(const struct load *load) {
   if (strcmp(load->shape, "saturate") == 0) run_saturated(load);
   else run_paced(load);
   int64_t ended_us = now_us();
-  uint64_t expected = paced.sent * load->fan_out;
-  while (tally.received < expected && now_us() < ended_us + SETTLE_US) {
-    wake_at(ended_us + SETTLE_US);
+  /* Until nothing more comes: a broker that is behind is waited for. */
+  uint64_t expected = paced.sent * load->fan_out, before = 0;
+  int64_t quiet_us = ended_us;
+  while (tally.received < expected && now_us() < quiet_us + SETTLE_US && now_us() < ended_us + MOST_SETTLE_US) {
+    wake_at(quiet_us + SETTLE_US);
     attend(-1);
+    if (tally.received > before) quiet_us = now_us();
+    before = tally.received;
   }
   uint32_t longest = AGES - 1;
   while (longest > 0 && tally.ages[longest] == 0) longest--;

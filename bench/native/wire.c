@@ -114,6 +114,28 @@ static size_t read_answers(struct connection *to, const uint8_t *bytes, size_t c
   }
 }
 
+/** Enters a notification in its relation's account; false for one that was there before: a confirmable, sent again. */
+static bool number(struct relation *relation, uint32_t sequence) {
+  int32_t ahead = (int32_t)((sequence - relation->last) << 8) >> 8, steps = ahead / (int32_t)relation->step;
+  if (!relation->has_last || steps > 0) {
+    if (relation->has_last) tally.skipped += steps - 1;
+    relation->seen = relation->has_last && steps < 64 ? relation->seen << steps | 1 : 1;
+    relation->last = sequence;
+    relation->has_last = true;
+    return true;
+  }
+  uint64_t place = steps > -64 ? 1ULL << -steps : 0;
+  if (relation->seen & place) {
+    tally.again++;
+    return false;
+  }
+  relation->seen |= place;
+  tally.out_of_order++;
+  /* It was taken for skipped when the later one came. */
+  if (tally.skipped > 0) tally.skipped--;
+  return true;
+}
+
 /** One notification of a synchrophasor: which it is of its relation, and how old. */
 static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_us) {
   if (count < 10 || (datagram[0] & 0x0f) != 4) return;
@@ -134,19 +156,8 @@ static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_u
     relation->has_last = false;
     return;
   }
-  uint32_t step = (sequence - relation->last) & 0xffffff;
-  if (relation->has_last) {
-    if (step == 0) {
-      /* A confirmable, sent again because its acknowledgement was late. */
-      tally.again++;
-      return;
-    }
-    if (step >= 0x800000) tally.out_of_order++;
-    else tally.skipped += step / relation->step - 1;
-  }
+  if (!number(relation, sequence)) return;
   aged(left_us, at_us);
-  if (!relation->has_last || step < 0x800000) relation->last = sequence;
-  relation->has_last = true;
 }
 
 static void read_datagram(struct connection *from, const uint8_t *datagram, size_t count, int64_t at_us) {

@@ -41,10 +41,12 @@ struct relation {
   uint32_t step;
   uint32_t last;
   bool has_last;
+  /** Which of the 64 up to the last have come, the last in the lowest bit. */
+  uint64_t seen;
 };
 
 /** Microseconds, each with a count of its own; longer ages share the last. */
-#define AGES (1 << 21)
+#define AGES (1 << 23)
 /** Slots whose departures are remembered. */
 #define SLOTS 256
 
