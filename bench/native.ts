@@ -38,7 +38,8 @@ export function nativeProgram(name: NativeProgram): string {
     const units = paths.filter((path) => path.endsWith('.c'));
     execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-o', built, ...units, ...libraries], { stdio: 'pipe' });
   } catch (error) {
-    const said = error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : String(error);
+    const words = error instanceof Error ? error.message : String(error);
+    const said = /error: .*/.exec(words)?.[0] ?? words.split('\n', 1)[0];
     throw new Absent(`${name} can not be compiled (bench/setup.sh installs what it takes): ${said}`);
   }
   return built;

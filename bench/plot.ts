@@ -3,7 +3,10 @@ import * as echarts from 'echarts';
 
 const WIDTH = 900;
 const HEIGHT = 480;
-const GRID = { left: 70, right: 30, top: 70, bottom: 60, containLabel: true };
+const GRID = { left: 70, right: 30, top: 80, bottom: 40, containLabel: true };
+
+const titled = (text: string) => ({ text, left: 'center', top: 5 });
+const LEGEND = { top: 38, itemGap: 20 };
 
 export interface Series {
   readonly name: string;
@@ -29,27 +32,27 @@ const axis = ({ name, isLogarithmic = false }: Axis) => ({
 
 export const lines = (title: string, x: Axis, y: Axis, series: readonly Series[]): string =>
   draw({
-    title: { text: title, left: 'center' },
-    legend: { top: 30 },
+    title: titled(title),
+    legend: LEGEND,
     xAxis: axis(x),
     yAxis: axis(y),
     series: series.map(({ name, points }) => ({ type: 'line', name, data: points.map((point) => [...point]) })),
   });
 
-/** A bar for each name and series. */
-export const bars = (
+/** A dot for each name and series: on a logarithmic axis a bar would have no beginning. */
+export const dots = (
   title: string,
   value: Axis,
   names: readonly string[],
   series: readonly { readonly name: string; readonly values: readonly number[] }[],
 ): string =>
   draw({
-    title: { text: title, left: 'center' },
-    legend: { top: 30 },
+    title: titled(title),
+    legend: LEGEND,
     xAxis: axis(value),
-    yAxis: { type: 'category', inverse: true, data: [...names] },
+    yAxis: { type: 'category', inverse: true, data: [...names], splitLine: { show: true } },
     series: series.map(({ name, values }) => ({
-      ...{ type: 'bar' as const, name },
+      ...{ type: 'scatter' as const, name },
       data: values.map((each) => (Number.isFinite(each) && each > 0 ? Number(each.toPrecision(4)) : null)),
     })),
   });

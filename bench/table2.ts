@@ -20,6 +20,7 @@ import { microseconds, table } from './figures.js';
 import { Capture, FAR, hasOwnNetwork, Link, NEAR, type Packet } from './link.js';
 import { BODY_BYTES } from './load.js';
 import { Absent, isInstalled, nativeProgram } from './native.js';
+import { dots } from './plot.js';
 import { Pump, type Pumped } from './pump.js';
 import { coap, gridcastWs, longPolling, type Speech } from './speech.js';
 import type { Outcome } from './targets.js';
@@ -148,6 +149,18 @@ function figuresOf({ way, rateHz, pumped, packets }: Row) {
 
 function report(rows: readonly Row[], seconds: number): Outcome {
   const figures = rows.map(figuresOf);
+  const plotted = (title: string, axis: string, of: (each: ReturnType<typeof figuresOf>) => number): string =>
+    dots(
+      title,
+      { name: axis, isLogarithmic: true },
+      WAYS,
+      RATES_HZ.map((rateHz) => ({
+        name: `${rateHz}/s`,
+        values: WAYS.map(
+          (way) => figures.filter((each) => each.way === way && each.rateHz === rateHz).map(of)[0] ?? NaN,
+        ),
+      })),
+    );
   const cells = figures.map((each) => [
     ...[each.way, `${each.rateHz}/s`, `${each.updates} of ${each.published}`],
     ...[each.headerBytes, each.backBytes, each.linkBytes].map((bytes) => bytes.toFixed(1)),
@@ -165,6 +178,10 @@ function report(rows: readonly Row[], seconds: number): Outcome {
       table(head, cells),
     ].join('\n'),
     figures,
+    plots: {
+      'table2-age': plotted('Age over a link of 2.5 ms, median', 'microseconds', ({ ageUs }) => ageUs.p50),
+      'table2-bytes': plotted('Bytes on the link for an update', 'bytes', ({ linkBytes }) => linkBytes),
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /** What the benches bring home: the table of targets, the plots. */
 import { median, percentile } from '../../bench/figures.js';
-import { bars, lines } from '../../bench/plot.js';
+import { dots, lines } from '../../bench/plot.js';
 import { targetTable, type TargetRow } from '../../bench/targets.js';
 
 const row = (target: string, isMet: boolean): TargetRow => ({
@@ -20,9 +20,9 @@ test('a plot is an SVG that names its series, and leaves out what has no figure'
   const plot = lines('Cost', x, { name: 'us' }, [{ name: 'CoAP', points: [[10, 1], [100, 1.1]] }]); // prettier-ignore
   expect(plot).toMatch(/^<svg /);
   for (const word of ['Cost', 'CoAP', 'subscribers']) expect(plot).toContain(word);
-  const bar = bars('Rates', { name: 'a second' }, ['one', 'two'], [{ name: 'saturated', values: [1, NaN] }]);
-  expect(bar).toContain('saturated');
-  expect(bar).not.toContain('NaN');
+  const plotted = dots('Rates', { name: 'a second' }, ['one', 'two'], [{ name: 'saturated', values: [1, NaN] }]);
+  expect(plotted).toContain('saturated');
+  expect(plotted).not.toContain('NaN');
 });
 
 test('percentiles are of the nearest rank, medians of what is a number', () => {
