@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { CODE } from '../src/protocols/coap/message.js';
 import { nextPort, wait } from '../test/crash/broker-process.js';
+import { endingWithUs } from './children.js';
 import { DaemonUnderTest, type Accounts } from './daemon.js';
 import { cpuUsOf, rssMibOf } from './figures.js';
 import { BODY_BYTES, FOLDER, topicId } from './load.js';
@@ -89,7 +90,7 @@ async function openTelling(
   words: readonly string[],
   speak: (port: number) => Speech,
 ): Promise<Contender> {
-  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = endingWithUs(spawn(command, words, { stdio: ['ignore', 'pipe', 'inherit'] }));
   for await (const line of createInterface({ input: child.stdout })) {
     const [, port] = /^port (\d+)$/.exec(line) ?? [];
     if (port !== undefined) return new Process(child, speak(Number(port)));
@@ -106,11 +107,13 @@ async function openTold(
   if (!isInstalled(command)) throw new Absent(`${command} is not installed (bench/setup.sh)`);
   const folder = mkdtempSync(join(tmpdir(), 'gridcast-bench-'));
   const port = nextPort();
-  const child = spawn(command, words(port, folder), {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    cwd: folder,
-    env: { ...process.env, PATH: SEARCHED },
-  });
+  const child = endingWithUs(
+    spawn(command, words(port, folder), {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      cwd: folder,
+      env: { ...process.env, PATH: SEARCHED },
+    }),
+  );
   const contender = new Process(child, speak(port), folder);
   const untilMs = performance.now() + READY_MS;
   while (performance.now() < untilMs && child.exitCode === null) {

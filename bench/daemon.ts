@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { endingWithUs } from './children.js';
 import { cpuUsOf, rssMibOf } from './figures.js';
 
 export const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
@@ -41,7 +42,8 @@ export class DaemonUnderTest {
     const ports = flags.includes('--config') ? [] : ['--http', '0', '--coap', '0'];
     const serve = [PROGRAM, 'serve', ...ports, '--log-level', 'warn', ...flags];
     if (folder !== undefined) serve.push('--data', folder);
-    const child = spawn(process.execPath, [...nodeFlags, ...serve], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const words = [...nodeFlags, ...serve];
+    const child = endingWithUs(spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] }));
     if (folder !== undefined) child.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     const listening = new Map<string, number>();
     for await (const line of createInterface({ input: child.stdout })) {

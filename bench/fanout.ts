@@ -28,7 +28,7 @@ export interface FanoutEffort {
 }
 export const QUICK: FanoutEffort = { rounds: 1, pacedS: 1, saturatedS: 0.5 };
 /** Five to six minutes, most of them load. */
-export const FULL: FanoutEffort = { rounds: 5, pacedS: 1.2, saturatedS: 0.6 };
+export const FULL: FanoutEffort = { rounds: 5, pacedS: 1, saturatedS: 0.5 };
 
 export const SHAPES = ['even', 'burst', '100 x 10', '1 x 100'] as const;
 export type Shape = (typeof SHAPES)[number];

@@ -221,7 +221,7 @@ void serve(struct connection *connection) {
 /** What the kernel does not take now waits, and goes before anything else. */
 void send_all(struct connection *to, const uint8_t *bytes, size_t count) {
   if (to->is_udp) {
-    if (send(to->fd, bytes, count, 0) < 0 && errno != EAGAIN && errno != ECONNREFUSED) give_up("send");
+    if (count > 0 && send(to->fd, bytes, count, 0) < 0 && errno != EAGAIN && errno != ECONNREFUSED) give_up("send");
     return;
   }
   if (to->pending_bytes > 0) {
