@@ -6,7 +6,9 @@
 import { FORMATS } from '../src/routing/format.js';
 import { CODE, compose, TYPE } from '../src/protocols/coap/message.js';
 import { encodeTail, OPTION, option, type Option } from '../src/protocols/coap/options.js';
-import { systemNetwork, type Address, type UdpSocket } from '../src/network.js';
+import { Batch, Destination } from '../src/network/batch.js';
+import type { Address, UdpSocket } from '../src/network/udp-socket.js';
+import { systemNetwork } from '../src/network.js';
 import { startBroker } from '../test/support/broker.js';
 import { pathTo } from './contenders.js';
 import { pathOptions } from './load-coap.js';
@@ -42,25 +44,43 @@ const MESSAGES_UNCOLLECTED = 40;
 const [OBSERVED, UNOBSERVED, OTHER] = [0, 1, 2];
 const PUBLISHER: Address = { host: '127.0.0.1', port: 9 };
 
-/** Stands where a socket would: takes what is sent, acknowledges what is confirmable, counts the rest. */
+const ROOM = { datagrams: 8192, bytes: 4 * 1024 * 1024 };
+
+/** Stands where a socket would: takes what is sent, acknowledges what is confirmable, counts all. */
 class Wire {
   sent = 0;
   private receive: (datagram: Buffer, from: Address) => void = () => {};
   private nextId = 0;
+  private readonly batch = new Batch(ROOM, () => this.take(Infinity));
 
   readonly socket: UdpSocket = {
     local: { host: '127.0.0.1', port: 5683 },
-    queue: (datagram, to) => {
-      this.sent++;
-      const [head = 0, , high = 0, low = 0] = datagram;
-      if (((head >>> 4) & 3) !== TYPE.confirmable) return;
-      setImmediate(() => this.receive(Buffer.from([0x60, 0, high, low]), to));
-    },
-    flush: () => {},
+    batch: this.batch,
+    queue: (datagram, to) => this.batch.add(datagram, new Destination(to)),
+    flush: (most = Infinity) => this.take(most),
     onDatagram: (receive) => void (this.receive = receive),
     onError: () => {},
+    figures: () => ({ sendDrops: 0, receiveDrops: undefined, trains: 0 }),
     close: () => {},
   };
+
+  private take(most: number): void {
+    const { batch } = this;
+    for (let n = 0; n < Math.min(most, batch.destinations.length); n++) {
+      const { first = -1, address } = batch.destinations[n] ?? {};
+      for (let index = first; index >= 0; index = batch.next[index] ?? -1) {
+        this.sent++;
+        const at = batch.headAt[index] ?? 0;
+        const isConfirmable = (((batch.bytes[at] ?? 0) >>> 4) & 3) === TYPE.confirmable;
+        if (isConfirmable && address) this.acknowledge(batch.bytes[at + 2] ?? 0, batch.bytes[at + 3] ?? 0, address);
+      }
+    }
+    batch.forget(most);
+  }
+
+  private acknowledge(high: number, low: number, from: Address): void {
+    setImmediate(() => this.receive(Buffer.from([0x60, 0, high, low]), from));
+  }
 
   put(code: number, from: Address, token: Uint8Array, options: readonly Option[], body: Uint8Array): void {
     this.nextId = (this.nextId + 1) & 0xffff;
