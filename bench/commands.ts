@@ -13,10 +13,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeviceProcess } from '../test/crash/rig.js';
 import type { DaemonUnderTest } from './daemon.js';
-import { Stand, type Effort } from './fanout.js';
 import { cpuUsOf, machineCpu, median, microseconds, percentile, table } from './figures.js';
 import type { FloodOrder, FloodReport } from './flood.js';
 import type { IssueOrder, IssueReport } from './issuer.js';
+import { Stand, type Effort } from './stand.js';
 import { Worker } from './worker.js';
 
 const ISSUER = fileURLToPath(new URL('./issuer.ts', import.meta.url));
@@ -53,10 +53,7 @@ interface Round {
 /** Runs everything and tells it as Markdown. */
 export async function commands({ rounds, seconds }: Effort, progress: (line: string) => void): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'gridcast-bench-'));
-  const stand = await Stand.open({
-    over: 'coap',
-    flags: ['--congestion', 'provisioned', '--data', join(folder, 'data')],
-  });
+  const stand = await Stand.open(['--congestion', 'provisioned', '--data', join(folder, 'data')]);
   const broker = `ws://127.0.0.1:${stand.daemon.site.http}`;
   const device = new DeviceProcess(() => broker, [APPLICATION], join(folder, 'device'));
   const issuing = new Worker<IssueOrder, IssueReport>(ISSUER);

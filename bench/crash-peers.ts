@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { seededRandom } from '../src/random.js';
 import { wait } from '../test/crash/broker-process.js';
 import { withoutTool } from '../test/crash/part.js';
-import type { Effort } from './fanout.js';
+import type { Effort } from './stand.js';
 import { median, microseconds, table } from './figures.js';
 import { gridcast } from './peer-gridcast.js';
 import { jetstream } from './peer-jetstream.js';

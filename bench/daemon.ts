@@ -4,12 +4,13 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { cpuUsOf } from './figures.js';
+import { endingWithUs } from './children.js';
+import { cpuUsOf, rssMibOf } from './figures.js';
 
 export const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
 /** Where a broker is. */
@@ -42,28 +43,34 @@ export class DaemonUnderTest {
     program = PROGRAM,
   ): Promise<DaemonUnderTest> {
     const folder = flags.includes('--data') ? undefined : mkdtempSync(join(tmpdir(), 'gridcast-'));
-    const serve = [program, 'serve', '--http', '0', '--coap', '0', '--log-level', 'warn', ...flags];
+    const ports = flags.includes('--config') ? [] : ['--http', '0', '--coap', '0'];
+    const serve = [program, 'serve', ...ports, '--log-level', 'warn', ...flags];
     if (folder !== undefined) serve.push('--data', folder);
-    const child = spawn(process.execPath, [...nodeFlags, ...serve], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const words = [...nodeFlags, ...serve];
+    const child = endingWithUs(spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] }));
     if (folder !== undefined) child.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-    const ports = new Map<string, number>();
+    const listening = new Map<string, number>();
     for await (const line of createInterface({ input: child.stdout })) {
-      const listening = /(http|coap):\/\/127\.0\.0\.1:(\d+)/.exec(line);
-      if (listening?.[1] && !ports.has(listening[1])) ports.set(listening[1], Number(listening[2]));
-      if (ports.size === 2) break;
+      const [, scheme, port] = /(http|coap):\/\/127\.0\.0\.1:(\d+)/.exec(line) ?? [];
+      if (scheme !== undefined && !listening.has(scheme)) listening.set(scheme, Number(port));
+      if (listening.size === 2) break;
     }
-    const [http, coap] = [ports.get('http'), ports.get('coap')];
+    const [http, coap] = [listening.get('http'), listening.get('coap')];
     if (http === undefined || coap === undefined) throw new Error('the broker did not say where it listens');
     return new DaemonUnderTest(child, { http, coap });
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   /** User and system time since its start, microseconds. */
   get cpuUs(): number {
-    return cpuUsOf(this.child.pid ?? 0);
+    return cpuUsOf(this.pid);
   }
 
   get rssMib(): number {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'latin1'))?.[1]) / 1024;
+    return rssMibOf(this.pid);
   }
 
   /** Of each named metric the figures by their one label; by nothing where there is none. */

@@ -1,251 +1,210 @@
 /**
- * What does it cost to deliver a sample, and how old is it then?
+ * What does it cost to deliver a message, how old is it then, and how many can there be: Gridcast beside its peers.
  *
- *     generator: 100 publishers ──CoAP NON──> broker ──CoAP | WebSocket──> 100 subscriber sockets x 10 topics of 30/s
+ *     pump: publishers ──> broker ──> pump: subscribers        the same pump, the same bodies of 80 bytes, for all
  *
- * 3,000 samples and 30,000 deliveries a second, nothing switched off in the broker. All variants stand from the start and take
- * their turns, so that a bad spell of the machine falls on all; the figures are medians of the rounds. The CPU is the broker
- * process's, what it takes to receive the samples included.
+ *     even, burst          100 topics x 30/s x 10 subscribers on 100 sockets; spread over the period, or all at once
+ *     100 x 10             as fast as it goes: 10 subscribers of each of 100 topics; on 300 sockets over CoAP
+ *     1 x 100              as fast as it goes: 100 subscribers of one topic, each on a socket of its own
+ *
+ * All brokers stand from the start and take their turns, so that a bad spell of the machine falls on all; figures are medians of
+ * the rounds. Nothing is switched off in Gridcast. The CPU is the broker process's, and what it takes to receive is in it.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { between, checkBalance, DaemonUnderTest, type Accounts } from './daemon.js';
-import { machineCpu, median, microseconds, table } from './figures.js';
-import {
-  BODY_BYTES,
-  RATE_HZ,
-  SUBSCRIBERS,
-  TOPICS,
-  TOPICS_PER_SUBSCRIBER,
-  type Done,
-  type Order,
-  type Report,
-  type Shape,
-} from './load.js';
+import { between, checkBalance, type Accounts } from './daemon.js';
+import { CONTENDERS, type Contender, type ContenderKind, type Way } from './contenders.js';
+import { score } from './fanout-score.js';
+import { machineCpu, median } from './figures.js';
+import { RATE_HZ, SUBSCRIBERS, TOPICS, TOPICS_PER_SUBSCRIBER, topicsOf } from './load.js';
+import { Absent, nativeProgram } from './native.js';
+import { Pump, type Load, type Pumped } from './pump.js';
+import type { Outcome } from './targets.js';
 
-const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url));
-
-export interface Effort {
+export interface FanoutEffort {
   readonly rounds: number;
-  readonly seconds: number;
+  readonly pacedS: number;
+  readonly saturatedS: number;
+  /** Only those whose name has this in it. */
+  readonly only?: string;
 }
-export const QUICK: Effort = { rounds: 1, seconds: 3 };
-/** Four variants and two shapes: two minutes of load. */
-export const FULL: Effort = { rounds: 5, seconds: 3 };
+export const QUICK: FanoutEffort = { rounds: 1, pacedS: 1, saturatedS: 0.5 };
+/** Five to six minutes, most of them load. */
+export const FULL: FanoutEffort = { rounds: 5, pacedS: 1, saturatedS: 0.5 };
 
-interface Variant {
-  readonly name: string;
-  readonly over: (Order & { order: 'open' })['over'];
-  readonly flags: readonly string[];
-  readonly targets?: Readonly<Record<Shape, Target | undefined>>;
-}
-interface Target {
-  readonly name: string;
+export const SHAPES = ['even', 'burst', '100 x 10', '1 x 100'] as const;
+export type Shape = (typeof SHAPES)[number];
+
+/** With fewer sockets a pair of CoAP endpoints would run out of message ids at a million a second. */
+const WIDE_SOCKETS = 300;
+const FAN_OUT = (SUBSCRIBERS * TOPICS_PER_SUBSCRIBER) / TOPICS;
+/** A publisher's ids, too, must not come back while they live. */
+const SINGLE_PUBLISHERS = 8;
+/** Each notification is a request: at 30/s it would be the polls that are measured. */
+const POLLED_HZ = 3;
+
+/** Topics: those of the paced shapes, those of CoAP's wide shape, and the single one. */
+const WIDE_FROM = TOPICS;
+const SINGLE = 2 * TOPICS;
+const ALL_TOPICS = SINGLE + 1;
+
+export interface Round {
+  readonly pumped: Pumped;
   readonly cpuUs: number;
-  readonly p99Us?: number;
-}
-
-/**
- * What is to be reached: CPU per delivery and p99 of the age. Peers are not run here yet; until they are, a target is its
- * factor times the best peer's figure on a machine of this kind in a quiet spell: T1 0.8 x redis 5.7 us, p99 of mosquitto;
- * T2 0.9 x nats-server 1.8 us, all of a slot's deliveries out within 3 ms; T4 0.95 x redis 5.7 us.
- */
-const COAP_TARGETS = {
-  even: { name: 'T1', cpuUs: 4.6, p99Us: 205 },
-  burst: { name: 'T2', cpuUs: 1.6, p99Us: 3000 },
-};
-const WS_TARGETS = { even: { name: 'T4', cpuUs: 5.4 }, burst: undefined };
-
-const VARIANTS: readonly Variant[] = [
-  { name: 'CoAP NON, provisioned', over: 'coap', flags: ['--congestion', 'provisioned'], targets: COAP_TARGETS },
-  { name: 'CoAP NON, standard', over: 'coap', flags: ['--congestion', 'standard'] },
-  { name: 'WebSocket, JSON', over: 'gridcast.v1+json', flags: [] },
-  { name: 'WebSocket, protobuf', over: 'gridcast.v1', flags: [], targets: WS_TARGETS },
-];
-const SHAPES: readonly Shape[] = ['even', 'burst'];
-
-/** A broker with a generator of its own. */
-export class Stand {
-  private constructor(
-    readonly daemon: DaemonUnderTest,
-    private readonly generator: ChildProcess,
-  ) {}
-
-  static async open(
-    { over, flags }: Pick<Variant, 'over' | 'flags'>,
-    nodeFlags: readonly string[] = [],
-  ): Promise<Stand> {
-    const daemon = await DaemonUnderTest.start(flags, nodeFlags);
-    const stand = new Stand(daemon, fork(GENERATOR));
-    await stand.ask({ order: 'open', site: daemon.site, over });
-    const { subscriptions } = await daemon.accounts();
-    if (subscriptions !== SUBSCRIBERS * TOPICS_PER_SUBSCRIBER)
-      throw new Error(`only ${subscriptions} subscriptions stand`);
-    return stand;
-  }
-
-  async run(shape: Shape, seconds: number): Promise<Done> {
-    const done = await this.ask({ order: 'run', shape, seconds });
-    if (done.report !== 'done') throw new Error('the generator lost its thread');
-    return done;
-  }
-
-  async close(): Promise<void> {
-    this.generator.kill();
-    await this.daemon.stop();
-  }
-
-  private async ask(order: Order): Promise<Report> {
-    this.generator.send(order);
-    const told = new AbortController();
-    const { signal } = told;
-    const gone = once(this.generator, 'exit', { signal }).then(() =>
-      Promise.reject(new Error('the generator has failed')),
-    );
-    try {
-      const [report] = (await Promise.race([once(this.generator, 'message', { signal }), gone])) as [Report];
-      return report;
-    } finally {
-      gone.catch(() => undefined);
-      told.abort();
-    }
-  }
-}
-
-interface Round {
-  readonly done: Done;
-  readonly accounts: Accounts;
-  readonly cpuUs: number;
-  /** Microseconds that neither broker nor generator used, and that the machine's host withheld. */
+  readonly accounts?: Accounts;
+  /** What neither broker nor pump used of the machine, and what its host withheld; microseconds. */
   readonly othersUs: number;
   readonly stolenUs: number;
 }
 
-async function round(stand: Stand, shape: Shape, seconds: number): Promise<Round> {
-  const { daemon } = stand;
-  const before = await daemon.accounts();
-  const machineBefore = machineCpu();
-  const cpuBeforeUs = daemon.cpuUs;
-  const done = await stand.run(shape, seconds);
-  const cpuUs = daemon.cpuUs - cpuBeforeUs;
-  const machine = machineCpu();
-  const othersUs = machine.busyUs - machineBefore.busyUs - cpuUs - done.cpuUs;
-  const stolenUs = machine.stolenUs - machineBefore.stolenUs;
-  const accounts = between(before, await daemon.accounts());
-  checkBalance(accounts);
-  return { done, accounts, cpuUs, othersUs, stolenUs };
+/** A broker with its pump, and what came of it. */
+export interface Standing {
+  readonly kind: ContenderKind;
+  readonly contender: Contender;
+  readonly rounds: ReadonlyMap<Shape, Round[]>;
+  rssMib: number;
 }
 
-/** Runs everything and tells it as Markdown. */
-export async function fanout({ rounds, seconds }: Effort, progress: (line: string) => void): Promise<string> {
-  const stands: {
-    readonly variant: Variant;
-    readonly stand: Stand;
-    readonly rounds: Readonly<Record<Shape, Round[]>>;
-  }[] = [];
+export const shapesOf = ({ isFloor }: ContenderKind): readonly Shape[] => (isFloor ? SHAPES.slice(2) : SHAPES);
+export const paceOf = (over: Way): number => (over === 'long polling' ? POLLED_HZ : RATE_HZ);
+
+interface Stood extends Standing {
+  readonly pump: Pump;
+}
+
+async function stand(kind: ContenderKind): Promise<Stood> {
+  const contender = await kind.open(ALL_TOPICS);
+  const pump = new Pump();
   try {
-    for (const variant of VARIANTS) {
-      stands.push({ variant, stand: await Stand.open(variant), rounds: { even: [], burst: [] } });
-      progress(`${variant.name}: stands`);
-    }
-    for (let n = 0; n <= rounds; n++) {
-      for (const { variant, stand, rounds: taken } of stands) {
-        for (const shape of SHAPES) {
-          const result = await round(stand, shape, n === 0 ? 1 : seconds);
-          // The first warms up: code is compiled and buffers have grown.
-          if (n > 0) taken[shape].push(result);
-          progress(
-            `${n === 0 ? 'warm-up' : `round ${n}`} ${variant.name} ${shape}: ${perDelivery(result).toFixed(1)} us`,
-          );
-        }
+    const { speech } = contender;
+    if (!kind.isFloor)
+      for (let subscriber = 0; subscriber < SUBSCRIBERS; subscriber++)
+        await speech.subscribe(pump, topicsOf(subscriber));
+    if (kind.over === 'CoAP') {
+      const relations = TOPICS * FAN_OUT;
+      for (let socket = 0; socket < WIDE_SOCKETS; socket++) {
+        const [from, to] = [socket, socket + 1].map((n) => Math.floor((n * relations) / WIDE_SOCKETS));
+        const topics: number[] = [];
+        for (let relation = from ?? 0; relation < (to ?? 0); relation++) topics.push(WIDE_FROM + (relation % TOPICS));
+        await speech.subscribe(pump, topics);
       }
     }
-    return report(stands, rounds, seconds);
-  } finally {
-    for (const { stand } of stands) await stand.close();
+    for (let subscriber = 0; subscriber < SUBSCRIBERS; subscriber++) await speech.subscribe(pump, [SINGLE]);
+    for (let topic = 0; topic < TOPICS; topic++) speech.publish(pump, topic);
+    for (let topic = 0; topic < TOPICS; topic++) speech.publish(pump, WIDE_FROM + topic);
+    for (let n = 0; n < SINGLE_PUBLISHERS; n++) speech.publish(pump, SINGLE);
+    await pump.sync();
+    return { kind, contender, pump, rounds: new Map(shapesOf(kind).map((shape) => [shape, []])), rssMib: 0 };
+  } catch (error) {
+    pump.close();
+    await contender.close();
+    throw error;
   }
 }
 
-const perDelivery = ({ cpuUs, accounts }: Round): number => cpuUs / accounts.delivered;
-
-function report(
-  stands: readonly {
-    readonly variant: Variant;
-    readonly stand: Stand;
-    readonly rounds: Readonly<Record<Shape, readonly Round[]>>;
-  }[],
-  rounds: number,
-  seconds: number,
-): string {
-  const rows = stands.flatMap(({ variant, stand, rounds: taken }) =>
-    SHAPES.map((shape) => {
-      const of = (figure: (round: Round) => number): number => median(taken[shape].map(figure));
-      const cpu = of(perDelivery);
-      const target = variant.targets?.[shape];
-      const dropped = new Map<string, number>();
-      for (const { accounts } of taken[shape])
-        for (const [reason, count] of accounts.dropped)
-          if (count > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
-      const total = (figure: (accounts: Accounts) => number): number =>
-        taken[shape].reduce((sum, { accounts }) => sum + figure(accounts), 0);
-      const arrived = taken[shape].reduce((sum, { done }) => sum + done.received, 0);
-      return [
-        variant.name,
-        shape,
-        cpu.toFixed(1),
-        `${(100 * of(({ cpuUs, done }) => cpuUs / done.elapsedUs)).toFixed(0)} %`,
-        microseconds(of(({ done }) => done.ageUs.p50)),
-        microseconds(of(({ done }) => done.ageUs.p99)),
-        String(total(({ received }) => received)),
-        String(total(({ delivered }) => delivered)),
-        String(total(({ decimated }) => decimated)),
-        dropped.size === 0 ? '0' : [...dropped].map(([reason, count]) => `${count} ${reason}`).join(', '),
-        String(arrived),
-        `${(100 * of(({ done }) => done.cpuUs / done.elapsedUs)).toFixed(0)} %`,
-        stand.daemon.rssMib.toFixed(0),
-        target
-          ? standing(
-              target,
-              cpu,
-              of(({ done }) => done.ageUs.p99),
-            )
-          : '',
-      ];
-    }),
-  );
-  const all = stands.flatMap(({ rounds: taken }) => SHAPES.flatMap((shape) => taken[shape]));
-  const share = (figure: (round: Round) => number): string =>
-    `${(100 * median(all.map((each) => figure(each) / each.done.elapsedUs))).toFixed(0)} %`;
-  return [
-    `${TOPICS} topics x ${RATE_HZ}/s x ${(SUBSCRIBERS * TOPICS_PER_SUBSCRIBER) / TOPICS} subscribers on ${SUBSCRIBERS} sockets, ${BODY_BYTES}-byte bodies, published as CoAP NON; ${rounds} rounds of ${seconds} s, medians; counts are of all rounds. Meanwhile other processes used ${share(({ othersUs }) => othersUs)} of a core, and the machine's host withheld ${share(({ stolenUs }) => stolenUs)}.`,
-    '',
-    table(
-      [
-        'variant',
-        'shape',
-        'CPU us per delivery',
-        'broker CPU',
-        'age p50',
-        'age p99',
-        'received',
-        'delivered',
-        'decimated',
-        'dropped',
-        'arrived',
-        'generator CPU',
-        'RSS MiB',
-        'target',
-      ],
-      rows,
-    ),
-  ].join('\n');
+function loadOf({ over, window }: ContenderKind, shape: Shape, { pacedS, saturatedS }: FanoutEffort): Load {
+  const paced = { rateHz: paceOf(over), window: 1, batch: 1, seconds: pacedS };
+  const many = { fanOut: FAN_OUT, first: 0, count: TOPICS };
+  switch (shape) {
+    case 'even':
+    case 'burst':
+      return { ...paced, ...many, shape };
+    case '100 x 10': {
+      const first = over === 'CoAP' ? WIDE_FROM : 0;
+      const batch = Math.min(window.batch, 4);
+      return { ...paced, ...many, shape: 'saturate', seconds: saturatedS, first, window: window.wide, batch };
+    }
+    case '1 x 100': {
+      const single = { fanOut: SUBSCRIBERS, first: SINGLE, count: over === 'TCP' ? 1 : SINGLE_PUBLISHERS };
+      return {
+        ...paced,
+        ...single,
+        shape: 'saturate',
+        seconds: saturatedS,
+        window: window.single,
+        batch: window.batch,
+      };
+    }
+  }
 }
 
-/** Met or missed, and by how much. */
-function standing({ name, cpuUs, p99Us }: Target, cpu: number, p99: number): string {
-  const verdict = (reached: number, wanted: number): string =>
-    reached <= wanted ? 'met' : `missed, ${(reached / wanted).toFixed(1)} x`;
-  const age = p99Us === undefined ? '' : `; p99 ${microseconds(p99Us)}: ${verdict(p99, p99Us)}`;
-  return `${name}: CPU ${cpuUs} us: ${verdict(cpu, cpuUs)}${age}`;
+async function round({ kind, contender, pump }: Stood, shape: Shape, effort: FanoutEffort): Promise<Round> {
+  const before = await contender.accounts?.();
+  const machineBefore = machineCpu();
+  const cpuBeforeUs = contender.cpuUs;
+  const pumped = await pump.run(loadOf(kind, shape, effort));
+  const cpuUs = contender.cpuUs - cpuBeforeUs;
+  const machine = machineCpu();
+  const othersUs = machine.busyUs - machineBefore.busyUs - cpuUs - pumped.cpuUs;
+  const stolenUs = machine.stolenUs - machineBefore.stolenUs;
+  const after = await contender.accounts?.();
+  if (!before || !after) return { pumped, cpuUs, othersUs, stolenUs };
+  const accounts = between(before, after);
+  checkBalance(accounts);
+  return { pumped, cpuUs, accounts, othersUs, stolenUs };
 }
+
+/** Of its broker, per message that has reached a subscriber. */
+export const perDeliveryUs = ({ cpuUs, pumped }: Round): number => cpuUs / pumped.received;
+
+/** Runs everything. Who can not be had is named and left out. */
+export async function fanout(effort: FanoutEffort, progress: (line: string) => void): Promise<Outcome> {
+  const absent: string[] = [];
+  const leaveOut = (name: string, error: unknown): void => {
+    const line = `${name} is left out: ${error instanceof Error ? error.message : String(error)}`;
+    absent.push(line);
+    progress(line);
+  };
+  try {
+    nativeProgram('pump');
+  } catch (error) {
+    if (!(error instanceof Absent)) throw error;
+    return { text: `Nothing was measured: ${error.message}` };
+  }
+  const stood: Stood[] = [];
+  try {
+    for (const kind of CONTENDERS.filter(({ name }) => name.includes(effort.only ?? ''))) {
+      try {
+        stood.push(await stand(kind));
+        progress(`${kind.name}: stands`);
+      } catch (error) {
+        if (kind.isOurs) throw error;
+        leaveOut(kind.name, error);
+      }
+    }
+    for (let n = 0; n <= effort.rounds; n++) {
+      for (const one of [...stood]) {
+        try {
+          // The first warms up: code is compiled and buffers have grown.
+          await turn(one, n, n === 0 ? QUICK : effort, progress);
+        } catch (error) {
+          if (one.kind.isOurs) throw error;
+          stood.splice(stood.indexOf(one), 1);
+          leaveOut(one.kind.name, error);
+          await close(one);
+        }
+      }
+    }
+    return score(stood, effort, absent);
+  } finally {
+    for (const one of stood) await close(one);
+  }
+}
+
+async function turn(one: Stood, n: number, effort: FanoutEffort, progress: (line: string) => void): Promise<void> {
+  const told: string[] = [];
+  for (const [shape, taken] of one.rounds) {
+    const result = await round(one, shape, effort);
+    if (n > 0) taken.push(result);
+    told.push(`${shape} ${perDeliveryUs(result).toFixed(2)} us`);
+  }
+  one.rssMib = one.contender.rssMib;
+  progress(`${n === 0 ? 'warm-up' : `round ${n}`} ${one.kind.name}: ${told.join(', ')}`);
+}
+
+async function close({ pump, contender }: Stood): Promise<void> {
+  pump.close();
+  await contender.close();
+}
+
+/** The median of the rounds of a shape; NaN where there were none. */
+export const medianOf = ({ rounds }: Standing, shape: Shape, figure: (round: Round) => number): number =>
+  median((rounds.get(shape) ?? []).map(figure));

@@ -1,5 +1,5 @@
 /** The arithmetic and the typography of the benches: percentiles of one run, medians of several, tables. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 
 /** What is lower than a fraction `p` of `sorted`, nearest rank; NaN of nothing. */
@@ -32,18 +32,28 @@ export function machine(): string {
   return `${cpus().length} cores (${model.trim()}), ${memoryGib} GiB, Linux ${release().split('.', 2).join('.')}, Node ${process.version}`;
 }
 
-/** User and system time of a process and of the machine: USER_HZ is 100 on every Linux that Node runs on. */
+/** USER_HZ is 100 on every Linux that Node runs on. */
 const US_PER_TICK = 10_000;
-/** Of /proc/PID/stat, counted from behind the name. */
-const UTIME_FIELD = 11;
-const STIME_FIELD = 12;
 
-/** User and system time of a process since its start, microseconds. */
+/**
+ * User and system time of a process since its start, microseconds: the sum of its threads, as the scheduler counts it. It is what
+ * /proc/PID/stat tells, but not rounded to 10 ms; of the few threads that have ended it knows nothing.
+ */
 export function cpuUsOf(pid: number): number {
-  // The second field, the program's name, may contain blanks: count from the bracket that ends it.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[UTIME_FIELD]) + Number(fields[STIME_FIELD])) * US_PER_TICK;
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ', 1)[0]);
+    } catch {
+      // It has ended between the two readings.
+    }
+  }
+  return ns / 1000;
 }
+
+/** Resident memory of a process. */
+export const rssMibOf = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1024;
 
 /** What all processes have used of the machine since it started, and what its host has withheld; microseconds. */
 export function machineCpu(): { readonly busyUs: number; readonly stolenUs: number } {

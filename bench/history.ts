@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endingWithUs } from './children.js';
 import { between, checkBalance, DaemonUnderTest, PROGRAM } from './daemon.js';
 import { median, table } from './figures.js';
 import { openCoapSubscriber, pathOptions } from './load-coap.js';
@@ -40,7 +41,9 @@ interface Simulator {
 
 async function startSimulator(): Promise<Simulator> {
   const words = ['sim', 'pmu', '--listen', 'tcp://127.0.0.1:0', '--pmus', String(TOPICS), '--rate', String(RATE_HZ)];
-  const simulator = spawn(process.execPath, [PROGRAM, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const simulator = endingWithUs(
+    spawn(process.execPath, [PROGRAM, ...words], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   for await (const line of createInterface({ input: simulator.stdout })) {
     const [at] = /tcp:\/\/127\.0\.0\.1:\d+/.exec(line) ?? [];
     if (at !== undefined) return { process: simulator, uri: `c37118+${at}?idcode=1` };
@@ -71,8 +74,7 @@ async function round({ process: simulator, uri }: Simulator, isOnDisk: boolean, 
     const closing = new AbortController();
     setMaxListeners(SUBSCRIBERS, closing.signal);
     for (let subscriber = 0; subscriber < SUBSCRIBERS; subscriber++)
-      await openCoapSubscriber(daemon.site.coap, topicsOf(subscriber), () => {}, {
-        stamp: () => 0,
+      await openCoapSubscriber(daemon.site.coap, topicsOf(subscriber), {
         placeOf: (topic) => pathOptions(...place(topic), 'contentInstances'),
         signal: closing.signal,
       });

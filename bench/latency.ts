@@ -15,9 +15,10 @@ import { silentLog } from '../src/log.js';
 import { systemNetwork, type Network, type TcpConnection } from '../src/network.js';
 import { systemRandom } from '../src/random.js';
 import { parsePmuServer, startPmuServer } from '../src/sim/pmu-server.js';
-import { Stand, type Effort } from './fanout.js';
 import { median, microseconds, percentile, table } from './figures.js';
 import { nowUs } from './load.js';
+import { Stand, type Effort } from './stand.js';
+import { quoted, type Outcome } from './targets.js';
 
 export const QUICK: Effort = { rounds: 1, seconds: 3 };
 /** Three bindings, idle and loaded: two minutes, and some 2,000 samples a row, enough for the 99.9th percentile. */
@@ -101,7 +102,7 @@ interface Row {
 }
 
 /** Runs everything and tells it as Markdown. */
-export async function latency({ rounds, seconds }: Effort, progress: (line: string) => void): Promise<string> {
+export async function latency({ rounds, seconds }: Effort, progress: (line: string) => void): Promise<Outcome> {
   const departures: Departures = new Map();
   const options = parsePmuServer({ listen: 'tcp://127.0.0.1:0', idcode: '1', rate: String(RATE_HZ), seed: '1' });
   if (isRefusal(options)) throw new Error(options.detail);
@@ -109,7 +110,7 @@ export async function latency({ rounds, seconds }: Effort, progress: (line: stri
   const simulator = await startPmuServer(options, context);
   if (isRefusal(simulator)) throw new Error(simulator.detail);
   const pmu = `${simulator.addresses[0]?.replace('tcp:', 'c37118+tcp:')}?idcode=1`;
-  const stand = await Stand.open({ over: 'coap', flags: ['--congestion', 'provisioned', '--pmu', pmu] });
+  const stand = await Stand.open(['--congestion', 'provisioned', '--pmu', pmu]);
   const { http, coap } = stand.daemon.site;
   const rows: readonly Row[] = [false, true].flatMap((isLoaded) =>
     BINDINGS.map((binding) => ({ ...binding, isLoaded, rounds: [] })),
@@ -135,7 +136,7 @@ export async function latency({ rounds, seconds }: Effort, progress: (line: stri
   return report(rows, rounds, seconds);
 }
 
-function report(rows: readonly Row[], rounds: number, seconds: number): string {
+function report(rows: readonly Row[], rounds: number, seconds: number): Outcome {
   const cells = rows.map(({ name, isLoaded, rounds: taken }) => {
     const sorted = taken.map(({ ages }) => Float64Array.from(ages).sort());
     const of = (p: number): number => median(sorted.map((ages) => percentile(ages, p)));
@@ -158,9 +159,23 @@ function report(rows: readonly Row[], rounds: number, seconds: number): string {
           : `missed, p99 ${(p99 / TARGET_US.p99).toFixed(1)} x, p99.9 ${(p999 / TARGET_US.p999).toFixed(1)} x`,
     ];
   });
-  return [
-    `One PMU of ${RATE_HZ}/s over C37.118/TCP to one subscriber of the SDK; ${rounds} rounds of ${seconds} s; p50 and p99 are medians of the rounds, p99.9 and the longest are of all samples together.`,
-    '',
-    table(['binding', 'broker', 'p50', 'p99', 'p99.9', 'longest', 'samples', 'missed', 'T12: 0.3 ms, 1 ms'], cells),
-  ].join('\n');
+  const idle = cells.filter(([, broker]) => broker === 'idle');
+  return {
+    text: [
+      `One PMU of ${RATE_HZ}/s over C37.118/TCP to one subscriber of the SDK; ${rounds} rounds of ${seconds} s; p50 and p99 are medians of the rounds, p99.9 and the longest are of all samples together.`,
+      '',
+      table(['binding', 'broker', 'p50', 'p99', 'p99.9', 'longest', 'samples', 'missed', 'T12: 0.3 ms, 1 ms'], cells),
+    ].join('\n'),
+    figures: rows.map(({ name, isLoaded, rounds: taken }) => ({ name, isLoaded, rounds: taken })),
+    targets: idle.map(([name = '', , , p99 = '', p999 = '', , , , verdict = '']) => ({
+      target: 'T12',
+      what: `age of a sample over ${name}, idle`,
+      figure: `p99 ${p99}, p99.9 ${p999}`,
+      peers: '',
+      ratio: '',
+      wanted: 'p99 <= 0.3 ms, p99.9 <= 1 ms',
+      isMet: verdict === 'met',
+      command: quoted('latency'),
+    })),
+  };
 }

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the benches and the crash tests run beside us: Debian's peers and tools. What can not be had is named and left
-# out; its rows and parts are then skipped. Root or sudo.
+# out; its rows and parts are then skipped. Root or sudo. The benches' own programs in C (bench/native) are compiled when they are
+# first needed, with the compiler that is installed here.
 set -uo pipefail
-packages=(mosquitto mosquitto-clients nats-server strace nftables e2fsprogs)
+packages=(
+  mosquitto mosquitto-clients nats-server redis-server libcoap3-dev
+  gcc libc6-dev tshark iproute2 util-linux
+  strace nftables e2fsprogs
+)
 root=()
 [ "$(id -u)" = 0 ] || root=(sudo --non-interactive)
 export DEBIAN_FRONTEND=noninteractive
@@ -11,7 +16,7 @@ for package in "${packages[@]}"; do
   "${root[@]}" apt-get install -y -qq --no-install-recommends "$package" >/dev/null || echo "absent: $package"
 done
 # Debian starts them as services; the benches start their own.
-for service in mosquitto nats-server; do
+for service in mosquitto nats-server redis-server; do
   if command -v systemctl >/dev/null; then "${root[@]}" systemctl disable --now "$service" >/dev/null 2>&1 || true; fi
 done
 exit 0

@@ -1,13 +1,14 @@
 /** A process of a bench. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { endingWithUs } from './children.js';
 
 /** An order, its report, and so on. */
 export class Worker<Order extends object, Report> {
   private readonly process: ChildProcess;
 
   constructor(file: string) {
-    this.process = fork(file);
+    this.process = endingWithUs(fork(file));
   }
 
   async run(order: Order): Promise<Report> {

@@ -34,8 +34,8 @@ async function createOverHttp(broker: BrokerProcess, count: number): Promise<voi
   );
 }
 
-/** As many rows more as a broker's own of one application: with the store's writer, and its snapshots. */
-async function layDown(data: string, count: number): Promise<void> {
+/** Rows of applications, as the broker wrote its own of the first, `gateway-0`: with the store's writer, and its snapshots. */
+export async function layDown(data: string, count: number): Promise<void> {
   const store = new JournalStore({ disk: systemDisk, clock: systemClock, log: silentLog, folder: data });
   const tables = await store.open();
   if (isRefusal(tables)) throw new Error(tables.detail);
