@@ -15,6 +15,7 @@
  *     ├ sources          population
  *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap, c37118 out; last up, first down
  */
+import { publicationOf, type PublicationsOptions } from './actors/publications.js';
 import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
 import { Access } from './actors/access.js';
 import { acceptAlarm } from './actors/alarm-requests.js';
@@ -62,6 +63,7 @@ import { FORMATS } from './routing/format.js';
 import { loopOf } from './routing/forward.js';
 import type { OutgoingStream } from './routing/outgoing.js';
 import { refused, type Request, type Response } from './routing/primitive.js';
+import type { Publication } from './routing/publication.js';
 import { Router } from './routing/router.js';
 import type { Link, Peer, ReliablePort, Session, Site } from './routing/site.js';
 import type { Port } from './routing/delivery.js';
@@ -106,6 +108,7 @@ export class Broker implements Site {
   readonly archives: Archives;
   private readonly population: Population<ResourceMessage>;
   private readonly passivation: Passivation;
+  private readonly publishing: PublicationsOptions;
   private readonly dispatcher: Dispatcher;
   private readonly supervisor: Supervisor;
   private isReady = false;
@@ -248,6 +251,14 @@ export class Broker implements Site {
       end: (node) => this.population.end(node.reference),
       ...surroundings.passivation,
     });
+    this.publishing = {
+      ...shared,
+      encoder: sampleEncoder,
+      measuredTimeOf,
+      generation: () => this.access.rights.generation,
+      actorOf: (container) => this.population.activate(container.reference),
+      used: (container) => this.passivation.used(container),
+    };
     this.resources.listen({
       activated: (node) => this.passivation.used(node),
       created: (node) => {
@@ -371,6 +382,11 @@ export class Broker implements Site {
   request(request: Request): Promise<Response> {
     const loop = loopOf(request, this.self);
     return loop ? Promise.resolve(refused(loop)) : this.dispatcher.dispatch(request);
+  }
+
+  publication(request: Request): Publication | undefined {
+    const target = this.dispatcher.find(request);
+    return 'kind' in target ? publicationOf(request, target, this.publishing) : undefined;
   }
 
   connect(peer: Peer, port: Port | ReliablePort): Session | Refusal {

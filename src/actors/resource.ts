@@ -110,10 +110,14 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
     else this.options.resources.kept.commit((refusal) => reply(refusal ? notNow(refusal) : response));
   }
 
-  /** The fast path: latest value and ring. The router has the sample already, or gets it next; neither waits for the other. */
+  /** The fast path: latest value and ring. The router has a stream's sample already, or gets it next; neither waits for the other. */
   private store(sample: Sample): void {
-    this.contentInstances ??= this.ownContentInstances();
-    this.options.resources.append(this.contentInstances, sample, MEASUREMENT_BYTES);
+    const { resources } = this.options;
+    const contentInstances = (this.contentInstances ??= this.ownContentInstances());
+    const { content, publisher } = sample;
+    if (content.kind !== 'stored') resources.append(contentInstances, sample, MEASUREMENT_BYTES);
+    else if (!resources.append(contentInstances, sample, content.bytes.length, undefined, publisher))
+      resources.publish(contentInstances, sample);
   }
 
   private ownContentInstances(): Node {
@@ -271,7 +275,7 @@ function isDurable({ op }: Request, node: Node): boolean {
 const creatorOf = ({ originator }: Request): Creator => ({ kind: 'originator', id: originator });
 
 /** Media types whose body may be a resource's document; all else is content as it stands. */
-const isRepresentation = (mediaType: string): boolean =>
+export const isRepresentation = (mediaType: string): boolean =>
   [FORMATS.json.mediaType, FORMATS.cbor.mediaType].some((type) => type === bareMediaType(mediaType));
 
 const NO_CONTENT = { content: () => undefined };

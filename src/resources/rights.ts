@@ -47,8 +47,7 @@ export class Rights<T> {
   /** By originator, list and flag; all of one generation. */
   private readonly remembered = new Map<string, Judgement>();
   private rememberedOf = 0;
-  /** Moves with every change of an accessRight or accessRightID. */
-  private generation = 0;
+  private moves = 0;
 
   constructor(
     private readonly tree: Pick<ResourceTree<T>, 'nodeAt'>,
@@ -59,7 +58,12 @@ export class Rights<T> {
 
   /** A right, or what a resource names as its right, is another one now. */
   changed(): void {
-    this.generation++;
+    this.moves++;
+  }
+
+  /** Moves with every change of an accessRight or accessRightID. */
+  get generation(): number {
+    return this.moves;
   }
 
   isAdministrator(originator: string): boolean {
@@ -144,8 +148,8 @@ export class Rights<T> {
   }
 
   private recall(key: string): Judgement | undefined {
-    if (this.rememberedOf !== this.generation || this.remembered.size >= MOST_REMEMBERED) this.remembered.clear();
-    this.rememberedOf = this.generation;
+    if (this.rememberedOf !== this.moves || this.remembered.size >= MOST_REMEMBERED) this.remembered.clear();
+    this.rememberedOf = this.moves;
     return this.remembered.get(key);
   }
 

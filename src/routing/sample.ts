@@ -53,6 +53,8 @@ export class Sample {
     private readonly encoder: SampleEncoder,
     /** Id of its contentInstance, given or generated; absent for a PMU frame, whose id is its time tag. */
     readonly id?: string,
+    /** Who published it, where it came by a `Publication`. */
+    readonly publisher?: string,
   ) {}
 
   /** The sample of the same instant with another content. */

@@ -9,6 +9,7 @@ import type { Delivery, Port } from './delivery.js';
 import type { Ending } from './endings.js';
 import type { PatternSubscription, RouteSink } from './pattern.js';
 import type { BindingName, JsonObject, ReliableKind, Request, Response } from './primitive.js';
+import type { Publication } from './publication.js';
 import type { Terms } from './terms.js';
 
 export type { ReliableKind } from './primitive.js';
@@ -90,4 +91,6 @@ export interface Site {
   connect(peer: Peer, port: Port | ReliablePort): Session | Refusal;
   /** What this originator may discover. */
   discover(originator: string): Iterable<Link>;
+  /** The way for more of what such a request has just created with success; undefined where there is none. */
+  publication?(request: Request): Publication | undefined;
 }

@@ -20,6 +20,7 @@ import type { Endpoint } from './endpoint.js';
 import { isUnwanted, type Reply } from './exchange.js';
 import { CODE, type Message } from './message.js';
 import { maxAgeOf, maxAgeOption } from './observe.js';
+import { Publishers } from './publishers.js';
 import { writeLinks } from './links.js';
 import { Observers, type ObserverFigures } from './observers.js';
 import { firstOf, OPTION, option, uintOption } from './options.js';
@@ -42,6 +43,7 @@ export class CoapBinding {
   readonly blockwise: Blockwise;
   readonly observers: Observers;
   private readonly authzInfo: AuthzInfo;
+  private readonly publishers: Publishers;
   private readonly idPrefix: string;
   private requests = 0;
 
@@ -55,6 +57,10 @@ export class CoapBinding {
     this.observers = new Observers(endpoint, site, log);
     this.authzInfo = new AuthzInfo(endpoint, this.observers, identify);
     this.idPrefix = randomId(endpoint.random);
+    this.publishers = new Publishers(site);
+    endpoint.onNon((peer, code, options, payload) => {
+      return code === CODE.post && this.publishers.take(this.authzInfo.whoIs(peer), options, payload);
+    });
     endpoint.onRequest((exchange) => {
       if (!isMethod(exchange.request.code)) return exchange.respond(replyOf(refused(NO_SUCH_METHOD), NO_REQUEST));
       this.blockwise.serve(exchange, (message, respond) => this.receive(exchange.peer, message, respond));
@@ -108,6 +114,7 @@ export class CoapBinding {
     if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
     return this.site.request(request).then((response) => {
       const code = codeOf(response.status, request.op);
+      if (response.status === 'STATUS_CREATED') this.publishers.learn(this.authzInfo.whoIs(peer), message, request);
       // A publisher's way: an answer that nobody wants is not written; 2 KB less garbage per sample.
       respond(isUnwanted(message, code) ? { code } : replyOf(response, request));
     });

@@ -31,7 +31,7 @@ import {
   type Message,
 } from './message.js';
 import { OptionMemory } from './option-memory.js';
-import { optionName } from './options.js';
+import { optionName, type Option } from './options.js';
 import { PARAMETERS, type Congestion, type Parameters } from './parameters.js';
 import { Peer, type PeerFigures } from './peer.js';
 import { Spread } from './spread.js';
@@ -73,6 +73,8 @@ export class EndpointFigures {
   peersRefused = 0;
 }
 
+type TakeNon = (peer: Peer, code: number, options: readonly Option[], payload: Uint8Array) => boolean;
+
 export class Endpoint implements Carrier, Answering {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -89,6 +91,7 @@ export class Endpoint implements Carrier, Answering {
   private turnUs = 0;
   private isClosed = false;
   private handle: (exchange: Exchange) => void = (exchange) => exchange.respond({ code: coapCode(4, 4) });
+  private take: TakeNon = () => false;
   private wasReset: (peer: Peer, id: number) => void = () => {};
   private wasForgotten: (peer: Peer) => void = () => {};
 
@@ -110,6 +113,11 @@ export class Endpoint implements Carrier, Answering {
   /** Who answers requests. It may answer at once or later, through the exchange. */
   onRequest(handle: (exchange: Exchange) => void): void {
     this.handle = handle;
+  }
+
+  /** Who may take a non-confirmable before an exchange is made of it; true: it is done. */
+  onNon(take: TakeNon): void {
+    this.take = take;
   }
 
   /** Called for a reset that answers none of our confirmables: perhaps a non-confirmable notification. */
@@ -261,6 +269,7 @@ export class Endpoint implements Carrier, Answering {
     const entry = isConfirmable
       ? peer.recent.remember(message.id, nowUs, exchangeLifetimeMs)
       : peer.recent.rememberNon(message.id, nowUs, nonLifetimeMs);
+    if (!isConfirmable && this.take(peer, message.code, options, message.payload)) return;
     const exchange = new Exchange(peer, { ...message, options }, this, entry);
     if (unknownCritical !== undefined) {
       const sentence = `The critical option ${unknownCritical} (${optionName(unknownCritical)}) is not understood here, or not with this length or number of times.`;
