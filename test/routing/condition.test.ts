@@ -63,7 +63,9 @@ function model(
       if (value === undefined) return false;
       if (edge !== undefined) {
         const isRight = (each: number) => (each !== 0) === (edge === 'rising');
-        const seen = [...(since ? [since] : []), ...judged.filter((each) => !since || each.atS > since.atS)];
+        // What was told without a number says nothing of where it stood.
+        const from = told.findLast((each) => each.value !== undefined);
+        const seen = [...(from ? [from] : []), ...judged.filter((each) => !from || each.atS > from.atS)];
         if (isRight(value) && seen.some((each) => each.value !== undefined && !isRight(each.value))) return true;
       }
       if (isBand) {

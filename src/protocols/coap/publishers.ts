@@ -37,7 +37,7 @@ export class Publishers {
   /** True: taken. Somebody else of the same words has a way of his own once he has come as a request. */
   take(identity: Identity | Refusal, options: readonly Option[], payload: Uint8Array): boolean {
     const way = this.ways.get(options);
-    if (way === undefined || way.identity !== identity) return false;
+    if (way?.identity !== identity) return false;
     if (way.publication.publish(payload)) return true;
     this.ways.delete(options);
     return false;

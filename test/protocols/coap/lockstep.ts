@@ -15,7 +15,7 @@ import {
   type MessageType,
 } from '../../../src/protocols/coap/message.js';
 import { OPTION, option, type Option } from '../../../src/protocols/coap/options.js';
-import type { Congestion } from '../../../src/protocols/coap/parameters.js';
+import { PARAMETERS, type Congestion } from '../../../src/protocols/coap/parameters.js';
 import { seededRandom } from '../../../src/random.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
@@ -119,7 +119,8 @@ export class Lockstep {
   async closes(): Promise<void> {
     this.silent();
     for (let lifetimes = 0; lifetimes < 4; lifetimes++)
-      await this.passes(this.endpoint.parameters.exchangeLifetimeMs + 1);
+      // What is kept for blocks lives as long as the Internet's exchanges, whatever the congestion control.
+      await this.passes(PARAMETERS.standard.exchangeLifetimeMs + 1);
     this.silent();
     expect({ peers: this.endpoint.peerCount, bytes: this.endpoint.dedup.bytes, timers: this.clock.pending }).toEqual({
       peers: 0,
