@@ -46,6 +46,7 @@ import { Supervisor, type Branch, type Supervised } from './kernel/supervisor.js
 import { Wheel } from './kernel/wheel.js';
 import type { Log } from './log.js';
 import { openMetrics, type Metrics } from './metrics.js';
+import { resourceEvents } from './resource-events.js';
 import type { Network } from './network.js';
 import { randomId, type Random } from './random.js';
 import { couriers, forwarders } from './couriers.js';
@@ -97,17 +98,17 @@ export class Broker implements Site {
   readonly resources: Resources;
   readonly access: Access;
   readonly subscriptions: Subscriptions;
-  private readonly shown: SubscriptionResources;
+  readonly shown: SubscriptionResources;
   readonly sessions: Sessions;
   readonly snapshots: Snapshots;
   readonly commands: Commands;
   readonly alarms: Alarms;
   private readonly ownAlarms: OwnAlarms;
-  private readonly rules: AlarmRules;
+  readonly rules: AlarmRules;
   readonly sources: Sources;
   readonly archives: Archives;
-  private readonly population: Population<ResourceMessage>;
-  private readonly passivation: Passivation;
+  readonly population: Population<ResourceMessage>;
+  readonly passivation: Passivation;
   private readonly publishing: PublicationsOptions;
   private readonly dispatcher: Dispatcher;
   private readonly supervisor: Supervisor;
@@ -259,55 +260,7 @@ export class Broker implements Site {
       actorOf: (container) => this.population.activate(container.reference),
       used: (container) => this.passivation.used(container),
     };
-    this.resources.listen({
-      activated: (node) => this.passivation.used(node),
-      created: (node) => {
-        this.passivation.came(node);
-        this.snapshots.changed(node);
-        if (node.type === 'subscription') return this.shown.open(node);
-        if (node.type === 'application') return this.sources.attach(node);
-        if (node.row.isContainer) {
-          this.alarms.places.adopt(node);
-          this.rules.apply(node);
-          return this.archives.attach(node);
-        }
-        return undefined;
-      },
-      updated: (node) => {
-        this.snapshots.changed(node);
-        if (node.row.isContainer) this.archives.retain(node);
-        if (node.type === 'application') this.sources.reattach(node);
-        if (node.row.isContainer) this.rules.apply(node);
-      },
-      written: (node, before, by) => {
-        this.access.written(node, before, by);
-        this.sessions.patterns.changed(node);
-      },
-      rated: (contentInstances) => {
-        this.subscriptions.rerate(contentInstances);
-        if (contentInstances.parent) this.sessions.patterns.changed(contentInstances.parent);
-        this.snapshots.rated(contentInstances);
-      },
-      removed: (node, ending, by) => {
-        this.access.removed(node, by);
-        this.snapshots.removed(node, ending);
-        const channel = this.resources.channelOf(node);
-        if (channel) this.shown.closeChannel(channel);
-        if (node.type === 'subscription') this.shown.close(node, ending);
-        if (node.type === 'group') this.shown.closeAggregates(node);
-        if (node.type === 'application') {
-          this.sources.detach(node);
-          this.alarms.applicationGone(node.reference);
-        }
-        if (node.row.isContainer) {
-          this.rules.drop(node);
-          this.alarms.places.leave(node);
-        }
-        this.subscriptions.closeRoute(node, ending);
-        if (node.type === 'contentInstances') this.archives.detach(node);
-        this.population.end(node.reference);
-      },
-    });
+    this.resources.listen(resourceEvents(this));
     exposeFigures(this);
     this.supervisor = new Supervisor(
       'broker',

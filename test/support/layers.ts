@@ -17,7 +17,7 @@ const root = (...names: string[]): string[] => names.map((name) => `src/${name}.
 const FLOORS: readonly (readonly (readonly string[])[])[] = [
   [['src/cli/']],
   [root('main'), ['src/sim/']],
-  [root('broker', 'listeners', 'security', 'sources', 'figures', 'couriers'), ['src/client/']],
+  [root('broker', 'resource-events', 'listeners', 'security', 'sources', 'figures', 'couriers'), ['src/client/']],
   [['src/protocols/'], ['src/actors/']],
   [['src/routing/']],
   [['src/resources/'], ['src/kernel/'], ['src/store/']],
@@ -47,7 +47,7 @@ const BELOW_BINDINGS = /^src\/protocols\/([^/]+\.ts$|transport\/)/;
 
 /** What only the broker's side knows. Clients and simulators meet it over the wire; a device keeps a journal of its own, locked. */
 const BROKER_SIDE =
-  /^src\/((broker|listeners|security|sources|figures|main)\.ts|actors\/|kernel\/|resources\/|store\/(?!(journal|journal-reader|segments?|frame|folder-lock)\.ts)|routing\/(site|delivery|router|group|dispatcher)\.ts)/;
+  /^src\/((broker|resource-events|listeners|security|sources|figures|main)\.ts|actors\/|kernel\/|resources\/|store\/(?!(journal|journal-reader|segments?|frame|folder-lock)\.ts)|routing\/(site|delivery|router|group|dispatcher)\.ts)/;
 const OVER_THE_WIRE = ['src/client/', 'src/sim/'];
 
 /** A third-party package has one import site, or stands here. */
