@@ -86,6 +86,8 @@ export class Delivery {
   feeder: Feeder | undefined;
   /** Beside its port, where its endpoint has one. */
   way: ReliableWay | undefined;
+  /** What its port keeps of it, and nobody else looks at: here, because it is wanted for each sample. */
+  mark: unknown;
 
   constructor(
     readonly port: Port,

@@ -24,7 +24,7 @@ import { Pacer } from './pacing.js';
 import type { Peer } from './peer.js';
 
 /** Ids whose relation is known when a reset comes. One for an older id is swallowed: the next notification is reset as well. */
-const REMEMBERED_IDS = 4096;
+const REMEMBERED_IDS = 1024;
 /** Stands in for the rate of a source that declares none, per second. */
 const ASSUMED_RATE = 1;
 
@@ -67,7 +67,6 @@ export const maxAgeOption = (seconds: number): readonly Option[] =>
 /** One client endpoint that observes. */
 export class ObserverPort extends Port {
   readonly relations = new Map<string, Relation>();
-  private readonly byDelivery = new Map<Delivery, Relation>();
   private readonly byOrdinal = new Map<number, Relation>();
   private readonly pacer: Pacer;
   /** By the low bits of a message id: the id in the upper half, the ordinal of its relation in the lower. */
@@ -114,7 +113,7 @@ export class ObserverPort extends Port {
       exponent,
     );
     this.relations.set(tokenKey(token), relation);
-    this.byDelivery.set(delivery, relation);
+    delivery.mark = relation;
     this.byOrdinal.set(relation.ordinal, relation);
     return relation;
   }
@@ -135,7 +134,7 @@ export class ObserverPort extends Port {
   }
 
   override end(delivery: Delivery, ending: Ending): void {
-    const relation = this.byDelivery.get(delivery);
+    const relation = relationOf(delivery);
     if (!relation) return;
     this.detach(relation, ending);
     const final = finalOf(ending);
@@ -159,7 +158,7 @@ export class ObserverPort extends Port {
   }
 
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
-    const relation = this.byDelivery.get(delivery);
+    const relation = relationOf(delivery);
     if (!relation) return false;
     const { endpoint, lastTail } = this.observers;
     const nowUs = endpoint.nowUs();
@@ -205,7 +204,7 @@ export class ObserverPort extends Port {
   private newer(relation: Relation): Uint8Array | undefined {
     const { delivery } = relation;
     // What is fed one by one is sent until it is acknowledged.
-    const isReplaced = this.byDelivery.has(delivery) && delivery.feeder === undefined;
+    const isReplaced = relationOf(delivery) !== undefined && delivery.feeder === undefined;
     const sample = isReplaced ? this.redeem(delivery) : undefined;
     const body = sample?.body(delivery.projection, delivery.format);
     return sample && body && this.observers.lastTail.of(sample, body, relation);
@@ -230,10 +229,13 @@ export class ObserverPort extends Port {
   private detach(relation: Relation, ending: Ending): void {
     this.observers.countEnding(ending);
     this.relations.delete(tokenKey(relation.token));
-    this.byDelivery.delete(relation.delivery);
+    relation.delivery.mark = undefined;
     this.byOrdinal.delete(relation.ordinal);
   }
 }
+
+/** The relation that stands; undefined before and after. */
+const relationOf = ({ mark }: Delivery): Relation | undefined => (mark instanceof Relation ? mark : undefined);
 
 /** Asked for, or what must not be lost. */
 const isConfirmable = ({ terms, feeder }: Delivery): boolean => terms.isConfirmable === true || feeder !== undefined;
