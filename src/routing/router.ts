@@ -100,6 +100,7 @@ export class Router {
     if (slot === undefined) return;
     route.sequence = (route.sequence + 1) & SEQUENCE_MASK;
     sample.sequence = route.sequence;
+    route.latest?.forgetBodies();
     route.latest = sample;
     if (route.watch !== undefined) route.watch(sample);
     // Backwards: a group whose last delivery ends while it is offered gives its place to one that has decided.

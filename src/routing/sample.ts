@@ -38,7 +38,7 @@ const PROJECTIONS = 2;
 export class Sample {
   /** Of the resource; set by the router when published. 24 bits, rising: the Observe value [RFC7641-4.4]. */
   sequence = 0;
-  private readonly bodies: (Uint8Array | undefined)[] = [];
+  private bodies: (Uint8Array | undefined)[] | undefined;
 
   /**
    * @param measuredUs UTC instant of measurement, microseconds since the epoch
@@ -65,6 +65,11 @@ export class Sample {
   /** The body of this sample in one format, made at the first call and shared afterwards; `undefined` if it has no such form. */
   body(projection: Projection, format: ContentFormat): Uint8Array | undefined {
     const index = format.index * PROJECTIONS + (projection === 'content' ? 0 : 1);
-    return (this.bodies[index] ??= this.encoder.encode(this, projection, format));
+    return ((this.bodies ??= [])[index] ??= this.encoder.encode(this, projection, format));
+  }
+
+  /** A newer one has come: it stays in its history for long, and hardly anybody asks for it again. */
+  forgetBodies(): void {
+    this.bodies = undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One PMU's part of a data frame as the broker's `Measurement`. Most samples pass through with nobody looking inside, so it
- * holds the frame's bytes and reads a value when it is asked for.
+ * holds the frame's bytes and reads a value when it is asked for, anew each time: it stays in its history for long, read or not.
  *
  *     frame of stream 60 ── PMU 61's block ──> Measurement ── frame() ──────────> data frame of stream 61, that block alone
  *                                                          └─ configuration() ─> its CFG-2
@@ -110,8 +110,6 @@ function singlePmuFrame(frame: Uint8Array, { configuration }: StreamLayout, bloc
 }
 
 export class FrameMeasurement implements Measurement {
-  private decodedPhasors: readonly Phasor[] | undefined;
-
   /**
    * @param view a checked data frame of the stream's exact length
    * @param timeQuality of that frame
@@ -141,7 +139,7 @@ export class FrameMeasurement implements Measurement {
   }
 
   get phasors(): readonly Phasor[] {
-    return (this.decodedPhasors ??= this.pmu.block.pmu.phasors.map((_, index) => this.phasor(index)));
+    return this.pmu.block.pmu.phasors.map((_, index) => this.phasor(index));
   }
 
   get analogs(): readonly number[] {
