@@ -57,11 +57,18 @@ function templateOf(descriptor: PmuDescriptor): Template {
   return template;
 }
 
-function numbersOf(measurement: Measurement): number[] {
-  const numbers = [measurement.stat, measurement.timeQuality, measurement.frequencyHz, measurement.rocofHzPerS];
-  for (const { magnitude, angle } of measurement.phasors) numbers.push(magnitude, angle);
-  numbers.push(...measurement.analogs, ...measurement.digitals);
-  return numbers;
+/** The numbers of the measurement that is being written. */
+let numbers = new Float64Array(64);
+
+function readNumbers(measurement: Measurement, records: number): void {
+  if (numbers.length < records) numbers = new Float64Array(2 * records);
+  if (measurement.writeNumbers) measurement.writeNumbers(numbers);
+  else numbers.set(numbersOf(measurement));
+}
+
+function numbersOf({ stat, timeQuality, frequencyHz, rocofHzPerS, phasors, analogs, digitals }: Measurement): number[] {
+  const ofPhasors = phasors.flatMap(({ magnitude, angle }) => [magnitude, angle]);
+  return [stat, timeQuality, frequencyHz, rocofHzPerS, ...ofPhasors, ...analogs, ...digitals];
 }
 
 function makeTemplate(descriptor: PmuDescriptor): Template {
@@ -93,7 +100,7 @@ export const longestSenmlCbor = (descriptor: PmuDescriptor): number => templateO
 /** The pack as application/senml+json. `measuredUs`: UTC, microseconds since the epoch. */
 export function writeSenmlJson(measurement: Measurement, measuredUs: number): Uint8Array {
   const { jsonBase, json } = templateOf(measurement.descriptor);
-  const numbers = numbersOf(measurement);
+  readNumbers(measurement, json.length);
   let text = jsonBase;
   if (isAbsolute(measuredUs)) text += `"bt":${secondsText(measuredUs)},`;
   for (let index = 0; index < json.length; index++) {
@@ -127,7 +134,7 @@ const CBOR_LABEL_BT = writeCbor(SENML_LABELS.bt);
 /** The pack as application/senml+cbor. `measuredUs`: UTC, microseconds since the epoch. */
 export function writeSenmlCbor(measurement: Measurement, measuredUs: number): Uint8Array {
   const { cborBase, cbor, cborLimit } = templateOf(measurement.descriptor);
-  const numbers = numbersOf(measurement);
+  readNumbers(measurement, cbor.length);
   const bytes = Buffer.allocUnsafe(cborLimit);
   const hasTime = isAbsolute(measuredUs);
   let at = CBOR_ARRAY_HEAD_BYTES;

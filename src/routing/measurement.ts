@@ -60,6 +60,11 @@ export interface Measurement extends Framed {
   readonly analogs: readonly number[];
   /** Digital words, 16 points each. */
   readonly digitals: readonly number[];
+  /**
+   * Writes all its numbers in the order of its records [records.ts], and tells how many they are: nothing is made for each. Absent
+   * where reading them one by one costs no more.
+   */
+  writeNumbers?(into: Float64Array): number;
   /** Of one that is not as it was sent. */
   readonly processing?: Processing | undefined;
   /**

@@ -96,7 +96,9 @@ export function decodeData(bytes: Uint8Array, layout: StreamLayout): DataFrame |
   const view = viewOf(bytes);
   const blocks = layout.blocks.map((block) => ({
     stat: view.getUint16(block.statAt),
-    phasors: block.pmu.phasors.map((_, index) => readPhasor(view, block, index)),
+    phasors: block.pmu.phasors.map(
+      (_, index) => [readFirst(view, block, index), readSecond(view, block, index)] as const,
+    ),
     frequency: readFrequency(view, block),
     rocof: readRocof(view, block),
     analogs: block.pmu.analogs.map((_, index) => readAnalog(view, block, index)),
@@ -138,11 +140,17 @@ const CANONICAL_NAN = 0x7fc0_0000;
 const putF32 = (view: DataView, at: number, value: number): void =>
   Number.isNaN(value) ? view.setUint32(at, CANONICAL_NAN) : view.setFloat32(at, value);
 
-export function readPhasor(view: DataView, { pmu, phasorsAt, phasorBytes }: BlockLayout, index: number): RawPhasor {
+/** The first of a phasor's two raw numbers: real part, or magnitude, which is unsigned: 50000 must not come out negative. */
+export function readFirst(view: DataView, { pmu, phasorsAt, phasorBytes }: BlockLayout, index: number): number {
   const at = phasorsAt + index * phasorBytes;
-  if (pmu.format & FORMAT.phasorsFloat) return [view.getFloat32(at), view.getFloat32(at + 4)];
-  // The magnitude is unsigned: 50000 must not come out negative.
-  return [pmu.format & FORMAT.polar ? view.getUint16(at) : view.getInt16(at), view.getInt16(at + 2)];
+  if (pmu.format & FORMAT.phasorsFloat) return view.getFloat32(at);
+  return pmu.format & FORMAT.polar ? view.getUint16(at) : view.getInt16(at);
+}
+
+/** The second: imaginary part, or angle. */
+export function readSecond(view: DataView, { pmu, phasorsAt, phasorBytes }: BlockLayout, index: number): number {
+  const at = phasorsAt + index * phasorBytes;
+  return pmu.format & FORMAT.phasorsFloat ? view.getFloat32(at + 4) : view.getInt16(at + 2);
 }
 
 export const readFrequency = (view: DataView, { pmu, frequencyAt }: BlockLayout): number =>

@@ -23,7 +23,8 @@ import {
   readAnalog,
   readDigital,
   readFrequency,
-  readPhasor,
+  readFirst,
+  readSecond,
   readRocof,
   type BlockLayout,
   type StreamLayout,
@@ -32,7 +33,7 @@ import { crcCcitt } from './crc.js';
 import { CHK_BYTES, HEAD_BYTES, readHead, SIZE_AT, STREAM_ID_AT, viewOf } from './frame.js';
 import { dataError, STAT, worstStat } from './stat.js';
 import { TIME_QUALITY } from './time.js';
-import { analogOf, frequencyHz, phasorOf, rocofHzPerS } from './units.js';
+import { analogOf, angleOf, frequencyHz, magnitudeOf, rocofHzPerS } from './units.js';
 
 /** A dead PMU behind a concentrator may send STAT 0 and a wrapped FREQ that reads 65.536 Hz: further off is no grid. */
 const LARGEST_DEVIATION_HZ = 5;
@@ -139,7 +140,28 @@ export class FrameMeasurement implements Measurement {
   }
 
   get phasors(): readonly Phasor[] {
-    return this.pmu.block.pmu.phasors.map((_, index) => this.phasor(index));
+    return this.pmu.block.pmu.phasors.map((_, index) => ({
+      magnitude: this.magnitude(index),
+      angle: this.angle(index),
+    }));
+  }
+
+  writeNumbers(into: Float64Array): number {
+    const { view, pmu } = this;
+    const { block } = pmu;
+    let at = 0;
+    into[at++] = this.stat;
+    into[at++] = this.timeQuality;
+    into[at++] = this.frequencyHz;
+    into[at++] = this.rocofHzPerS;
+    for (let index = 0; index < block.pmu.phasors.length; index++) {
+      into[at++] = this.magnitude(index);
+      into[at++] = this.angle(index);
+    }
+    for (let index = 0; index < block.pmu.analogs.length; index++)
+      into[at++] = analogOf(readAnalog(view, block, index), block.pmu);
+    for (let index = 0; index < block.pmu.digitals.length; index++) into[at++] = readDigital(view, block, index);
+    return at;
   }
 
   get analogs(): readonly number[] {
@@ -160,9 +182,9 @@ export class FrameMeasurement implements Measurement {
     const { pmu } = this.pmu.block;
     if (Math.abs(this.sentHz - nominalHz(pmu)) > LARGEST_DEVIATION_HZ) return false;
     let hasVoltage = false;
-    for (const [index, channel] of pmu.phasors.entries()) {
-      if (isCurrent(channel)) continue;
-      if (!(this.phasor(index).magnitude < NO_VOLTAGE_V)) return true;
+    for (let index = 0; index < pmu.phasors.length; index++) {
+      if (isCurrent(this.channel(index))) continue;
+      if (!(this.magnitude(index) < NO_VOLTAGE_V)) return true;
       hasVoltage = true;
     }
     return !hasVoltage;
@@ -205,9 +227,19 @@ export class FrameMeasurement implements Measurement {
     return frequencyHz(readFrequency(this.view, this.pmu.block), this.pmu.block.pmu);
   }
 
-  private phasor(index: number): Phasor {
-    const { block } = this.pmu;
-    // `index` runs over the PMU's own channels.
-    return phasorOf(readPhasor(this.view, block, index), block.pmu.phasors[index]!, block.pmu.format);
+  /** `index` runs over the PMU's own channels. */
+  private channel(index: number): ChannelConfiguration {
+    return this.pmu.block.pmu.phasors[index]!; // as above
+  }
+
+  private magnitude(index: number): number {
+    const { view, pmu } = this;
+    const [first, second] = [readFirst(view, pmu.block, index), readSecond(view, pmu.block, index)];
+    return magnitudeOf(first, second, this.channel(index), pmu.block.pmu.format);
+  }
+
+  private angle(index: number): number {
+    const { view, pmu } = this;
+    return angleOf(readFirst(view, pmu.block, index), readSecond(view, pmu.block, index), pmu.block.pmu.format);
   }
 }

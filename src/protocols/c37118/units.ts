@@ -29,17 +29,22 @@ const present = (raw: number): number => (raw === ABSENT ? NaN : raw);
 const toI16 = (value: number): number =>
   Number.isNaN(value) ? ABSENT : Math.max(-LARGEST_I16, Math.min(LARGEST_I16, Math.round(value)));
 
-export function phasorOf([first, second]: RawPhasor, channel: ChannelConfiguration, format: number): Phasor {
-  const isFloat = (format & FORMAT.phasorsFloat) !== 0;
-  const scale = isFloat ? 1 : phasorScale(channel);
-  if (format & FORMAT.polar) {
-    if (isFloat) return { magnitude: first, angle: second };
-    return second === ABSENT ? ABSENT_PHASOR : { magnitude: first * scale, angle: second / ANGLES_PER_RADIAN };
-  }
-  if (!isFloat && (first === ABSENT || second === ABSENT)) return ABSENT_PHASOR;
-  return { magnitude: Math.hypot(first, second) * scale, angle: Math.atan2(second, first) };
+/** V or A RMS of the two raw numbers. */
+export function magnitudeOf(first: number, second: number, channel: ChannelConfiguration, format: number): number {
+  if (isAbsent(first, second, format)) return NaN;
+  const magnitude = format & FORMAT.polar ? first : Math.hypot(first, second);
+  return format & FORMAT.phasorsFloat ? magnitude : magnitude * phasorScale(channel);
 }
-const ABSENT_PHASOR: Phasor = { magnitude: NaN, angle: NaN };
+
+/** Radians. */
+export function angleOf(first: number, second: number, format: number): number {
+  if (isAbsent(first, second, format)) return NaN;
+  if (!(format & FORMAT.polar)) return Math.atan2(second, first);
+  return format & FORMAT.phasorsFloat ? second : second / ANGLES_PER_RADIAN;
+}
+
+const isAbsent = (first: number, second: number, format: number): boolean =>
+  (format & FORMAT.phasorsFloat) === 0 && (second === ABSENT || (first === ABSENT && (format & FORMAT.polar) === 0));
 
 /** The nearest the wire can say; beyond its range the largest. */
 export function rawPhasorOf({ magnitude, angle }: Phasor, channel: ChannelConfiguration, format: number): RawPhasor {

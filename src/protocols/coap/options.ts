@@ -155,7 +155,7 @@ const TWO_BYTES = 14;
 const ONE_BYTE_FROM = 13;
 const TWO_BYTES_FROM = 269;
 const HIGHEST_NUMBER = 65535;
-const PAYLOAD_MARKER = 0xff;
+export const PAYLOAD_MARKER = 0xff;
 
 /** Options and where they ended (the payload marker or the end of the datagram), or what was wrong with them. */
 export type DecodedOptions =
