@@ -119,6 +119,14 @@ describe.each(['standard', 'provisioned'] as const)('an observe relation (%s)', 
     await stage.closes();
   });
 
+  test('beside a condition Max-Age promises no more than c.pmax does', async () => {
+    const stage = new Stage(congestion);
+    const maxAgeOf = async (query: string): Promise<number | undefined> =>
+      uintOption((await stage.registers('0a', `stream/0?${query}`)).options, OPTION.maxAge);
+    // Absent is 60 s.
+    expect([await maxAgeOf('c.st=0.1'), await maxAgeOf('c.st=0.1&c.pmax=7')]).toEqual([undefined, 7]);
+  });
+
   test('c.pmin decimates, and Max-Age says when the next is due', async () => {
     const stage = new Stage(congestion);
     const registered = await stage.registers('0a', 'stream/0?c.pmin=0.2');

@@ -88,6 +88,8 @@ export class Endpoint implements Carrier, Answering {
   private readonly peers = new Map<string, Peer>();
   private readonly lifetimes = new Map<Peer, Cancel>();
   private isTouched = false;
+  /** Something has been queued since the last flush. */
+  private isHolding = false;
   private turnUs = 0;
   private isClosed = false;
   private handle: (exchange: Exchange) => void = (exchange) => exchange.respond({ code: coapCode(4, 4) });
@@ -143,7 +145,7 @@ export class Endpoint implements Carrier, Answering {
 
   /** The monotonic clock, read once for all that is sent in one turn: 30 ns less per notification. */
   nowUs(): number {
-    if (!this.isTouched) this.turnUs = this.clock.monotonicUs();
+    if (!this.isTouched && !this.isHolding) this.turnUs = this.clock.monotonicUs();
     return this.turnUs;
   }
 
@@ -154,6 +156,13 @@ export class Endpoint implements Carrier, Answering {
 
   /** Sends a non-confirmable and returns its id; `undefined` if the message-id budget is spent. */
   sendNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
+    const id = this.queueNon(peer, code, token, tail);
+    if (id !== undefined) this.flushSoon();
+    return id;
+  }
+
+  /** As `sendNon`, of whoever calls `flush` when there is no more to come: what goes to one peer leaves in one train. */
+  queueNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
     const id = peer.ids.take(this.nowUs());
     if (id === undefined) {
       this.figures.outOfIds++;
@@ -163,8 +172,22 @@ export class Endpoint implements Carrier, Answering {
     const { batch } = this.socket;
     const at = batch.open(peer.destination, HEADER_BYTES + token.length, tail);
     writeHead(batch.bytes, at, TYPE.nonConfirmable, code, id, token);
-    this.touch();
+    this.figures.sent++;
+    this.isHolding = true;
     return id;
+  }
+
+  /** What waits leaves at the end of this turn. */
+  flushSoon(): void {
+    if (this.isTouched) return;
+    this.isTouched = true;
+    this.clock.atTurnEnd(this.turnEnded);
+  }
+
+  /** What waits leaves now. */
+  flush(): void {
+    this.isHolding = false;
+    if (!this.isClosed) this.spread.flush();
   }
 
   /** Sends a confirmable, now or when NSTART allows; its `settled` is called once. */
@@ -198,19 +221,13 @@ export class Endpoint implements Carrier, Answering {
   private sendTo(to: Destination, datagram: Uint8Array): void {
     if (this.isClosed) return;
     this.socket.batch.add(datagram, to);
-    this.touch();
-  }
-
-  private touch(): void {
     this.figures.sent++;
-    if (this.isTouched) return;
-    this.isTouched = true;
-    this.clock.atTurnEnd(this.flush);
+    this.flushSoon();
   }
 
-  private readonly flush = (): void => {
+  private readonly turnEnded = (): void => {
     this.isTouched = false;
-    if (!this.isClosed) this.spread.flush();
+    this.flush();
   };
 
   private receive(datagram: Buffer, from: Address): void {

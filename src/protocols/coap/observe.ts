@@ -48,9 +48,12 @@ export class Relation {
   ) {}
 }
 
-/** Seconds until a delivery's next sample is due, rounded up; bounded by the largest spacing asked for. */
+/**
+ * Seconds until a delivery's next sample is due, rounded up; bounded by the largest spacing asked for. With a condition nobody can say
+ * when that is met.
+ */
 export function maxAgeOf({ membership, terms }: Delivery): number {
-  const periodS = membership?.group.cadence.periodS ?? 0;
+  const periodS = terms.condition ? 0 : (membership?.group.cadence.periodS ?? 0);
   const dueS = Math.min(periodS > 0 ? periodS : DEFAULT_MAX_AGE_S, terms.maxSpacingS ?? Infinity);
   return Math.max(1, Math.ceil(dueS));
 }
@@ -157,6 +160,16 @@ export class ObserverPort extends Port {
     this.session?.close(ending);
   }
 
+  /** The first of the ports that the router flushes sends what all of them have queued. */
+  override flush(): void {
+    this.observers.endpoint.flush();
+  }
+
+  override drain(): void {
+    super.drain();
+    this.observers.endpoint.flushSoon();
+  }
+
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     const relation = relationOf(delivery);
     if (!relation) return false;
@@ -172,7 +185,7 @@ export class ObserverPort extends Port {
       this.confirm(relation, tail, nowUs);
       return true;
     }
-    const id = endpoint.sendNon(this.peer, NOTIFICATION, relation.token, tail);
+    const id = endpoint.queueNon(this.peer, NOTIFICATION, relation.token, tail);
     if (id === undefined) {
       this.wakeAt(nowUs, nowUs + this.peer.ids.retryAfterMs * 1000);
       return false;
