@@ -27,8 +27,8 @@ export interface FanoutEffort {
   readonly only?: string;
 }
 export const QUICK: FanoutEffort = { rounds: 1, pacedS: 1, saturatedS: 0.5 };
-/** Five to six minutes, most of them load. */
-export const FULL: FanoutEffort = { rounds: 5, pacedS: 1, saturatedS: 0.5 };
+/** Six to seven minutes, most of them load. A second of it would be that of an engine that has just been idle. */
+export const FULL: FanoutEffort = { rounds: 5, pacedS: 2, saturatedS: 0.5 };
 
 export const SHAPES = ['even', 'burst', '100 x 10', '1 x 100'] as const;
 export type Shape = (typeof SHAPES)[number];
