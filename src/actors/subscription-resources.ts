@@ -267,13 +267,17 @@ export class SubscriptionResources {
       return bad(`subscription.aggregateURI is ${aggregateURI}; it must be the path of a group here.`);
     const key = JSON.stringify([group.reference, textOf(node, 'contact'), originator]);
     const standing = this.aggregates.get(key);
-    if (standing) return standing;
-    const aggregate = new Aggregate({
+    // One that is still telling what it gathered for a group or over a channel of the same name, which is gone, is another.
+    const isSame = standing?.group === group && (contact instanceof Contact || standing.contact === contact);
+    if (standing && isSame) return standing;
+    const aggregate: Aggregate = new Aggregate({
       group,
       contact,
       schedule,
       refused: (delivery) => subscriptions.end(delivery, 'CONTACT_REFUSED'),
-      idle: () => this.aggregates.delete(key),
+      idle: () => {
+        if (this.aggregates.get(key) === aggregate) this.aggregates.delete(key);
+      },
     });
     this.aggregates.set(key, aggregate);
     return aggregate;

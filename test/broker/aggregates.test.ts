@@ -128,6 +128,21 @@ test('a member that goes says so in the collection; when the group goes its subs
   expect(nodeAt(running, `${loadOf('b')}/contentInstances/subscriptions/s`)).toBeUndefined();
 });
 
+test('a group made anew gathers for itself, while what its namesake gathered is still being told', async () => {
+  const { running, contact, gathered } = await stage();
+  await subscribe(running, contact.uri);
+  contact.hold();
+  await publish(running, 'a', 1);
+  await gathered(1);
+  await http(running, 'DELETE', GROUP);
+  const members = { reference: IDS.map((id) => `/m2m/applications/${id}`) };
+  await http(running, 'POST', '/m2m/groups', { group: { id: 'feeders', memberType: 'APPLICATION', members } });
+  expect(await subscribe(running, contact.uri)).toEqual(Array(3).fill('STATUS_CREATED'));
+  await http(running, 'DELETE', GROUP);
+  for (const id of IDS) expect(nodeAt(running, `${loadOf(id)}/contentInstances/subscriptions/s`)).toBeUndefined();
+  contact.letGo();
+});
+
 test('over a notificationChannel a poll brings the collection; when the channel goes its subscriptions go', async () => {
   const { clock, running } = await stage();
   const channel = await http(running, 'POST', '/m2m/notificationChannels', {
