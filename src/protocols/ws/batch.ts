@@ -36,7 +36,11 @@ export class Batch {
     if (dueUs >= this.dueUs) return;
     this.dueUs = dueUs;
     this.cancel?.();
-    this.cancel = this.clock.after(batchMs, this.due);
+    this.cancel = this.clock.after(batchMs, () => {
+      // Timers may fire a part of a millisecond before the clock says so, and nobody comes a second time.
+      this.dueUs = -Infinity;
+      this.due();
+    });
   }
 
   /** Empties it. @returns the frame, and whose notifications are in it, one entry each */
