@@ -24,14 +24,13 @@ const MOST_CALLS = 4;
 const SLOT_BYTES = 65_536;
 
 export class MmsgReceiver {
-  /** System calls made, and datagrams taken with them. */
-  calls = 0;
-  taken = 0;
   private readonly senders = new Senders();
   private readonly messages: Uint32Array;
   private readonly messageBytes: Uint8Array;
   private readonly names: Uint8Array;
   private readonly slots: Buffer;
+  /** Held: the messages point to them. */
+  private readonly iovecs: Uint32Array;
 
   constructor(
     private readonly libc: Libc,
@@ -52,13 +51,10 @@ export class MmsgReceiver {
       this.messages.set([iovecs.low + n * IOVEC_WORDS * WORD_BYTES, iovecs.high, 1], n * MESSAGE_WORDS + IOV_LOW);
     }
   }
-  /** Held: the messages point to them. */
-  private readonly iovecs: Uint32Array;
 
   /** Hands over what waits. Stops where `isWanted` says so: the socket was closed meanwhile. */
   drain(receive: (datagram: Buffer, from: Address) => void, isWanted: () => boolean): void {
     for (let calls = 0; calls < MOST_CALLS && isWanted(); calls++) {
-      this.calls++;
       const count = this.libc.recvmmsg(this.fd, this.messageBytes, MOST_MESSAGES, MSG_DONTWAIT, null);
       for (let n = 0; n < count && isWanted(); n++) this.handOver(n, receive);
       if (count < MOST_MESSAGES) return;
@@ -71,7 +67,6 @@ export class MmsgReceiver {
     // The kernel has written how long the name was.
     this.messages[at + NAME_LENGTH] = nameBytes(false);
     const from = this.senders.read(this.names, n * nameBytes(false));
-    this.taken++;
     receive(Buffer.from(this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length)), from);
   }
 }

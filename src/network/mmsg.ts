@@ -38,8 +38,7 @@ const NAME_WORDS = nameBytes(true) / WORD_BYTES;
 
 /** Sends what waits in one batch through one descriptor. */
 export class MmsgSender {
-  /** System calls made, and trains of two and more datagrams. */
-  calls = 0;
+  /** Messages of two and more datagrams. */
   trains = 0;
   private readonly libc: Libc;
   private readonly fd: number;
@@ -164,7 +163,6 @@ export class MmsgSender {
     const { count } = this;
     for (let from = 0; from < count;) {
       const messages = from === 0 ? this.messageBytes : this.messageBytes.subarray(from * MESSAGE_WORDS * WORD_BYTES);
-      this.calls++;
       const sent = this.libc.sendmmsg(this.fd, messages, count - from, MSG_DONTWAIT);
       if (sent > 0) from += sent;
       // An error is that of the first message; whether the next ones fare better the next call tells.

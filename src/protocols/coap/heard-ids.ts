@@ -22,11 +22,6 @@ export class HeardIds {
     return this.held;
   }
 
-  /** Bytes taken, about. */
-  get bytes(): number {
-    return this.ids.byteLength + this.expiries.byteLength + (this.held >>> 3);
-  }
-
   has(id: number): boolean {
     const word = this.pages[id >>> 8]?.[(id & 0xff) >>> 5] ?? 0;
     return (word & (1 << (id & 31))) !== 0;
