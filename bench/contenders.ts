@@ -19,6 +19,7 @@ import type { Speech } from './speech.js';
 
 /** A broker that stands. */
 export interface Contender {
+  readonly pid: number;
   readonly speech: Speech;
   /** User and system, microseconds since its start. */
   readonly cpuUs: number;
@@ -66,12 +67,16 @@ class Process implements Contender {
     private readonly folder?: string,
   ) {}
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   get cpuUs(): number {
-    return cpuUsOf(this.child.pid ?? 0);
+    return cpuUsOf(this.pid);
   }
 
   get rssMib(): number {
-    return rssMibOf(this.child.pid ?? 0);
+    return rssMibOf(this.pid);
   }
 
   async close(): Promise<void> {
@@ -261,6 +266,10 @@ class Gridcast implements Contender {
     });
     await furnish(daemon.site.http, topics);
     return new Gridcast(daemon, { ...publishing, ...speak(daemon) });
+  }
+
+  get pid(): number {
+    return this.daemon.pid;
   }
 
   get cpuUs(): number {

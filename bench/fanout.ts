@@ -66,11 +66,11 @@ export interface Standing {
 export const shapesOf = ({ isFloor }: ContenderKind): readonly Shape[] => (isFloor ? SHAPES.slice(2) : SHAPES);
 export const paceOf = (over: Way): number => (over === 'long polling' ? POLLED_HZ : RATE_HZ);
 
-interface Stood extends Standing {
+export interface Stood extends Standing {
   readonly pump: Pump;
 }
 
-async function stand(kind: ContenderKind): Promise<Stood> {
+export async function stand(kind: ContenderKind): Promise<Stood> {
   const contender = await kind.open(ALL_TOPICS);
   const pump = new Pump();
   try {
@@ -126,11 +126,17 @@ function loadOf({ over, window }: ContenderKind, shape: Shape, { pacedS, saturat
   }
 }
 
-async function round({ kind, contender, pump }: Stood, shape: Shape, effort: FanoutEffort): Promise<Round> {
+/** @param watched runs the load, and may do so under a watch of its own */
+export async function round(
+  { kind, contender, pump }: Stood,
+  shape: Shape,
+  effort: FanoutEffort,
+  watched: (run: () => Promise<Pumped>) => Promise<Pumped> = (run) => run(),
+): Promise<Round> {
   const before = await contender.accounts?.();
   const machineBefore = machineCpu();
   const cpuBeforeUs = contender.cpuUs;
-  const pumped = await pump.run(loadOf(kind, shape, effort));
+  const pumped = await watched(() => pump.run(loadOf(kind, shape, effort)));
   const cpuUs = contender.cpuUs - cpuBeforeUs;
   const machine = machineCpu();
   const othersUs = machine.busyUs - machineBefore.busyUs - cpuUs - pumped.cpuUs;
@@ -200,7 +206,7 @@ async function turn(one: Stood, n: number, effort: FanoutEffort, progress: (line
   progress(`${n === 0 ? 'warm-up' : `round ${n}`} ${one.kind.name}: ${told.join(', ')}`);
 }
 
-async function close({ pump, contender }: Stood): Promise<void> {
+export async function close({ pump, contender }: Stood): Promise<void> {
   pump.close();
   await contender.close();
 }

@@ -16,6 +16,7 @@ import { FULL as HISTORY_FULL, history, QUICK as HISTORY_QUICK } from './history
 import { FULL as LATENCY_FULL, latency, QUICK as LATENCY_QUICK } from './latency.js';
 import { FULL as MEMORY_FULL, memory, QUICK as MEMORY_QUICK } from './memory.js';
 import { oscillation, FULL as OSCILLATION_FULL, QUICK as OSCILLATION_QUICK } from './oscillation.js';
+import { FULL as PROFILE_FULL, profile, QUICK as PROFILE_QUICK } from './profile.js';
 import { FULL as SCALING_FULL, QUICK as SCALING_QUICK, scaling } from './scaling.js';
 import { FULL as TABLE2_FULL, QUICK as TABLE2_QUICK, table2 } from './table2.js';
 import { quoted, targetTable, type Outcome, type TargetRow } from './targets.js';
@@ -44,6 +45,7 @@ const BENCHES = {
   'crash-peers': bench(crashPeers, CRASH_PEERS_FULL, CRASH_PEERS_QUICK),
   history: bench(history, HISTORY_FULL, HISTORY_QUICK),
   fleet: bench(fleet, FLEET_FULL, FLEET_QUICK),
+  profile: bench(profile, PROFILE_FULL, PROFILE_QUICK),
 } as const;
 type Name = keyof typeof BENCHES;
 const isName = (name: string): name is Name => Object.hasOwn(BENCHES, name);

@@ -5,7 +5,7 @@
 set -uo pipefail
 packages=(
   mosquitto mosquitto-clients nats-server redis-server libcoap3-dev
-  gcc libc6-dev tshark iproute2 util-linux
+  gcc libc6-dev tshark iproute2 util-linux linux-perf
   strace nftables e2fsprogs
 )
 root=()
