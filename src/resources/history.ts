@@ -1,7 +1,7 @@
 /**
  * History: the contentInstances of one container, in order of creation. Retention is by count, bytes and age; the oldest go first.
  *
- *     append ──> [ oldest ... latest ]      a ring: nothing is shifted, nothing allocated but the record the caller made
+ *     append ──> [ oldest ... latest ]      ring.ts: nothing is shifted, nothing allocated but the record the caller made
  *                    └─> evicted
  *
  * Count, bytes, latest and oldest change in one step [TS 102 921 10.18]. A PMU's record has no name: its id is its time tag,
@@ -10,45 +10,18 @@
 import { formatTime, parseTime } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
 import type { Archive } from './archive.js';
+import type { InstanceRecord } from './instance-record.js';
+import { Ring, type Packing } from './ring.js';
 import type { Revisions } from './revision.js';
-import type { Json } from './values.js';
+
+export { InstanceRecord } from './instance-record.js';
 
 const US_PER_SECOND = 1_000_000;
-/** Slots of a new ring; a power of two, as all later sizes. */
-const FIRST_CAPACITY = 8;
 /**
  * How far back a time tag is looked for when it is not the highest so far. A network's duplicate follows its original closely; the same tag
  * further back means a clock that was stepped, and both measurements are kept.
  */
 const DUPLICATE_WINDOW = 64;
-
-/** A contentInstance before anybody has asked for its representation. */
-export class InstanceRecord<T> {
-  /** Its place in the order of all changes, set by `append`: its entity tag, and a cursor for whoever reads on. */
-  sequence = 0;
-
-  /**
-   * @param measuredUs UTC instant of measurement, microseconds since the epoch
-   * @param createdUs UTC instant of storing, microseconds since the epoch
-   * @param sizeBytes contentSize: bytes of the decoded content
-   * @param name id that was given or generated; absent: the time tag is the id
-   * @param attributes what else the creator said: delayTolerance, contentTypes, searchStrings
-   * @param creator the originator; absent: the broker itself
-   */
-  constructor(
-    readonly value: T,
-    readonly measuredUs: number,
-    readonly createdUs: number,
-    readonly sizeBytes: number,
-    readonly name?: string,
-    readonly attributes?: ReadonlyMap<string, Json>,
-    readonly creator?: string,
-  ) {}
-
-  get id(): string {
-    return this.name ?? formatTime(this.measuredUs);
-  }
-}
 
 /** Each may be Infinity. */
 export interface Retention {
@@ -73,10 +46,7 @@ export interface HistoryState {
 }
 
 export class History<T> {
-  // Made with the first record: of a million containers many are empty.
-  private slots: (InstanceRecord<T> | undefined)[] = [];
-  private first = 0;
-  private held = 0;
+  private readonly ring: Ring<T>;
   private heldBytes = 0;
   private ageUs: number;
   /** Only records with a name. */
@@ -96,7 +66,9 @@ export class History<T> {
     private limits: Retention,
     /** As it was before it became a row; absent: it is new. */
     before?: HistoryState,
+    packing?: Packing<T>,
   ) {
+    this.ring = new Ring(packing);
     this.ageUs = limits.ageS * US_PER_SECOND;
     this.epoch = before?.epoch ?? revisions.latest;
     if (!before) return;
@@ -112,7 +84,7 @@ export class History<T> {
 
   /** currentNrOfInstances. This and all other readings are as of the last `append` or `prune`. */
   get count(): number {
-    return this.archive?.count ?? this.held;
+    return this.archive?.count ?? this.ring.length;
   }
 
   /** currentByteSize. */
@@ -121,11 +93,11 @@ export class History<T> {
   }
 
   get oldest(): InstanceRecord<T> | undefined {
-    return this.held > 0 ? this.at(0) : undefined;
+    return this.ring.length > 0 ? this.ring.at(0) : undefined;
   }
 
   get latest(): InstanceRecord<T> | undefined {
-    return this.held > 0 ? this.at(this.held - 1) : undefined;
+    return this.ring.length > 0 ? this.ring.at(this.ring.length - 1) : undefined;
   }
 
   /** Of the last change; 0 before the first. */
@@ -156,8 +128,9 @@ export class History<T> {
     if (name === undefined ? this.isRepeated(record.measuredUs) : this.find(name) !== undefined) {
       return refuse('STATUS_CONFLICT', `There is a contentInstance ${JSON.stringify(record.id)} already.`);
     }
-    while (this.held > 0 && (this.held >= this.limits.count || this.heldBytes + sizeBytes > this.limits.bytes))
-      this.evict();
+    const { ring } = this;
+    while (ring.length > 0 && (ring.length >= this.limits.count || this.heldBytes + sizeBytes > this.limits.bytes))
+      this.forget(0);
     this.push(record);
     this.changed(createdUs);
     record.sequence = this.lastRevision;
@@ -180,9 +153,10 @@ export class History<T> {
 
   /** Evicts what is older than maxInstanceAge; to be called before anything is read. */
   prune(nowUs: number): void {
-    const before = this.held;
-    while (this.held > 0 && nowUs - this.at(0).createdUs > this.ageUs) this.evict();
-    if (this.held < before) this.changed(nowUs);
+    const { ring } = this;
+    const before = ring.length;
+    while (ring.length > 0 && nowUs - ring.createdUs(0) > this.ageUs) this.forget(0);
+    if (ring.length < before) this.changed(nowUs);
   }
 
   /** Sets other limits and evicts what no longer fits. */
@@ -190,9 +164,10 @@ export class History<T> {
     this.limits = limits;
     this.ageUs = limits.ageS * US_PER_SECOND;
     this.prune(nowUs);
-    const before = this.held;
-    while (this.held > limits.count || this.heldBytes > limits.bytes) this.evict();
-    if (this.held < before) this.changed(nowUs);
+    const { ring } = this;
+    const before = ring.length;
+    while (ring.length > limits.count || this.heldBytes > limits.bytes) this.forget(0);
+    if (ring.length < before) this.changed(nowUs);
   }
 
   /** The record of this id; of several with one time tag, the newest. */
@@ -202,74 +177,59 @@ export class History<T> {
     const measuredUs = parseTime(id);
     if (measuredUs === undefined || formatTime(measuredUs) !== id) return undefined;
     // From the newest on, not by halves: tags need not rise, and 20,000 comparisons of numbers take some 50 us.
-    for (let position = this.held - 1; position >= 0; position--) {
-      const record = this.at(position);
-      if (record.measuredUs === measuredUs && record.name === undefined) return record;
-    }
+    for (let position = this.ring.length - 1; position >= 0; position--)
+      if (this.ring.tagUs(position) === measuredUs) return this.ring.at(position);
     return undefined;
   }
 
   /** Takes out one record. False when it is not here (any more). */
-  delete(record: InstanceRecord<T>, nowUs: number): boolean {
-    let position = this.held - 1;
-    while (position >= 0 && this.at(position) !== record) position--;
-    if (position < 0) return false;
-    if (position === 0) this.evict();
-    else {
-      for (; position < this.held - 1; position++) this.put(position, this.at(position + 1));
-      this.put(position, undefined);
-      this.forget(record);
-    }
+  delete({ sequence }: InstanceRecord<T>, nowUs: number): boolean {
+    const position = this.firstAfter(sequence) - 1;
+    if (position < 0 || this.ring.sequence(position) !== sequence) return false;
+    this.forget(position);
     this.changed(nowUs);
     return true;
   }
 
   /** Up to `limit` of the newest, oldest first. */
   newest(limit = Infinity): readonly InstanceRecord<T>[] {
-    const length = Math.min(limit, this.held);
-    return Array.from({ length }, (_, index) => this.at(this.held - length + index));
+    const { ring } = this;
+    const length = Math.min(limit, ring.length);
+    return Array.from({ length }, (_, index) => ring.at(ring.length - length + index));
   }
 
   /** What came after the record of this sequence, whether that is still here or not; oldest first. */
   *after(sequence: number): Generator<InstanceRecord<T>> {
-    let [from, to] = [0, this.held];
+    for (let position = this.firstAfter(sequence); position < this.ring.length; position++)
+      yield this.ring.at(position);
+  }
+
+  /** Sequences rise along the ring. */
+  private firstAfter(sequence: number): number {
+    let [from, to] = [0, this.ring.length];
     while (from < to) {
       const middle = (from + to) >> 1;
-      if (this.at(middle).sequence > sequence) to = middle;
+      if (this.ring.sequence(middle) > sequence) to = middle;
       else from = middle + 1;
     }
-    for (; from < this.held; from++) yield this.at(from);
-  }
-
-  private at(position: number): InstanceRecord<T> {
-    return this.slots[(this.first + position) & (this.slots.length - 1)]!; // every caller asks below `held`
-  }
-
-  private put(position: number, record: InstanceRecord<T> | undefined): void {
-    this.slots[(this.first + position) & (this.slots.length - 1)] = record;
+    return from;
   }
 
   private push(record: InstanceRecord<T>): void {
-    if (this.held === this.slots.length) this.grow();
-    this.put(this.held, record);
-    this.held++;
+    this.ring.push(record, this.limits.count);
     this.heldBytes += record.sizeBytes;
     if (record.name !== undefined) (this.named ??= new Map()).set(record.name, record);
     else if (record.measuredUs > this.highestTagUs) this.highestTagUs = record.measuredUs;
   }
 
-  private evict(): void {
-    const record = this.at(0);
-    this.put(0, undefined);
-    this.first = (this.first + 1) & (this.slots.length - 1);
-    this.forget(record);
-  }
-
-  private forget(record: InstanceRecord<T>): void {
-    this.held--;
-    this.heldBytes -= record.sizeBytes;
-    if (record.name !== undefined) this.named?.delete(record.name);
-    this.onForget?.(record);
+  private forget(position: number): void {
+    const { ring } = this;
+    // Nobody is told of a frame: it need not be made to be forgotten.
+    const record = this.onForget || ring.isNamed(position) ? ring.at(position) : undefined;
+    this.heldBytes -= ring.sizeBytes(position);
+    ring.remove(position);
+    if (record?.name !== undefined) this.named?.delete(record.name);
+    if (record) this.onForget?.(record);
   }
 
   private changed(nowUs: number): void {
@@ -280,18 +240,9 @@ export class History<T> {
   /** Whether a nameless record of this tag came just before. A tag above all before it, the usual case, costs one comparison. */
   private isRepeated(measuredUs: number): boolean {
     if (measuredUs > this.highestTagUs) return false;
-    for (let position = this.held - 1; position >= Math.max(0, this.held - DUPLICATE_WINDOW); position--) {
-      const record = this.at(position);
-      if (record.measuredUs === measuredUs && record.name === undefined) return true;
-    }
+    const { length } = this.ring;
+    for (let position = length - 1; position >= Math.max(0, length - DUPLICATE_WINDOW); position--)
+      if (this.ring.tagUs(position) === measuredUs) return true;
     return false;
-  }
-
-  private grow(): void {
-    const capacity = Math.max(FIRST_CAPACITY, this.slots.length * 2);
-    const slots = new Array<InstanceRecord<T> | undefined>(capacity).fill(undefined);
-    for (let position = 0; position < this.held; position++) slots[position] = this.at(position);
-    this.slots = slots;
-    this.first = 0;
   }
 }

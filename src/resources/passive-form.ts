@@ -11,13 +11,14 @@ import { formatTime, parseTime } from '../clock.js';
 import { History, InstanceRecord } from './history.js';
 import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
 import { ringOf } from './retention.js';
+import type { Packing } from './ring.js';
 import type { Revisions } from './revision.js';
 import { MOST_SHARED, RowReader, RowWriter, SERIES, SharedWords } from './row-bytes.js';
 import { TYPES, type TypeName } from './types.js';
 import type { Json } from './values.js';
 
-/** Writes and reads what a record holds. */
-export interface ValueForm<T> {
+/** Writes and reads what a record holds; what a row cannot hold may lie packed in its ring. */
+export interface ValueForm<T> extends Packing<T> {
   /** False for what cannot stand in a row. */
   write(value: T, row: RowWriter): boolean;
   read(row: RowReader, measuredUs: number, name: string | undefined): T;
@@ -196,7 +197,7 @@ export class PassiveForm<T> {
     const changedUs = isChanged ? row.near(SERIES.time) : 0;
     const highestTagUs = hasTags ? row.any() : -Infinity;
     const state = { epoch, revision, changedUs, highestTagUs };
-    const history = new History<T>(this.revisions, ringOf(container.attributes), state);
+    const history = new History<T>(this.revisions, ringOf(container.attributes), state, this.values);
     for (let records = row.whole(); records > 0; records--) this.readRecord(row, history);
     return history;
   }

@@ -61,7 +61,7 @@ export interface TreeOptions<T> {
   readonly sclBaseId?: string;
   readonly random: Random;
   readonly nowUs: number;
-  /** How values stand in rows; without it no resource becomes one. */
+  /** How values stand in rows and rings; without it no resource becomes a row, and each record stays as it came. */
   readonly values?: ValueForm<T>;
 }
 
@@ -78,6 +78,7 @@ export class ResourceTree<T> implements Births<T> {
   private readonly withRows = new Set<PassiveChildren<T>>();
   private planted = 0;
   private readonly random: Random;
+  private readonly values: ValueForm<T> | undefined;
   private readonly form: PassiveForm<T> | undefined;
 
   constructor({ sclBaseId = 'm2m', random, nowUs, values }: TreeOptions<T>) {
@@ -85,6 +86,7 @@ export class ResourceTree<T> implements Births<T> {
     // In two halves: `below` takes at most 48 bits, and a seeded one has 32.
     this.revisions = new Revisions(random.below(REVISION_STARTS / 2 ** 20) * 2 ** 20 + random.below(2 ** 20));
     this.epoch = this.revisions.latest;
+    this.values = values;
     this.form = values && new PassiveForm<T>(this.revisions, this, values, (node) => this.onActivated?.(node));
     this.root = this.plant(TYPES.sclBase, sclBaseId, undefined, { nowUs, creator: INTERNAL }, NO_ATTRIBUTES);
   }
@@ -293,7 +295,7 @@ export class ResourceTree<T> implements Births<T> {
     const node = new ResourceNode(row, id, parent, act.creator, act.nowUs, this.revisions.next(), this, ++this.planted);
     node.attributes = attributes;
     if (parent && row.creates.includes('contentInstance'))
-      node.history = new History(this.revisions, ringOf(parent.attributes));
+      node.history = new History(this.revisions, ringOf(parent.attributes), undefined, this.values);
     parent?.adopt(node);
     return node;
   }

@@ -45,6 +45,13 @@ export interface Framed {
   configuration(): Uint8Array;
 }
 
+/** How the measurements of one PMU and configuration lie as bytes in a history. */
+export interface PackedForm {
+  /** Of each. */
+  readonly bytes: number;
+  read(from: Buffer, at: number): Measurement;
+}
+
 /** Framed with this PMU alone. */
 export interface Measurement extends Framed {
   readonly descriptor: PmuDescriptor;
@@ -65,6 +72,10 @@ export interface Measurement extends Framed {
    * where reading them one by one costs no more.
    */
   writeNumbers?(into: Float64Array): number;
+  /** Absent where it stays as it is. */
+  readonly packed?: PackedForm | undefined;
+  /** Writes the bytes of its packed form. Absent where it has none. */
+  pack?(into: Buffer, at: number): void;
   /** Of one that is not as it was sent. */
   readonly processing?: Processing | undefined;
   /**

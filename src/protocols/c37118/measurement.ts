@@ -5,7 +5,14 @@
  *     frame of stream 60 ── PMU 61's block ──> Measurement ── frame() ──────────> data frame of stream 61, that block alone
  *                                                          └─ configuration() ─> its CFG-2
  */
-import type { Measurement, Phasor, PmuDescriptor, Processed, Processing } from '../../routing/measurement.js';
+import type {
+  Measurement,
+  PackedForm,
+  Phasor,
+  PmuDescriptor,
+  Processed,
+  Processing,
+} from '../../routing/measurement.js';
 import { QUALITY } from '../../routing/sample.js';
 import {
   encodeConfiguration,
@@ -52,18 +59,16 @@ export interface StreamPmu {
   /** The CFG-2 of this PMU alone, and what its frames look like. */
   readonly configuration: Uint8Array;
   readonly single: StreamLayout;
+  readonly packed: PackedFrame;
 }
 
 export function streamOf(configuration: Configuration): PmuStream {
   const layout = layoutOf(configuration);
   const pmus = layout.blocks.map((block) => {
     const alone = singlePmuConfiguration(configuration, block.pmu);
-    return {
-      descriptor: descriptorOf(block.pmu, configuration),
-      block,
-      configuration: encodeConfiguration(alone),
-      single: layoutOf(alone),
-    };
+    const descriptor = descriptorOf(block.pmu, configuration);
+    const packed = new PackedFrame(descriptor, encodeConfiguration(alone), layoutOf(alone));
+    return { ...packed.pmu, block };
   });
   return { layout, pmus };
 }
@@ -96,18 +101,36 @@ function singlePmuConfiguration(configuration: Configuration, pmu: PmuConfigurat
   return { ...configuration, kind: 'configuration2', streamId, pmus: [pmu] };
 }
 
-/** The data frame that holds one PMU of several: the same head with the PMU's id for the stream's, its block, a new CHK. */
-function singlePmuFrame(frame: Uint8Array, { configuration }: StreamLayout, block: BlockLayout): Uint8Array {
-  if (configuration.pmus.length === 1) return frame;
-  const size = HEAD_BYTES + (block.end - block.statAt) + CHK_BYTES;
-  // Pooled and byte by byte: an array buffer and its views for each of 3,000 small frames a second are felt by the collector.
-  const single = Buffer.allocUnsafe(size);
-  for (let at = 0; at < HEAD_BYTES; at++) single[at] = frame[at]!; // a frame is longer than its head
-  single.writeUInt16BE(size, SIZE_AT);
-  single.writeUInt16BE(block.pmu.idCode, STREAM_ID_AT);
-  for (let at = block.statAt; at < block.end; at++) single[HEAD_BYTES + at - block.statAt] = frame[at]!; // of the layout's length
-  single.writeUInt16BE(crcCcitt(single, 0, size - CHK_BYTES), size - CHK_BYTES);
-  return single;
+/** One PMU's frame in a history: the stream's head and the PMU's block. It comes back as the data frame of that PMU alone. */
+class PackedFrame implements PackedForm {
+  /** The PMU alone in its stream. */
+  readonly pmu: StreamPmu;
+  readonly bytes: number;
+
+  constructor(
+    descriptor: PmuDescriptor,
+    configuration: Uint8Array,
+    private readonly single: StreamLayout,
+  ) {
+    this.bytes = single.frameBytes - CHK_BYTES;
+    this.pmu = { descriptor, block: single.blocks[0]!, configuration, single, packed: this }; // of one PMU
+  }
+
+  read(from: Buffer, at: number): FrameMeasurement {
+    const view = viewOf(this.frame((frame) => void from.copy(frame, 0, at, at + this.bytes)));
+    return new FrameMeasurement(view, readHead(view).timeQuality, this.single, this.pmu);
+  }
+
+  /** The same head with the PMU's id for the stream's, its block, a new CHK. */
+  frame(write: (frame: Buffer) => void): Buffer {
+    // Pooled: an array buffer and its views for each of 3,000 small frames a second are felt by the collector.
+    const frame = Buffer.allocUnsafe(this.single.frameBytes);
+    write(frame);
+    frame.writeUInt16BE(frame.length, SIZE_AT);
+    frame.writeUInt16BE(this.single.configuration.streamId, STREAM_ID_AT);
+    frame.writeUInt16BE(crcCcitt(frame, 0, this.bytes), this.bytes);
+    return frame;
+  }
 }
 
 export class FrameMeasurement implements Measurement {
@@ -204,7 +227,21 @@ export class FrameMeasurement implements Measurement {
 
   frame(): Uint8Array {
     const { buffer, byteOffset, byteLength } = this.view;
-    return singlePmuFrame(new Uint8Array(buffer, byteOffset, byteLength), this.layout, this.pmu.block);
+    if (this.layout.configuration.pmus.length === 1) return new Uint8Array(buffer, byteOffset, byteLength);
+    return this.pmu.packed.frame((frame) => this.pack(frame, 0));
+  }
+
+  /** What was processed says so beside its frame, and is in no history. */
+  get packed(): PackedForm | undefined {
+    return this.processing ? undefined : this.pmu.packed;
+  }
+
+  pack(into: Buffer, at: number): void {
+    const { view, pmu } = this;
+    const { statAt, end } = pmu.block;
+    // Byte by byte: cheaper than views of so few.
+    for (let n = 0; n < HEAD_BYTES; n++) into[at + n] = view.getUint8(n);
+    for (let n = statAt; n < end; n++) into[at + HEAD_BYTES + n - statAt] = view.getUint8(n);
   }
 
   configuration(): Uint8Array {
@@ -212,15 +249,15 @@ export class FrameMeasurement implements Measurement {
   }
 
   remade(values: Processed, from: readonly Measurement[], processing: Processing): Measurement {
-    const { single } = this.pmu;
-    const block = single.blocks[0]!; // of one PMU
+    const { single, packed } = this.pmu;
+    const { block } = packed.pmu;
     const stat = worstStat([this, ...from].map((each) => each.stat)) | STAT.modified;
     const error = Math.max(...[this, ...from].map((each) => each.timeQuality & TIME_QUALITY.errorMask));
     const timeQuality = (this.timeQuality & ~TIME_QUALITY.errorMask) | error;
     const head = { ...readHead(this.view), streamId: single.configuration.streamId, timeQuality };
     const blocks = [blockOf({ ...values, stat }, block.pmu)];
     const view = viewOf(encodeData({ kind: 'data', ...head, blocks }, single));
-    return new FrameMeasurement(view, timeQuality, single, { ...this.pmu, block }, processing);
+    return new FrameMeasurement(view, timeQuality, single, packed.pmu, processing);
   }
 
   private get sentHz(): number {

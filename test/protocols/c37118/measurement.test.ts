@@ -85,6 +85,33 @@ describe('FrameMeasurement', () => {
     expect(measurement(options).quality).toBe(quality);
   });
 
+  test('comes back from its packed form as it was, alone in its stream', () => {
+    const shown = (one: FrameMeasurement): unknown => {
+      const { descriptor, stat, timeQuality, quality, phasors, analogs, digitals } = one;
+      const numbers = new Float64Array(32);
+      const count = one.writeNumbers(numbers);
+      const bytes = [Buffer.from(one.frame()), Buffer.from(one.configuration())];
+      return { descriptor, stat, timeQuality, quality, phasors, analogs, digitals, numbers, count, bytes };
+    };
+    const word = { names: Array.from({ length: 16 }, (_, bit) => `B${bit}`), normalState: 0, validInputs: 1 };
+    for (let format = 0; format < 16; format++) {
+      const rich = pmu(62, { format, analogs: [{ name: 'Temp', unit: 1 }], digitals: [word] });
+      for (const configuration of [stream([pmu(61, { format })]), stream([pmu(61), rich, pmu(63, { phasors: [] })])]) {
+        for (const one of measurements(configuration, { stat: 0x2030, timeQuality: 5 })) {
+          const packed = one.packed!;
+          const bytes = Buffer.alloc(7 + packed.bytes + 1, 0xee);
+          one.pack(bytes, 7);
+          expect([bytes[6], bytes[7 + packed.bytes]]).toEqual([0xee, 0xee]);
+          const again = packed.read(bytes, 7) as FrameMeasurement;
+          bytes.fill(0);
+          expect(shown(again)).toEqual(shown(one));
+          expect(again.descriptor).toBe(one.descriptor);
+          expect(again.packed).toBe(packed);
+        }
+      }
+    }
+  });
+
   test('made anew has its own head, the new values as its FORMAT says them, and says that it was modified', () => {
     const processing = { method: 'fir', inputRate: 50, outputRate: 5, groupDelayS: 0.5 };
     const values = {
@@ -102,7 +129,7 @@ describe('FrameMeasurement', () => {
       const [middle] = measurements(configuration);
       const [unlocked] = measurements(configuration, { stat: 0x2030, timeQuality: 5 });
       const made = middle!.remade(values, [middle!, unlocked!], processing);
-      expect([made.stat, made.timeQuality, made.processing]).toEqual([0x2230, 5, processing]);
+      expect([made.stat, made.timeQuality, made.processing, made.packed]).toEqual([0x2230, 5, processing, undefined]);
       expect(made.descriptor).toBe(middle?.descriptor);
       expect(made.frequencyHz).toBeCloseTo(50.123, 3);
       expect(made.rocofHzPerS).toBeCloseTo(-0.25, 6);
