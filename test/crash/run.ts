@@ -7,6 +7,7 @@ import { fullDisk } from './full-disk.js';
 import { killBroker, killDevice } from './kill.js';
 import type { Part } from './part.js';
 import { powerCut } from './power-cut.js';
+import { promises } from './promises.js';
 import { recovery } from './recovery.js';
 import { resume } from './resume.js';
 import { syncError } from './sync-error.js';
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sync-error': syncError,
   'full-disk': fullDisk,
   tree,
+  promises,
   recovery,
   resume,
 };
