@@ -71,7 +71,7 @@ class Promisee {
   /** What was promised and is not there; those of `latest` that are gone are no fault. */
   async faults(broker: BrokerProcess, killedMs: number): Promise<string[]> {
     if (this.count === 0) return [`${this.path}: nothing was answered`];
-    
+
     if (this.durability === 'latest') return [];
     const since = this.durability === 'synced' ? Infinity : killedMs - GROUPED_MS;
     const promised = [...this.answered].filter(([, atMs]) => atMs <= since).map(([id]) => id);

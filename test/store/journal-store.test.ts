@@ -185,6 +185,62 @@ describe('a store on a journal', () => {
     expect(sorted(plain(rows)).resource).toEqual(sorted(owners.plain()).resource);
   });
 
+  test('gives a snapshot up when a write has failed, though the disk is well again before its end', async () => {
+    const disk = new MemoryDisk();
+    const open = await openStore(disk, { snapshotBytes: 2000 });
+    const { store, clock } = open;
+    const owners = new Owners(open);
+    let isFailing = false;
+    disk.fault = ({ kind, path }) => (isFailing && kind === 'sync' && /state\/\d/.test(path) ? 'EIO' : undefined);
+    let [isBegun, isEnded] = [false, false];
+    store.provide('alarm', function* () {
+      if (isBegun) return;
+      isBegun = isFailing = true;
+      store.write({ changes: [{ table: 'command', key: 'lost', row: row(1) }], durability: 'synced' }, () => {});
+      // Many slices, a turn each.
+      for (let n = 0; n < 256 * 100; n++) yield [`taken back ${n}`, row(n)] as const;
+      isEnded = true;
+    });
+    for (let n = 0; !isBegun; n++) await owners.put('resource', `${n}`, row(n));
+    await settle(clock, 10);
+    expect(store.trouble).toBeDefined();
+    isFailing = false;
+    clock.advance(250);
+    await settle(clock, 10);
+    expect([store.trouble, isEnded]).toEqual([undefined, false]);
+    while (!isEnded) await settle(clock, 1);
+    await settle(clock);
+    const { rows } = await openStore(disk.crash());
+    expect(rows.alarm.size).toBe(0);
+    expect(sorted(plain(rows)).resource).toEqual(sorted(owners.plain()).resource);
+  });
+
+  test('ends no snapshot before what its rows may show is durable', async () => {
+    let isStuck = false;
+    const disk = new MemoryDisk({
+      // A write that has begun and never ends.
+      clock: { after: (ms, act) => (ms === 0 && act(), () => {}) },
+      latencyMs: ({ kind, path }) => (isStuck && kind === 'write' && /state\/\d/.test(path) ? 1 : 0),
+    });
+    const open = await openStore(disk, { snapshotBytes: 2000 });
+    const { store, clock } = open;
+    const owners = new Owners(open);
+    store.provide('alarm', function* () {
+      isStuck = true;
+      store.write({ changes: [{ table: 'alarm', key: 'early', row: row(1) }], durability: 'synced' }, () => {});
+      yield ['early', row(1)] as const;
+    });
+    for (let n = 0; !isStuck; n++) {
+      void owners.begin('resource', `${n}`, row(n));
+      await settle(clock, 10);
+    }
+    await settle(clock);
+    isStuck = false;
+    const { rows } = await openStore(disk.crash());
+    expect(rows.alarm.size).toBe(0);
+    expect(sorted(plain(rows)).resource).toEqual(sorted(owners.plain()).resource);
+  });
+
   test('has all it acknowledged after crashes at any moment of a snapshot', async () => {
     let [crashes, snapshots] = [0, 0];
     for (let crashAt = 0; crashAt < 150; crashAt++) {

@@ -229,6 +229,17 @@ describe('a journal that is opened again', () => {
     const { read } = await openJournal(disk.crash(), { from: 30 });
     expect(read).toHaveLength(21);
   });
+
+  test('deletes no segment that holds what is still to be read', async () => {
+    const disk = new MemoryDisk();
+    const { journal, clock, append } = await openJournal(disk);
+    for (const text of texts(50)) await append(text.padEnd(300));
+    for (let from = 1; from <= 50; from++) {
+      await during(clock, journal.truncateBefore(from));
+      expect(journal.firstSequence).toBeLessThanOrEqual(from);
+    }
+    expect(journal.firstSequence).toBeGreaterThan(40);
+  });
 });
 
 /** A segment as a program of that version would have headed it. */
