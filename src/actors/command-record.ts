@@ -39,6 +39,8 @@ export interface CommandRecord {
   readonly application: string;
   /** The oldest first; empty while its acceptance is being journalled. */
   readonly states: Entry[];
+  /** When the newest was accepted that had given way by its own acceptance; -Infinity where none had. */
+  readonly forgottenUs: number;
   /** The end of the deadline, or of the lease while it is selected. */
   due: Due;
   /** How many of its states the issuer is known to have. */
@@ -52,7 +54,9 @@ export interface CommandRecord {
 }
 
 export const keyOf = (issuer: string, commandId: string): string => `${issuer} ${commandId}`;
-export const instanceIdOf = ({ issuer, command }: CommandRecord): string => `${issuer}~${command.commandId}`;
+/** A name of one segment: an originator may have a `/`, and never a `~`. */
+export const instanceIdOf = ({ issuer, command }: CommandRecord): string =>
+  `${issuer.replaceAll('/', '~')}~${command.commandId}`;
 export const stateOf = ({ states }: CommandRecord): CommandState => states.at(-1)?.state ?? 'accepted';
 export const acceptedUsOf = ({ states }: CommandRecord): number => states[0]?.atUs ?? Infinity;
 
@@ -83,7 +87,8 @@ export function wordOnStanding(record: CommandRecord, { state: said }: Word): Re
   );
 }
 
-export function rowOf({ number, command, issuer, session, path, states, due, told }: CommandRecord): Row {
+export function rowOf(record: CommandRecord): Row {
+  const { number, command, issuer, session, path, states, forgottenUs, due, told } = record;
   const { commandId, action, point, value, deadlineMs, leaseMs } = command;
   return {
     document: {
@@ -93,6 +98,7 @@ export function rowOf({ number, command, issuer, session, path, states, due, tol
       ...(session !== undefined && { session }),
       path: pathText(path),
       states: states.map((entry) => ({ ...entry })),
+      ...(forgottenUs !== -Infinity && { forgottenUs }),
       dueUs: due.utcUs,
       told,
     },
@@ -104,7 +110,7 @@ const OF_ONE_MESSAGE = { dueUs: undefined, issuedUs: undefined, isSelected: fals
 
 /** Undefined for a row that this version cannot have written. @param now the instant of the restart, on both clocks */
 export function recordOfRow(key: string, { document }: Row, now: Due): CommandRecord | undefined {
-  const { number, command, issuer, session, path: text, states, dueUs, told } = document;
+  const { number, command, issuer, session, path: text, states, forgottenUs, dueUs, told } = document;
   if (typeof number !== 'number' || typeof issuer !== 'string' || typeof text !== 'string') return undefined;
   if (!isObject(command) || !Array.isArray(states) || typeof dueUs !== 'number' || typeof told !== 'number')
     return undefined;
@@ -125,6 +131,7 @@ export function recordOfRow(key: string, { document }: Row, now: Due): CommandRe
     path,
     application: applicationOf(path),
     states: entries,
+    forgottenUs: typeof forgottenUs === 'number' ? forgottenUs : -Infinity,
     due: { utcUs: dueUs, monotonicUs: now.monotonicUs + leftUs(entries, dueUs, now) },
     told,
     isSent: false,
@@ -167,7 +174,8 @@ export function orderDocument(record: CommandRecord, now: Due): JsonObject | und
   const leftUs = record.due.monotonicUs - now.monotonicUs;
   const deadlineMs = Math.round(leftUs / 1000);
   if (deadlineMs <= 0 || stateOf(record) !== 'dispatched') return undefined;
-  const order = { commandId, point, value, deadlineMs, dueAt: formatTime(now.utcUs + leftUs) };
+  const { application } = record;
+  const order = { application, commandId, point, value, deadlineMs, dueAt: formatTime(now.utcUs + leftUs) };
   if (isSelecting(record)) return { ...order, action: 'select', leaseMs };
   return { ...order, action: 'operate', ...(action === 'select' && { selected: true }) };
 }

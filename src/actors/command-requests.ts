@@ -50,6 +50,19 @@ export const takenId = (commandId: string): Refusal =>
     `The commandId ${JSON.stringify(commandId)} was used for another command; choose a new one.`,
   );
 
+export const unknownCommand = (commandId: string): Refusal =>
+  refuse(
+    'STATUS_NOT_FOUND',
+    `No command ${JSON.stringify(commandId)} is known for an application this session is attached to.`,
+  );
+
+/** Two issuers may use one id for two applications, and a gateway be the device of both. */
+export const saysNotWhose = (commandId: string): Refusal =>
+  refuse(
+    'STATUS_BAD_REQUEST',
+    `Several applications of this session have a command ${JSON.stringify(commandId)}; say whose it is in "application".`,
+  );
+
 export const nothingToCancel = (commandId: string): Refusal =>
   refuse('STATUS_NOT_FOUND', `There is no command ${JSON.stringify(commandId)} of yours to cancel.`);
 

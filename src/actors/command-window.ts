@@ -19,11 +19,15 @@ export class CommandWindow {
   private readonly records = new Map<string, CommandRecord>();
   /** By application and id: what a device's word is about. */
   private readonly heard = new Map<string, CommandRecord>();
-  /** When the newest was accepted that has given way for want of room: no older one can be told from a new one any more. */
-  private forgottenUs = -Infinity;
+  private newestForgottenUs = -Infinity;
 
   [Symbol.iterator](): Iterator<CommandRecord> {
     return this.records.values();
+  }
+
+  /** When the newest was accepted that has given way for want of room: no older one can be told from a new one any more. */
+  get forgottenUs(): number {
+    return this.newestForgottenUs;
   }
 
   get(key: string): CommandRecord | undefined {
@@ -42,10 +46,10 @@ export class CommandWindow {
 
   /** Those of an earlier run, in order of acceptance. */
   restore(records: readonly CommandRecord[]): void {
-    for (const record of records) this.add(record);
-    // Some may have given way to them.
-    const [oldest] = records;
-    if (oldest && !this.hasRoom) this.forgottenUs = acceptedUsOf(oldest);
+    for (const record of records) {
+      this.add(record);
+      this.newestForgottenUs = Math.max(this.newestForgottenUs, record.forgottenUs);
+    }
   }
 
   forget(record: CommandRecord): void {
@@ -73,7 +77,7 @@ export class CommandWindow {
     if (this.hasRoom) return [];
     for (const record of this.records.values()) {
       if (!mayGo(record)) continue;
-      this.forgottenUs = Math.max(this.forgottenUs, acceptedUsOf(record));
+      this.newestForgottenUs = Math.max(this.newestForgottenUs, acceptedUsOf(record));
       this.forget(record);
       return [record];
     }

@@ -8,7 +8,7 @@
  *
  * Nothing leaves, and nobody is told, before it is on disk. A restart finds every command where its row stands.
  */
-import { isRefusal, refuse, type Refusal } from '../errors.js';
+import { isRefusal, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
@@ -45,9 +45,11 @@ import {
   issuerOf,
   nothingToCancel,
   readBody,
+  saysNotWhose,
   takenId,
   told,
   unavailable,
+  unknownCommand,
   waitAlso,
 } from './command-requests.js';
 import { CommandWindow } from './command-window.js';
@@ -127,7 +129,7 @@ export class Commands {
     const { commandId } = command;
     const nowUs = this.options.clock.wallUs();
     const application = applicationOf(path);
-    this.forget(this.window.sweep(nowUs));
+    this.writeChanges(this.forget(this.window.sweep(nowUs)));
     const standing = this.window.get(keyOf(issuer, commandId));
     const waiting = standing && this.waiting.get(standing);
     if (waiting) {
@@ -149,9 +151,9 @@ export class Commands {
     }
     const refusal = this.refusalOf(command, application, standing, nowUs);
     if (refusal) return this.refuse(ask, issuer, refusal, commandId);
-    this.forget(this.window.makeRoom());
+    const gone = this.forget(this.window.makeRoom());
     if (!this.window.hasRoom) return this.refuse(ask, issuer, ALL_UNDER_WAY, commandId);
-    this.issue(ask, issuer, { ...command, value: command.value ?? null }, path);
+    this.issue(ask, issuer, { ...command, value: command.value ?? null }, path, gone);
   };
 
   /** Why this is no new command that could be taken. */
@@ -173,25 +175,20 @@ export class Commands {
   /** A device's word. Its refusal says that it changed nothing: for now (503), or ever. */
   word(peer: Peer, word: Word): Promise<Refusal | undefined> {
     const { originator } = peer;
-    for (const application of peer.attach.map(pathText)) {
-      const record = this.window.heardAs(application, word.commandId);
-      if (!record) continue;
-      return new Promise((resolve) => {
-        const reply: Waiting = (refusal) => {
-          if (refusal?.status === 'STATUS_CONFLICT')
-            this.audit('command-word-refused', originator, application, { ...word, detail: refusal.detail });
-          resolve(refusal);
-        };
-        if (this.population.get(record.key)) this.tell(record, { type: 'WORD', word, by: originator, reply });
-        else reply(wordOnStanding(record, word));
-      });
-    }
-    return Promise.resolve(
-      refuse(
-        'STATUS_NOT_FOUND',
-        `No command ${JSON.stringify(word.commandId)} is known for an application this session is attached to.`,
-      ),
-    );
+    const meant = peer.attach.map(pathText).filter((path) => path === (word.application ?? path));
+    const known = new Set(meant.flatMap((path) => this.window.heardAs(path, word.commandId) ?? []));
+    const [record] = known;
+    if (!record) return Promise.resolve(unknownCommand(word.commandId));
+    if (known.size > 1) return Promise.resolve(saysNotWhose(word.commandId));
+    return new Promise((resolve) => {
+      const reply: Waiting = (refusal) => {
+        if (refusal?.status === 'STATUS_CONFLICT')
+          this.audit('command-word-refused', originator, record.application, { ...word, detail: refusal.detail });
+        resolve(refusal);
+      };
+      if (this.population.get(record.key)) this.tell(record, { type: 'WORD', word, by: originator, reply });
+      else reply(wordOnStanding(record, word));
+    });
   }
 
   /**
@@ -210,7 +207,8 @@ export class Commands {
     this.told.tellAll(originator);
   }
 
-  private issue(ask: Ask, issuer: string, command: Command, path: readonly string[]): void {
+  /** @param gone what has given way to it: forgotten in the same write that says until when */
+  private issue(ask: Ask, issuer: string, command: Command, path: readonly string[], gone: readonly Change[]): void {
     const { clock, lanes } = this.options;
     const atUs = clock.wallUs();
     const record: CommandRecord = {
@@ -223,6 +221,7 @@ export class Commands {
       path,
       application: applicationOf(path),
       states: [],
+      forgottenUs: this.window.forgottenUs,
       due: this.dueIn(command.deadlineMs),
       told: 1, // its acceptance, by the answer
       isSent: false,
@@ -237,18 +236,19 @@ export class Commands {
     // It goes out with the same fsync if nothing stands before it.
     if (this.isFirst(record) && lanes.hasDevice(record.application))
       steps.push({ entry: { state: 'dispatched', atUs }, by: BROKER });
-    this.write(record, steps, (refusal) => {
+    const done: Waiting = (refusal) => {
       this.waiting.delete(record);
       if (refusal) {
         this.window.forget(record);
         this.leavePoint(record);
       } else this.population.activate(record.key);
       for (const tell of waiting) tell(refusal);
-    });
+    };
+    this.write(record, steps, done, gone);
   }
 
   /** Journals states of a command with their audit; they are true, and told, when the store has them. */
-  private write(record: CommandRecord, steps: readonly Step[], done: (refusal?: Refusal) => void): void {
+  private write(record: CommandRecord, steps: readonly Step[], done: Waiting, gone: readonly Change[] = []): void {
     const entries = steps.map(({ entry }) => entry);
     const states = [...record.states, ...entries];
     const dueMs = steps.at(-1)?.dueMs;
@@ -257,7 +257,7 @@ export class Commands {
     record.isWriting = true;
     this.options.store.write(
       {
-        changes: [change],
+        changes: [...gone, change],
         audit: steps.map((step) => auditOf(record, step)),
         durability: 'synced',
         // What becomes of an accepted command is recorded even where the disk takes no new ones.
@@ -308,7 +308,7 @@ export class Commands {
       send: () =>
         (record.isSent = lanes.toDevice(record.application, 'command', () => orderDocument(record, this.dueIn(0)))),
       sendCancel: ({ command: { commandId }, application }) =>
-        lanes.toDevice(application, 'command', { commandId, action: 'cancel' }),
+        lanes.toDevice(application, 'command', { application, commandId, action: 'cancel' }),
       write: (_record, step, done) => this.write(record, [step], done),
     });
   }
@@ -347,14 +347,16 @@ export class Commands {
     this.options.store.write({ audit: [{ event, originator, target, details }], durability: 'grouped' }, () => {});
   }
 
-  private forget(records: readonly CommandRecord[]): void {
-    if (records.length === 0) return;
+  private forget(records: readonly CommandRecord[]): readonly Change[] {
     for (const record of records) {
       this.told.forget(record);
       this.population.end(record.key);
     }
-    const changes = records.map(({ key }): Change => ({ table: 'command', key, row: undefined }));
-    this.options.store.write({ changes, durability: 'grouped' }, () => {});
+    return records.map(({ key }): Change => ({ table: 'command', key, row: undefined }));
+  }
+
+  private writeChanges(changes: readonly Change[]): void {
+    if (changes.length > 0) this.options.store.write({ changes, durability: 'grouped' }, () => {});
   }
 
   private dueIn(ms: number): Due {

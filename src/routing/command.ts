@@ -63,6 +63,8 @@ export const isCommandState = (value: Json | undefined): value is CommandState =
 /** What a device says of a command; these three words are its alone. */
 export interface Word {
   readonly commandId: string;
+  /** Path of the application whose command it is; to be told by a session that is attached to several. */
+  readonly application?: string;
   readonly state: 'acknowledged' | 'executed' | 'rejected';
   readonly reason?: string;
 }
@@ -107,10 +109,17 @@ const isWithin = (value: Json, longest: number): value is number =>
   typeof value === 'number' && value > 0 && value <= longest;
 
 export function readWord(document: JsonObject): Word | Refusal {
-  const { commandId, state, reason } = document;
+  const { commandId, application, state, reason } = document;
   if (typeof commandId !== 'string') return bad('A device’s word needs the "commandId" it answers.');
   if (state !== 'acknowledged' && state !== 'executed' && state !== 'rejected')
     return bad(`"state" is ${JSON.stringify(state)}; a device says "acknowledged", "executed" or "rejected".`);
   if (reason !== undefined && typeof reason !== 'string') return bad('"reason" must be text.');
-  return { commandId, state, ...(reason !== undefined && { reason }) };
+  if (application !== undefined && typeof application !== 'string')
+    return bad('"application" must be the path of one, as the command had it.');
+  return {
+    commandId,
+    ...(application !== undefined && { application }),
+    state,
+    ...(reason !== undefined && { reason }),
+  };
 }

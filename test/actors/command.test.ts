@@ -37,6 +37,7 @@ function stage(deadlineMs = 10_000) {
     path: [],
     application: '/m2m/applications/feeder',
     states: [{ state: 'accepted', atUs: clock.wallUs() }],
+    forgottenUs: -Infinity,
     due: dueIn(deadlineMs),
     told: 1,
     isSent: false,

@@ -3,7 +3,18 @@ import { open, type WsClient } from '../../src/client/index.js';
 import { bodyOfValue } from '../../src/protocols/codec.js';
 import { FORMATS } from '../../src/routing/format.js';
 import type { JsonObject } from '../../src/routing/primitive.js';
-import { becomes, COMMANDS, device, FEEDER, feeder, issue, OPEN, silentDevice, stateOf } from './command-stage.js';
+import {
+  becomes,
+  COMMANDS,
+  device,
+  FEEDER,
+  feeder,
+  issue,
+  OPEN,
+  operator,
+  silentDevice,
+  stateOf,
+} from './command-stage.js';
 import { closeStage, http, subscribe, until, whenStageCloses } from './stage.js';
 
 afterEach(closeStage);
@@ -49,6 +60,45 @@ test('an id that another issuer has under way is a conflict: the device would ta
   await expect(client.request({ op: 'create', to: COMMANDS, body: OPEN })).rejects.toThrow(
     'was used for another command',
   );
+});
+
+test('a gateway is told whose command it is, and says so where two of its applications know the id', async () => {
+  const running = await feeder();
+  await http(running, 'POST', '/m2m/applications', { application: { appId: 'other' } });
+  await http(running, 'POST', '/m2m/applications/other/containers', { container: { id: 'commands' } });
+  const [others, other] = ['/m2m/applications/other/containers/commands/contentInstances', '/m2m/applications/other'];
+  const heard: JsonObject[] = [];
+  const attach = [FEEDER, other];
+  const received = (_kind: string, body: JsonObject): void => void heard.push(body);
+  const gateway = (await open(running.ws, { originator: 'gateway-1', attach, received })) as WsClient;
+  whenStageCloses(() => gateway.close());
+  const first = await issue(running, OPEN);
+  const client = await open(running.ws, { originator: 'scada-2' });
+  whenStageCloses(() => client.close());
+  const second = await client.request({ op: 'create', to: others, body: { ...OPEN, value: 1 } });
+  await until('both have come', () => heard.length === 2);
+  expect(heard).toMatchObject([
+    { application: FEEDER, value: 0 },
+    { application: other, value: 1 },
+  ]);
+  const executed = { commandId: 'open-1', state: 'executed' };
+  await gateway.tell('outcome', executed); // of which nobody knows whose it is
+  expect(await stateOf(running, first.location)).toMatchObject({ state: 'dispatched' });
+  await gateway.tell('outcome', { ...executed, application: other });
+  await becomes(running, second.location ?? '', 'executed');
+  expect(await stateOf(running, first.location)).toMatchObject({ state: 'dispatched' });
+  await gateway.tell('outcome', { ...executed, application: FEEDER });
+  await becomes(running, first.location, 'executed');
+});
+
+test('an issuer with a slash in its name reads and observes its command where Location says', async () => {
+  const running = await feeder();
+  const { client } = await operator(running, 'centre/desk-1');
+  const { location = '' } = await client.request({ op: 'create', to: COMMANDS, body: OPEN });
+  expect(location).toBe(`${COMMANDS}/centre~desk-1~open-1`);
+  expect(await stateOf(running, location)).toMatchObject({ state: 'accepted' });
+  const listed = await http(running, 'GET', COMMANDS);
+  expect(JSON.stringify(listed.json)).toContain('"centre~desk-1~open-1"');
 });
 
 test('what has not gone out can be cancelled, and never goes out; what has gone out cannot', async () => {
