@@ -159,6 +159,17 @@ test('a select that the device says it has executed is not: the word is refused 
   expect(store.trailOf('sbo-1').at(-1)).toBe('command-word-refused rtu-7');
 });
 
+test('nor is one that the device has not acknowledged: it is still to be selected', async () => {
+  const running = await feeder();
+  const { say, orders } = await silentDevice(running);
+  const { location } = await issue(running, SELECT);
+  await until('it has gone out', () => orders().length === 1);
+  await say({ commandId: 'sbo-1', state: 'executed' });
+  expect((await stateOf(running, location)).state).toBe('dispatched');
+  await say({ commandId: 'sbo-1', state: 'acknowledged' });
+  expect((await stateOf(running, location)).state).toBe('selected');
+});
+
 test('an operate while the device is away is refused for now, and the selection stands', async () => {
   const running = await feeder();
   const silent = await selected(running);
