@@ -257,10 +257,13 @@ class AlarmBehaviour implements Behaviour<AlarmMessage> {
   private armLease(): void {
     this.cancelLease();
     const { alarm } = this.subject;
-    const untilUs = alarm.state === 'shelved' ? parseTime(alarm.shelved?.until ?? '') : undefined;
-    if (untilUs === undefined) return;
+    if (alarm.state !== 'shelved' || !alarm.shelved) return;
+    const [untilUs, sinceUs] = [parseTime(alarm.shelved.until), parseTime(alarm.shelved.at)];
+    if (untilUs === undefined || sinceUs === undefined) return;
     const { clock, schedule } = this.options;
-    this.cancelLease = schedule((untilUs - clock.wallUs()) / 1000, () => this.cell.tell({ type: 'LEASE_OVER' }));
+    // Where the clock was set back before a restart nothing has more time left than it had at first.
+    const leftUs = Math.min(untilUs - clock.wallUs(), untilUs - sinceUs);
+    this.cancelLease = schedule(leftUs / 1000, () => this.cell.tell({ type: 'LEASE_OVER' }));
   }
 }
 

@@ -6,7 +6,7 @@ import { GridcastError } from '../client/error.js';
 import { readInstances, type InstancesWanted } from '../client/instances.js';
 import { open } from '../client/open.js';
 import { parseTarget } from '../client/target.js';
-import { parseTime } from '../clock.js';
+import { formatTime, parseTime } from '../clock.js';
 import { systemDisk } from '../disk.js';
 import type { Json } from '../json.js';
 import { anyUri } from './arguments.js';
@@ -63,6 +63,11 @@ async function exportTable(
   uri: string,
   { from, to, format, out, ...channel }: ExportFlags,
 ): Promise<void> {
+  if (from !== undefined && to !== undefined && from >= to)
+    throw new GridcastError(
+      'argument',
+      `--from must be before --to, and it is ${formatTime(from)}, not before ${formatTime(to)}.`,
+    );
   const client = await open(uri, await channelOf(channel));
   const wanted = { fromUs: from, toUs: to, signal: shell.interrupted };
   try {

@@ -182,6 +182,19 @@ test('shelving ends when its time is over, and the time the broker was down coun
   expect(after.store.tables.alarm.get(`${SOURCE} long`)?.document).toMatchObject({ state: 'unacknowledgedActive' });
 });
 
+test('a clock that was set back before a restart makes no shelving longer', async () => {
+  const before = await stand();
+  await before.say(raise('short'));
+  await before.act('short', 'shelve', 60);
+  before.clock.step(-3_600_000);
+  const after = await stand(before.clock, before.store);
+  after.clock.advance(59_000);
+  expect(after.stateOf('short')).toBe('shelved');
+  after.clock.advance(2_000);
+  await after.settle();
+  expect(after.stateOf('short')).toBe('unacknowledgedActive');
+});
+
 test('nothing is told or answered before it is on disk', async () => {
   const { store, settle, alarms, listen } = await stand();
   const { heard } = listen();

@@ -142,6 +142,19 @@ test('an operator’s acts say who and when, are journalled with the audit trail
   expect(await read(running)).toMatchObject({ state: 'suppressed', under: 'unacknowledgedActive', count: 2 });
   expect((await act(running, { action: 'shelve' })).status).toBe(409);
   expect((await act(running, { action: 'unsuppress' })).json).toMatchObject({ state: 'unacknowledgedActive' });
+  await act(running, { action: 'shelve', forS: 60 });
+  await act(running, { action: 'unshelve' });
+  await act(running, { action: 'shelve', forS: 0.05 });
+  await until('its time is over', () => audit.length === 7);
+  expect(audit.map(({ event, originator }) => `${event} ${originator}`)).toEqual([
+    'alarm-acknowledged anonymous',
+    'alarm-suppressed anonymous',
+    'alarm-unsuppressed anonymous',
+    'alarm-shelved anonymous',
+    'alarm-unshelved anonymous',
+    'alarm-shelved anonymous',
+    'alarm-unshelved gridcast',
+  ]);
 });
 
 test.each([

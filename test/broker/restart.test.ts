@@ -138,6 +138,39 @@ test('a stream of the configuration takes its PMUs’ applications up again, and
   expect(nodeAt(last, '/m2m/applications/stream-1')).toBeUndefined();
 });
 
+describe('an alarm of a rule, after a kill before it was written that it clears', () => {
+  const high = { condition: 'high', kind: 'limit', field: 'power', high: 100 };
+  const other = { ...high, condition: 'other' };
+  test.each([
+    ['stands where the rule does', 'unacknowledgedActive', () => Promise.resolve()],
+    [
+      'clears where another rule has taken its place',
+      'unacknowledgedCleared',
+      (running: RunningBroker, path: string) => http(running, 'PUT', path, { container: { alarmRules: [other] } }),
+    ],
+    [
+      'clears where its container is gone',
+      'unacknowledgedCleared',
+      (running: RunningBroker, path: string) => http(running, 'DELETE', path),
+    ],
+  ])('%s', async (_what, state, change) => {
+    const store = new RememberingStore();
+    const first = await startBroker({}, { store });
+    const path = await container(first, { id: 'load', alarmRules: [high] });
+    const above = JSON.stringify([{ n: 'power', v: 101 }]);
+    await http(first, 'POST', `${path}/contentInstances`, above, { 'content-type': 'application/senml+json' });
+    const key = `${path} high`;
+    const standing = await until('it is written', () => store.tables.alarm.get(key));
+    expect(standing.document).toMatchObject({ state: 'unacknowledgedActive' });
+    await change(first, path);
+    await first.close();
+    store.tables.alarm.set(key, standing);
+    const next = await startBroker({}, { store });
+    await until('it is told', () => next.broker.alarms.find(path, 'high')?.told?.state === state);
+    expect(store.tables.alarm.get(key)?.document).toMatchObject({ state });
+  });
+});
+
 test.each(['CREATE', 'DELETE', 'DELETE of a contentInstance'])(
   'no %s is answered before it is durable',
   async (what) => {

@@ -170,6 +170,11 @@ describe('any other container', () => {
 });
 
 test.each([
+  [
+    'an end before the beginning',
+    ['http://127.0.0.1:1/m2m', '--from', '2026-11-23T08:15:00Z', '--to', '2026-11-23T08:14:00Z'],
+    '--from must be before --to, and it is 2026-11-23T08:15:00.000000Z',
+  ],
   ['a time that is none', ['http://127.0.0.1:1/m2m', '--from', 'noon'], 'Expected a date and time with zone'],
   [
     'a format nobody writes',
