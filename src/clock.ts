@@ -58,8 +58,13 @@ export function every(clock: Clock, periodMs: number, run: () => void): Cancel {
 export function formatTime(us: number): string {
   const microseconds = ((us % 1_000_000) + 1_000_000) % 1_000_000;
   const seconds = (us - microseconds) / 1_000_000;
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(microseconds).padStart(6, '0')}Z`;
+  if (seconds !== lastSecond.seconds)
+    lastSecond = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) };
+  return `${lastSecond.text}.${String(microseconds).padStart(6, '0')}Z`;
 }
+
+/** What is dated is nearly always of the same second as what was dated before. */
+let lastSecond: { readonly seconds: number; readonly text: string } = { seconds: NaN, text: '' };
 
 /** Reads an xs:dateTime with zone into microseconds since the epoch; `undefined` if it is none. */
 export function parseTime(text: string): number | undefined {

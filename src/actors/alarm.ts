@@ -16,7 +16,7 @@
 import { formatTime, parseTime, type Clock } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
-import { createLifecycle, setup, type Dispose, type Lifecycle } from '../kernel/lifecycle.js';
+import { lifecyclesOf, setup, type Dispose, type Lifecycle } from '../kernel/lifecycle.js';
 import {
   DEFAULT_PRIORITY,
   isActive,
@@ -103,6 +103,7 @@ export const alarmMachine = setup({ types: { events: {} as AlarmEventObject } })
     disposed: { type: 'final' },
   },
 });
+const alarmLifecycle = lifecyclesOf(alarmMachine);
 
 const WAY_TO: Readonly<Record<AlarmState, readonly AlarmEvent[]>> = {
   normal: [],
@@ -168,7 +169,7 @@ class AlarmBehaviour implements Behaviour<AlarmMessage> {
     private readonly options: AlarmOptions,
     private readonly cell: Cell<AlarmMessage>,
   ) {
-    this.lifecycle = createLifecycle(alarmMachine, undefined);
+    this.lifecycle = alarmLifecycle();
     cell.own(() => this.lifecycle.dispose());
     cell.own(() => this.cancelLease());
     // A new life begins where the last one stood.

@@ -15,7 +15,7 @@
 import { refuse, type Refusal } from '../errors.js';
 import type { Cancel } from '../clock.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
-import { createLifecycle, setup, type Dispose, type Lifecycle } from '../kernel/lifecycle.js';
+import { lifecyclesOf, setup, type Dispose, type Lifecycle } from '../kernel/lifecycle.js';
 import type { CommandState, Word } from '../routing/command.js';
 import {
   isOperated,
@@ -70,6 +70,7 @@ const commandMachine = setup({ types: { events: {} as CommandEvent } }).createMa
     disposed: { type: 'final' },
   },
 });
+const commandLifecycle = lifecyclesOf(commandMachine);
 
 /** What the store refused because of the moment, not of a word that comes again, is tried again after so long. */
 const RETRY_MS = 1_000;
@@ -121,7 +122,7 @@ const REPLAY: Partial<Record<CommandState, CommandEvent['type']>> = {
 };
 
 function walked({ states }: CommandRecord): Lifecycle<typeof commandMachine> {
-  const lifecycle = createLifecycle(commandMachine, undefined);
+  const lifecycle = commandLifecycle();
   for (const { state } of states) {
     const type = REPLAY[state];
     if (type) lifecycle.send({ type });

@@ -1,7 +1,7 @@
 /** The machine of an alarm, cell by cell of the table in docs/alarms.md, which is read here. */
 import { readFileSync } from 'node:fs';
 import { ALARM_EVENTS, alarmMachine, type AlarmEvent } from '../../src/actors/alarm.js';
-import { createLifecycle } from '../../src/kernel/lifecycle.js';
+import { lifecyclesOf } from '../../src/kernel/lifecycle.js';
 import { OPEN_STATES, type OpenState } from '../../src/routing/alarm.js';
 
 /** Rows of the table: state, and by event the state after it; `-` where the event does nothing or is refused. */
@@ -30,9 +30,11 @@ const WAY: Record<OpenState, AlarmEvent[]> = {
   unacknowledgedCleared: ['RAISE', 'CLEAR'],
 };
 
+const begin = lifecyclesOf(alarmMachine);
+
 /** A machine in a state. */
 function standing(outer: string, under: OpenState) {
-  const lifecycle = createLifecycle(alarmMachine, undefined);
+  const lifecycle = begin();
   for (const type of WAY[under]) lifecycle.send({ type });
   if (outer === 'shelved') lifecycle.send({ type: 'SHELVE' });
   if (outer === 'suppressed') lifecycle.send({ type: 'SUPPRESS' });

@@ -1,4 +1,5 @@
-import { createLifecycle, setup, type Lifecycle } from '../../src/kernel/lifecycle.js';
+import fc from 'fast-check';
+import { createLifecycle, lifecyclesOf, setup, type Dispose, type Lifecycle } from '../../src/kernel/lifecycle.js';
 import { switchMachine } from './switch.js';
 
 interface SwitchUnderTest {
@@ -96,5 +97,55 @@ describe('lifecycle', () => {
     expect(() => createLifecycle(stubborn, undefined).dispose()).toThrow(
       'machine stubborn does not end on DISPOSE in idle',
     );
+  });
+});
+
+/** One that only moves, as alarms and commands do. */
+const doorMachine = setup({
+  types: { events: {} as { readonly type: (typeof DOOR_EVENTS)[number] } | Dispose },
+}).createMachine({
+  id: 'door',
+  initial: 'shut',
+  on: { DISPOSE: '.disposed' },
+  states: {
+    shut: { on: { OPEN: 'open', LOCK: 'locked' } },
+    open: { initial: 'ajar', states: { ajar: { on: { OPEN: 'wide' } }, wide: {} }, on: { SHUT: 'shut' } },
+    locked: { on: { SHUT: 'shut', BREAK: 'broken' } },
+    broken: { type: 'final' },
+    disposed: { type: 'final' },
+  },
+});
+const DOOR_EVENTS = ['OPEN', 'SHUT', 'LOCK', 'BREAK'] as const;
+
+describe('lifecycles of a machine that only moves', () => {
+  const begin = lifecyclesOf(doorMachine);
+
+  test('go where an actor of their own would have gone', () => {
+    const events = fc.array(fc.constantFrom(...DOOR_EVENTS, 'DISPOSE' as const), { maxLength: 12 });
+    fc.assert(
+      fc.property(events, (types) => {
+        const [kept, actor] = [begin(), createLifecycle(doorMachine, undefined)];
+        for (const type of types) {
+          kept.send({ type });
+          actor.send({ type });
+          expect(kept.state).toBe(actor.state);
+          expect(kept.snapshot.status).toBe(actor.snapshot.status);
+          for (const next of DOOR_EVENTS)
+            expect(kept.snapshot.can({ type: next })).toBe(actor.snapshot.can({ type: next }));
+        }
+      }),
+    );
+  });
+
+  test('do not move each other', () => {
+    const [one, other] = [begin(), begin()];
+    one.send({ type: 'OPEN' });
+    expect([one.state, other.state]).toEqual(['open.ajar', 'shut']);
+    one.dispose();
+    expect([one.state, other.state]).toEqual(['disposed', 'shut']);
+  });
+
+  test('are refused to a machine that acts', () => {
+    expect(() => lifecyclesOf(switchMachine)).toThrow('machine switch acts: it takes createLifecycle');
   });
 });
