@@ -44,12 +44,14 @@ export function encodeChange({ table, key, row }: Change): Buffer {
 
 export const encodeAudit = (event: Buffer): Buffer => Buffer.concat([Buffer.of(AUDIT), event]);
 export const eventOf = (entry: Buffer): Buffer => entry.subarray(1);
+/** Of an entry that is an audit event, the event; the others are not looked into. */
+export const auditEventOf = (entry: Uint8Array): Buffer | undefined =>
+  entry[0] === AUDIT ? eventOf(bufferOf(entry)) : undefined;
 export const encodeEnd = (end: JsonObject): Buffer => Buffer.concat([Buffer.of(END), Buffer.from(JSON.stringify(end))]);
 
 /** An entry whose checksum held and that is none of these was written by a program that is newer, or broken: that throws. */
 export function decodeEntry(entry: Uint8Array): StoreEntry {
-  // Most are Buffers already; a second view on each of a million rows is felt.
-  const bytes = Buffer.isBuffer(entry) ? entry : Buffer.from(entry.buffer, entry.byteOffset, entry.length);
+  const bytes = bufferOf(entry);
   const kind = bytes[0];
   if (kind === AUDIT) return { kind: 'audit', event: eventOf(bytes) };
   if (kind === END) return { kind: 'end', end: JSON.parse(bytes.toString('utf8', 1)) as JsonObject };
@@ -97,3 +99,7 @@ function fileOf({ buffer }: Uint8Array): Buffer {
   return file;
 }
 const files = new WeakMap<ArrayBufferLike, Buffer>();
+
+/** Most are Buffers already; a second view on each of a million rows is felt. */
+const bufferOf = (entry: Uint8Array): Buffer =>
+  Buffer.isBuffer(entry) ? entry : Buffer.from(entry.buffer, entry.byteOffset, entry.length);

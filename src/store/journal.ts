@@ -284,16 +284,16 @@ export class Journal {
   }
 
   /**
-   * The entries from a sequence to the last that is durable now.
+   * The entries from a sequence to the last that is durable now, frame by frame.
    *
    * @throws Damage
    */
-  async *read(from: number): AsyncGenerator<Entry> {
+  async *read(from: number): AsyncGenerator<readonly Entry[]> {
     const { disk, formats } = this.options;
     const last = this.durable.sequence;
     if (from > last) return;
     for await (const { entries, frame } of walkJournal(disk, [...this.segments.begun], from, formats)) {
-      for (const entry of entries) if (entry.sequence >= from) yield entry;
+      yield frame.sequence >= from ? entries : entries.filter(({ sequence }) => sequence >= from);
       // What stands behind it may be on its way.
       if (frame.sequence + frame.entries.length > last) return;
     }

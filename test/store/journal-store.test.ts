@@ -155,6 +155,20 @@ describe('a store on a journal', () => {
     );
   });
 
+  test('moves the audit trail in slices: the broker has its turns between', async () => {
+    const disk = new MemoryDisk();
+    const open = await openStore(disk, { snapshotBytes: 1000, segmentBytes: 4 * 1024 * 1024 });
+    const frames = 64;
+    for (let n = 0; n < frames; n++) await open.write({ audit: Array.from({ length: 64 }, (_, m) => event(m)) });
+    const owners = new Owners(open);
+    void owners.begin('resource', 'last', row(1));
+    const isTaken = () => [...disk.contents().keys()].some((name) => /snapshot-\d+\//.test(name));
+    let turns = 0;
+    for (; !isTaken(); turns++) await settle(open.clock, 1);
+    expect(turns).toBeGreaterThan((frames * 64) / 256);
+    expect(await events(disk.crash())).toHaveLength(frames * 64);
+  });
+
   test('takes no snapshot while a table has no owner', async () => {
     const disk = new MemoryDisk();
     const { store, write, clock } = await openStore(disk, { snapshotBytes: 1000 });

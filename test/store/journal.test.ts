@@ -218,7 +218,7 @@ describe('a journal that is opened again', () => {
     for (const text of texts(50)) await append(text.padEnd(300));
     const readFrom = async (from: number): Promise<number[]> => {
       const sequences: number[] = [];
-      for await (const { sequence } of journal.read(from)) sequences.push(sequence);
+      for await (const entries of journal.read(from)) sequences.push(...entries.map(({ sequence }) => sequence));
       return sequences;
     };
     expect(await during(clock, readFrom(48))).toEqual([48, 49, 50]);
