@@ -59,10 +59,21 @@ export function readValue(mediaType: string, bytes: Uint8Array): Parsed | Refusa
   } catch (error) {
     return refuse('STATUS_BAD_REQUEST', `The body is not well-formed ${type}: ${reasonOf(error)}.`);
   }
-  const plain = plainValue(value, 0);
+  // What was JSON is plain already: nothing of it is made anew.
+  const plain = type === CBOR_TYPE ? plainValue(value, 0) : isBounded(value, 0) ? (value as Json) : undefined;
   return plain === undefined
     ? refuse('STATUS_BAD_REQUEST', `The body nests deeper than ${MAX_DEPTH} levels or holds what JSON has no form for.`)
     : { parsed: plain };
+}
+
+/** Of what was parsed as JSON: numbers that JSON can say again, and a depth that a reader can follow. */
+function isBounded(value: unknown, depth: number): boolean {
+  if (depth > MAX_DEPTH) return false;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return true;
+  if (Array.isArray(value)) return value.every((item) => isBounded(item, depth + 1));
+  for (const name in value) if (!isBounded((value as Record<string, unknown>)[name], depth + 1)) return false;
+  return true;
 }
 
 function plainValue(value: unknown, depth: number): Json | undefined {

@@ -6,7 +6,7 @@
  * An event that is changed, left out or put in breaks the chain from there on. Whoever can write the files can also write a
  * whole new chain: keep the last hash elsewhere (`gridcast audit verify` prints it) to notice that.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { formatTime } from '../clock.js';
 import type { JsonObject } from '../json.js';
 import type { AuditEvent } from './store.js';
@@ -27,7 +27,10 @@ export const GENESIS: ChainHead = { number: 0, hash: new Uint8Array(HASH_BYTES) 
 /** An event without its place in the chain: hash, previous hash, number, text. */
 export function encodeEvent({ event, originator, target, details }: AuditEvent, wallUs: number): Buffer {
   const text = JSON.stringify({ time: formatTime(wallUs), event, originator, target, ...(details && { details }) });
-  return Buffer.concat([Buffer.alloc(TEXT_AT), Buffer.from(text)]);
+  const bytes = Buffer.allocUnsafe(TEXT_AT + Buffer.byteLength(text));
+  bytes.fill(0, 0, TEXT_AT);
+  bytes.write(text, TEXT_AT);
+  return bytes;
 }
 
 /** Writes an event's place into it; the new head. */
@@ -35,9 +38,9 @@ export function chainEvent(bytes: Buffer, head: ChainHead): ChainHead {
   const number = head.number + 1;
   bytes.set(head.hash, HASH_BYTES);
   bytes.writeUIntLE(number, 2 * HASH_BYTES, NUMBER_BYTES);
-  const hash = hashOf(bytes);
-  bytes.set(hash, 0);
-  return { number, hash };
+  const own = hashOf(bytes);
+  bytes.set(own, 0);
+  return { number, hash: own };
 }
 
 export const numberOfEvent = (bytes: Buffer): number => bytes.readUIntLE(2 * HASH_BYTES, NUMBER_BYTES);
@@ -49,8 +52,8 @@ export function followChain(bytes: Buffer, head: ChainHead): ChainHead | string 
   if (number !== head.number + 1) return `event ${number} follows event ${head.number}`;
   if (!bytes.subarray(HASH_BYTES, 2 * HASH_BYTES).equals(head.hash))
     return `event ${number} does not continue the chain of event ${head.number}`;
-  const hash = hashOf(bytes);
-  return bytes.subarray(0, HASH_BYTES).equals(hash) ? { number, hash } : `event ${number} is not what was written`;
+  const own = hashOf(bytes);
+  return bytes.subarray(0, HASH_BYTES).equals(own) ? { number, hash: own } : `event ${number} is not what was written`;
 }
 
 /** As JSON, with its number and hash in hexadecimal. */
@@ -59,4 +62,4 @@ export function describeEvent(bytes: Buffer): JsonObject {
   return { number: numberOfEvent(bytes), ...event, hash: bytes.toString('hex', 0, HASH_BYTES) };
 }
 
-const hashOf = (bytes: Buffer): Buffer => createHash('sha256').update(bytes.subarray(HASH_BYTES)).digest();
+const hashOf = (bytes: Buffer): Buffer => hash('sha256', bytes.subarray(HASH_BYTES), 'buffer');
