@@ -121,6 +121,8 @@ export abstract class Port {
 
   /** Lets go of what is held, in the order it began to wait, until the transport refuses. Called when it has room again. */
   drain(): void {
+    // Called for each subscriber of each turn: no iterator is made where nobody waits.
+    if (this.waiting.size === 0) return;
     for (const delivery of this.waiting) {
       if (delivery.mode !== MODE.active || delivery.held === undefined) continue;
       if (!this.attempt(delivery, delivery.held)) return;

@@ -229,7 +229,9 @@ class Socket extends GuardedSocket {
 
   protected write(message: string | Uint8Array, isBinary: boolean): SendResult {
     const isFull = this.bufferedBytes > this.limits.maxBackpressureBytes;
-    if (!isFull) this.native.send(message, { binary: isBinary, compress: false }, this.onWritten);
+    // What the system does not take at once is kept by reference.
+    const kept = typeof message === 'string' ? message : Buffer.from(message);
+    if (!isFull) this.native.send(kept, { binary: isBinary, compress: false }, this.onWritten);
     if (this.bufferedBytes === 0) return 'sent';
     this.owesDrain = true;
     return isFull ? 'dropped' : 'queued';

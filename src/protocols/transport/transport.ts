@@ -114,7 +114,7 @@ export interface WsSocket {
   readonly isOpen: boolean;
   /** What waits in memory because the peer does not take it. */
   readonly bufferedBytes: number;
-  /** Sends one message; bytes are not copied before the socket takes them and must not change afterwards. */
+  /** Sends one message. Its bytes are the caller's again when this returns. */
   send(message: string | Uint8Array, isBinary: boolean): SendResult;
   /** Runs `write` and hands the system all that it sends at once. */
   cork(write: () => void): void;

@@ -11,6 +11,7 @@ import { readValue } from '../codec.js';
 import { messageCodec } from '../protobuf.js';
 import { FRAME_TYPES, frameOf, isFrameType, type Frame, type FrameFault } from './frame.js';
 import type { FrameCodec } from './frames.js';
+import { SharedNotification } from './shared-notification.js';
 
 const codec = messageCodec<Readonly<Record<string, unknown>>>('primitive.proto', 'gridcast.v1.Frame');
 
@@ -19,26 +20,13 @@ export const protobufFrames: FrameCodec = {
   isBinary: true,
   encode,
   decode,
-  tail(n, timeUs, _mediaType, body) {
-    const head: number[] = [];
-    pushField(head, 3, n);
-    pushField(head, 4, timeUs);
-    head.push(tagOf(5, LENGTH_DELIMITED));
-    pushVarint(head, body.length);
-    return Buffer.concat([Uint8Array.from(head), body]);
-  },
-  notification(sub, route, missed, tail) {
-    const own: number[] = [];
-    pushField(own, 1, sub);
-    pushField(own, 2, missed);
-    pushField(own, 6, route);
-    const frame = [tagOf(6, LENGTH_DELIMITED)];
-    pushVarint(frame, own.length + tail.length);
-    const message = Buffer.allocUnsafe(frame.length + own.length + tail.length);
-    message.set(frame, 0);
-    message.set(own, frame.length);
-    message.set(tail, frame.length + own.length);
-    return message;
+  share(n, timeUs, _mediaType, body) {
+    const bytes = Buffer.allocUnsafe(MOST_BEFORE_BODY + body.length);
+    bytes.set(body, MOST_BEFORE_BODY);
+    let at = putVarint(bytes, MOST_BEFORE_BODY, body.length);
+    bytes[--at] = tagOf(5, LENGTH_DELIMITED);
+    at = putField(bytes, at, 4, timeUs);
+    return new SharedNotification(bytes, putField(bytes, at, 3, n), writeHead);
   },
   batch(notifications) {
     const members = Buffer.concat(notifications);
@@ -48,9 +36,10 @@ export const protobufFrames: FrameCodec = {
       members[at] = tagOf(1, LENGTH_DELIMITED);
       at += length;
     }
-    const head = [tagOf(14, LENGTH_DELIMITED)];
-    pushVarint(head, members.length);
-    return Buffer.concat([Uint8Array.from(head), members]);
+    const head = Buffer.alloc(1 + MOST_VARINT);
+    let headAt = putVarint(head, head.length, members.length);
+    head[--headAt] = tagOf(14, LENGTH_DELIMITED);
+    return Buffer.concat([head.subarray(headAt), members]);
   },
 };
 
@@ -85,16 +74,34 @@ const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 const tagOf = (field: number, wireType: number): number => (field << 3) | wireType;
 
-/** proto3 leaves out a field of value 0. */
-function pushField(bytes: number[], field: number, value: number): void {
-  if (value === 0) return;
-  bytes.push(tagOf(field, VARINT));
-  pushVarint(bytes, value);
+/** Of a whole number up to 2^53. */
+const MOST_VARINT = 8;
+/** Tag and length of the frame, five numbers with their tags, tag and length of the body. */
+const MOST_BEFORE_BODY = 7 * (1 + MOST_VARINT);
+
+function writeHead(bytes: Uint8Array, end: number, sub: number, route: number, missed: number): number {
+  let at = putField(bytes, end, 6, route);
+  at = putField(bytes, at, 2, missed);
+  at = putField(bytes, at, 1, sub);
+  at = putVarint(bytes, at, bytes.length - at);
+  bytes[--at] = tagOf(6, LENGTH_DELIMITED);
+  return at;
+}
+
+/** Writes a field so that it ends at `end`; proto3 leaves out one of value 0. @returns where it begins */
+function putField(bytes: Uint8Array, end: number, field: number, value: number): number {
+  if (value === 0) return end;
+  const at = putVarint(bytes, end, value) - 1;
+  bytes[at] = tagOf(field, VARINT);
+  return at;
 }
 
 /** For whole numbers from 0 to 2^53 - 1: beyond 2^31 bit operations no longer serve. */
-function pushVarint(bytes: number[], value: number): void {
+function putVarint(bytes: Uint8Array, end: number, value: number): number {
+  let at = end - 1;
+  for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) at--;
   let rest = value;
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
-  bytes.push(rest);
+  for (let to = at; to < end - 1; to++, rest = Math.floor(rest / 128)) bytes[to] = (rest % 128) | 128;
+  bytes[end - 1] = rest;
+  return at;
 }

@@ -2,6 +2,7 @@
 import type { Frame, FrameFault } from './frame.js';
 import { jsonFrames } from './frame-json.js';
 import { protobufFrames } from './frame-protobuf.js';
+import type { SharedNotification } from './shared-notification.js';
 
 export type * from './frame.js';
 
@@ -17,17 +18,11 @@ export interface FrameCodec {
   encode(frame: Frame): string | Uint8Array;
   decode(bytes: Uint8Array): Frame | FrameFault;
   /**
-   * What the notifications of one sample in one format share.
+   * The notifications of one sample in one format.
    *
    * @param isFromOutside whether a publisher wrote the body: then it may not be what its media type says
    */
-  tail(n: number, timeUs: number, mediaType: string, body: Uint8Array, isFromOutside: boolean): Uint8Array;
-  /**
-   * A whole `ntf` message: what is one subscriber's own, before the shared tail.
-   *
-   * @param route 0 for none
-   */
-  notification(sub: number, route: number, missed: number, tail: Uint8Array): Buffer;
+  share(n: number, timeUs: number, mediaType: string, body: Uint8Array, isFromOutside: boolean): SharedNotification;
   /** Several whole `ntf` messages as one `batch` message. */
   batch(notifications: readonly Uint8Array[]): Buffer;
 }

@@ -17,6 +17,7 @@ import type { Sample } from '../../routing/sample.js';
 import type { ReliableKind, ReliablePort } from '../../routing/site.js';
 import { Batch } from './batch.js';
 import type { Frame, FrameCodec } from './frames.js';
+import { failed, Gathering, placeOf, type Place } from './gathering.js';
 import type { LastNotification } from './last-notification.js';
 import type { Wire } from './wire.js';
 
@@ -26,26 +27,16 @@ import type { Wire } from './wire.js';
  */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-/** How the peer knows a delivery: by the id of its subscription, and of one to a pattern by the route too. */
-interface Place {
-  readonly sub: number;
-  /** 0: the subscription is to one resource. */
-  readonly route: number;
-  readonly path: string;
-}
-
 export class WsPort extends Port implements ReliablePort {
   /** Deliveries by the ids that the peer gave them. */
   private readonly subscriptions = new Map<number, Delivery>();
-  private readonly places = new Map<Delivery, Place>();
+  /** Those of the routes of patterns. */
+  private readonly routed = new Set<Delivery>();
   private readonly patterns = new Map<number, PatternSubscription>();
   private lastRoute = 0;
   /** Called when the broker has ended the session, be its socket there or gone. */
   over: () => void = () => {};
-  // Of this turn, one entry each per message: nothing is allocated per message.
-  private readonly gathered: Uint8Array[] = [];
-  private readonly gatheredOf: Delivery[] = [];
-  private gatheredBytes = 0;
+  private readonly gathered = new Gathering();
   private readonly batch: Batch;
 
   constructor(
@@ -81,7 +72,7 @@ export class WsPort extends Port implements ReliablePort {
 
   add(id: number, delivery: Delivery): void {
     this.subscriptions.set(id, delivery);
-    this.places.set(delivery, { sub: id, route: 0, path: '' });
+    delivery.mark = { sub: id, route: 0, path: '' } satisfies Place;
   }
 
   addPattern(id: number, pattern: PatternSubscription): void {
@@ -100,9 +91,9 @@ export class WsPort extends Port implements ReliablePort {
   sinkOf(sub: number): RouteSink {
     return {
       opened: (delivery, container) => {
-        const place = { sub, route: ++this.lastRoute, path: pathText(container) };
-        this.places.set(delivery, place);
-        this.tellRoute(delivery, place);
+        delivery.mark = { sub, route: ++this.lastRoute, path: pathText(container) } satisfies Place;
+        this.routed.add(delivery);
+        this.tellRoute(delivery);
       },
       refused: (container, { status, detail: reason }) =>
         this.send({ t: 'route', sub, path: pathText(container), status, reason }),
@@ -115,22 +106,27 @@ export class WsPort extends Port implements ReliablePort {
 
   /** The peer is back, and may have missed which routes came and went. */
   tellRoutes(): void {
-    for (const [delivery, place] of this.places) if (place.route !== 0) this.tellRoute(delivery, place);
+    for (const delivery of this.routed) this.tellRoute(delivery);
   }
 
-  private tellRoute({ format }: Delivery, place: Place): void {
-    this.send({ t: 'route', ...place, format: format.mediaType });
+  private tellRoute(delivery: Delivery): void {
+    const place = placeOf(delivery);
+    if (place) this.send({ t: 'route', ...place, format: delivery.format.mediaType });
   }
 
   delivery(id: number): Delivery | undefined {
     return this.subscriptions.get(id);
   }
 
+  /** Its account is closed next: what was counted goes now, or is counted as dropped. */
   remove(delivery: Delivery): void {
-    const place = this.places.get(delivery);
+    const place = placeOf(delivery);
     if (!place) return;
-    this.places.delete(delivery);
+    this.gathered.write(this.wire);
+    this.sendBatch();
+    delivery.mark = undefined;
     if (place.route === 0) this.subscriptions.delete(place.sub);
+    else this.routed.delete(delivery);
   }
 
   send(frame: Frame): void {
@@ -147,9 +143,8 @@ export class WsPort extends Port implements ReliablePort {
   }
 
   end(delivery: Delivery, ending: Ending): void {
-    const place = this.places.get(delivery);
+    const place = placeOf(delivery);
     if (!place) return;
-    this.sendBatch();
     this.remove(delivery);
     const { sub, route, path } = place;
     if (route === 0) this.send({ t: 'end', sub, ...wordOf(ending) });
@@ -157,10 +152,8 @@ export class WsPort extends Port implements ReliablePort {
   }
 
   override release(delivery: Delivery): void {
-    // Its account is closed now: what was counted goes, or is counted as dropped.
-    this.sendBatch();
-    super.release(delivery);
     this.remove(delivery);
+    super.release(delivery);
   }
 
   override drain(): void {
@@ -169,51 +162,32 @@ export class WsPort extends Port implements ReliablePort {
 
   override flush(): void {
     do {
-      this.sendGathered();
+      this.gathered.write(this.wire);
       if (this.batch.isDue && this.wire.isOpen) this.sendBatch();
       if (!this.hasRoom) return;
       // What was held because this very turn brought so much can go after all.
       super.drain();
-    } while (this.gathered.length > 0);
+    } while (!this.gathered.isEmpty);
   }
 
   protected transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
-    const place = this.places.get(delivery);
+    const place = placeOf(delivery);
     if (!place || !this.hasRoom) return false;
-    const message = this.last.of(place.sub, place.route, delivery, sample, body);
+    const notification = this.last.of(sample, delivery.format, body);
     const { batchMs } = delivery.terms;
-    if (batchMs !== undefined) {
-      this.batch.add(message, delivery, batchMs);
-      return true;
+    if (batchMs === undefined) this.gathered.add(notification, delivery);
+    else {
+      const message = notification.to(place.sub, place.route, delivery.missed);
+      this.batch.add(Buffer.from(message), delivery, batchMs);
     }
-    this.gathered.push(message);
-    this.gatheredOf.push(delivery);
-    this.gatheredBytes += message.length;
     return true;
   }
 
   private get hasRoom(): boolean {
     return (
-      this.wire.isOpen && this.wire.socket.bufferedBytes + this.gatheredBytes + this.batch.bytes < HIGH_WATER_BYTES
+      this.wire.isOpen && this.wire.socket.bufferedBytes + this.gathered.bytes + this.batch.bytes < HIGH_WATER_BYTES
     );
   }
-
-  private sendGathered(): void {
-    if (this.gathered.length === 0) return;
-    this.wire.flush();
-    this.wire.socket.cork(this.writeGathered);
-    this.gathered.length = 0;
-    this.gatheredOf.length = 0;
-    this.gatheredBytes = 0;
-  }
-
-  private readonly writeGathered = (): void => {
-    for (let i = 0; i < this.gathered.length; i++) {
-      // Both lists have one entry per message.
-      if (this.wire.socket.send(this.gathered[i]!, this.codec.isBinary) !== 'dropped') continue;
-      failed(this.gatheredOf[i]!); // as above
-    }
-  };
 
   private sendBatch(): void {
     if (this.batch.bytes === 0) return;
@@ -228,10 +202,4 @@ export class WsPort extends Port implements ReliablePort {
 function wordOf(ending: Ending): { readonly ending: Ending; readonly reason: string; readonly status?: Status } {
   const row = ENDINGS[ending];
   return { ending, reason: row.sentence, ...('status' in row && { status: row.status }) };
-}
-
-/** Closed since, or filled by answers: the account said delivered too soon. */
-function failed(delivery: Delivery): void {
-  delivery.delivered--;
-  delivery.drop('send-failed');
 }

@@ -534,6 +534,34 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
       },
     );
 
+    scenario('has the bytes of a message for itself when `send` returns, be they sent or queued', async () => {
+      const socketOpen = deferred<WsSocket>();
+      const { open } = await serve(
+        taking((socket) => {
+          socketOpen.resolve(socket);
+          return {};
+        }),
+      );
+      const { client } = await open();
+      client.pause();
+      const socket = await socketOpen.promise;
+      const message = Buffer.alloc(32 * 1024);
+      const results: SendResult[] = [];
+      const sendNext = (): void => {
+        message.fill(results.length);
+        results.push(socket.send(message, true));
+      };
+      while (results.at(-1) !== 'queued') sendNext();
+      socket.cork(() => [1, 2].forEach(sendNext));
+      message.fill(0xff);
+
+      const firsts: number[] = [];
+      client.on('message', (bytes: Buffer) => firsts.push(new Set(bytes).size === 1 ? (bytes[0] ?? -1) : -1));
+      client.resume();
+      while (firsts.length < results.length) await once(client, 'message');
+      expect(firsts).toEqual(results.map((_, index) => index % 256));
+    });
+
     scenario('sends all messages of a cork, in order', async () => {
       const { open } = await serve(
         taking((socket) => ({

@@ -195,18 +195,16 @@ describe.each<[Subprotocol]>([['gridcast.v1'], ['gridcast.v1+json']])('frames of
     );
   });
 
-  test('a notification of head and shared tail is what the encoder writes in one piece', () => {
+  test('a notification of a shared tail and each head written before it is what the encoder writes in one piece', () => {
     const notification = frame.filter((one): one is NotificationFrame => one.t === 'ntf');
     fc.assert(
       fc.property(notification, (sent) => {
         const { sub, route = 0, missed, n, timeUs, body } = sent;
-        const message = codec.notification(
-          sub,
-          route,
-          missed,
-          codec.tail(n, timeUs, 'application/octet-stream', body, true),
-        );
-        expect(plain(decoded(codec, message))).toEqual(plain(sent));
+        const shared = codec.share(n, timeUs, 'application/octet-stream', body, true);
+        for (const own of [sub, 2 ** 32 - 1 - sub, sub]) {
+          const message = Buffer.from(shared.to(own, route, missed));
+          expect(plain(decoded(codec, message))).toEqual(plain({ ...sent, sub: own }));
+        }
       }),
     );
   });
@@ -215,7 +213,7 @@ describe.each<[Subprotocol]>([['gridcast.v1'], ['gridcast.v1+json']])('frames of
     fc.assert(
       fc.property(fc.array(notification, { minLength: 1, maxLength: 5 }), (ntf) => {
         const messages = ntf.map(({ sub, route = 0, missed, n, timeUs, body }) =>
-          codec.notification(sub, route, missed, codec.tail(n, timeUs, 'application/octet-stream', body, true)),
+          codec.share(n, timeUs, 'application/octet-stream', body, true).to(sub, route, missed),
         );
         expect(plain(decoded(codec, codec.batch(messages)))).toEqual(plain({ t: 'batch', ntf }));
       }),
@@ -290,8 +288,8 @@ describe('frames as the documents spell them', () => {
   });
 
   test('JSON: what a publisher calls JSON and is none cannot break the frame around it', () => {
-    const tail = codec.tail(1, 0, 'application/json', Buffer.from('1},"sub":9'), true);
-    expect(JSON.parse(codec.notification(2, 0, 0, tail).toString())).toMatchObject({
+    const shared = codec.share(1, 0, 'application/json', Buffer.from('1},"sub":9'), true);
+    expect(JSON.parse(Buffer.from(shared.to(2, 0, 0)).toString())).toMatchObject({
       sub: 2,
       binaryContent: expect.any(String) as string,
     });

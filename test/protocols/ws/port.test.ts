@@ -22,6 +22,8 @@ class HungrySocket implements WsSocket {
   corks = 0;
   closedWith: readonly [number, string] | undefined;
   readonly sent: (string | Uint8Array)[] = [];
+  /** Where in memory each of them ended. */
+  readonly ends: number[] = [];
 
   constructor(
     public appetite = Infinity,
@@ -30,7 +32,9 @@ class HungrySocket implements WsSocket {
 
   send(message: string | Uint8Array): SendResult {
     if (!this.isOpen || this.bufferedBytes > this.limit) return 'dropped';
-    this.sent.push(message);
+    if (typeof message !== 'string') this.ends.push(message.byteOffset + message.length);
+    // The bytes are the sender's again when this returns.
+    this.sent.push(typeof message === 'string' ? message : Buffer.from(message));
     this.bufferedBytes += message.length;
     this.eat();
     return this.bufferedBytes === 0 ? 'sent' : 'queued';
@@ -205,16 +209,28 @@ describe('measurements', () => {
     expect([...delivery.dropped].reduce((sum, count) => sum + count)).toBe(1);
   });
 
-  test('to equal subscriptions of several peers are the very same bytes', () => {
+  test('of one sample to several peers are one body, with each head before it in its turn', () => {
     const last = new LastNotification(codec);
-    const sockets = [new HungrySocket(), new HungrySocket(), new HungrySocket()];
+    const peers = [1, 2, 3].map((subscriptions) => {
+      const socket = new HungrySocket();
+      return { socket, ...portOn(socket, subscriptions, last) };
+    });
     const one = sample();
-    for (const socket of sockets) {
-      const { port, delivery } = portOn(socket, 1, last);
-      port.offer(delivery, one);
-      port.flush();
-    }
-    expect(new Set(sockets.map(({ sent }) => sent[0])).size).toBe(1);
+    for (const { port, deliveries } of peers) port.offer(deliveries.at(-1)!, one);
+    for (const { port } of peers) port.flush();
+    expect(peers.map(({ socket }) => notifications(socket).map(({ sub }) => sub))).toEqual([[0], [1], [2]]);
+    expect(new Set(peers.flatMap(({ socket }) => socket.ends)).size).toBe(1);
+  });
+
+  test('that wait when their subscription ends go before its account is closed', () => {
+    const socket = new HungrySocket();
+    const { port, delivery } = portOn(socket);
+    port.offer(delivery, sample());
+    port.release(delivery);
+    expect(notifications(socket)).toHaveLength(1);
+    port.flush();
+    expect(notifications(socket)).toHaveLength(1);
+    expect(delivery.delivered).toBe(1);
   });
 
   test('are never mixed up between samples, subscriptions and what each missed', () => {
@@ -222,14 +238,13 @@ describe('measurements', () => {
     fc.assert(
       fc.property(fc.array(step), (steps) => {
         const last = new LastNotification(codec);
-        const { deliveries } = portOn(new HungrySocket(), 3);
         let current = sample();
         for (const { isNew, sub, missed } of steps) {
           if (isNew) current = sample(`[${sequence}]`);
-          const delivery = deliveries[sub]!;
-          delivery.missed = missed;
           const body = current.body('content', FORMATS.senmlJson)!;
-          const message: unknown = JSON.parse(last.of(sub, 0, delivery, current, body).toString());
+          const message: unknown = JSON.parse(
+            Buffer.from(last.of(current, FORMATS.senmlJson, body).to(sub, 0, missed)).toString(),
+          );
           expect(message).toMatchObject({
             sub,
             missed,
