@@ -5,8 +5,10 @@
  *     POST contactURI ─────────────────────────┘    │
  *                                                   └── nothing for 60 s, or a newer poll came ──> 202
  *
- * It is a port like any other endpoint's: when the queue is full, a subscription's samples are held and conflated, so that a
- * client that polls slowly gets the newest and is told how many it missed. A foreign producer is told 503 instead.
+ * It is a port like any other endpoint's. When the queue has been full, its client polls too slowly: until it has caught up each
+ * subscription holds its newest sample, and after what the queue still has a poll takes that of whichever has waited longest. So
+ * what comes is as new as it can be, every subscription has its turn, and the client is told how many it missed. A foreign
+ * producer is told 503 instead.
  */
 import type { Cancel } from '../clock.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
@@ -42,6 +44,8 @@ export class NotificationChannel extends Port {
   private readonly queue: JsonObject[] = [];
   private readonly subscriptions = new Map<Delivery, readonly string[]>();
   private poll: HeldPoll | undefined;
+  /** The queue has been full since there was last nothing to tell: samples do not join it. */
+  private isBehind = false;
   private cancelAbandon: Cancel = () => {};
 
   /** @param abandoned called when nobody has polled for a long time */
@@ -65,15 +69,18 @@ export class NotificationChannel extends Port {
   }
 
   /** A client asks: answered now, or when there is something, or with 202 when the hold ends or a newer poll comes. */
-  ask({ signal, expiresMs = Infinity }: Poll, reply: (response: Response) => void): void {
+  ask(poll: Poll, reply: (response: Response) => void): void {
     this.letGo(NOTHING_NEW);
     this.awaitPoll();
     const item = this.queue.shift();
-    if (item) {
-      reply(told(item));
-      this.drain();
-      return;
-    }
+    if (item) return reply(told(item));
+    this.holdPoll(poll, reply);
+    // What has waited longest answers it; nothing waits where it is still held.
+    this.drain();
+    if (this.poll) this.isBehind = false;
+  }
+
+  private holdPoll({ signal, expiresMs = Infinity }: Poll, reply: (response: Response) => void): void {
     const isCutShort = expiresMs < this.holdMs;
     const cancel = this.schedule(isCutShort ? expiresMs : this.holdMs, () =>
       this.letGo(isCutShort ? TOKEN_EXPIRED : NOTHING_NEW),
@@ -133,7 +140,8 @@ export class NotificationChannel extends Port {
   }
 
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
-    if (this.queue.length >= QUEUE_LENGTH) return false;
+    if (this.queue.length >= QUEUE_LENGTH) this.isBehind = true;
+    if (this.isBehind && !this.poll) return false;
     const path = this.subscriptions.get(delivery);
     this.give(notificationOf(path ? pathText(path) : '', delivery, sample, body));
     return true;
