@@ -99,6 +99,10 @@ function putField(bytes: Uint8Array, end: number, field: number, value: number):
 /** For whole numbers from 0 to 2^53 - 1: beyond 2^31 bit operations no longer serve. */
 function putVarint(bytes: Uint8Array, end: number, value: number): number {
   let at = end - 1;
+  if (value < 128) {
+    bytes[at] = value;
+    return at;
+  }
   for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) at--;
   let rest = value;
   for (let to = at; to < end - 1; to++, rest = Math.floor(rest / 128)) bytes[to] = (rest % 128) | 128;
