@@ -10,29 +10,20 @@
  */
 import type { Cancel } from '../../clock.js';
 import { isRefusal, refuse, type Refusal } from '../../errors.js';
-import type { Delivery } from '../../routing/delivery.js';
 import type { Ending } from '../../routing/endings.js';
-import { isPattern } from '../../routing/pattern.js';
-import { answer, isSuccess, parsePath, refused, type Request, type Response } from '../../routing/primitive.js';
+import { answer, parsePath, refused, type Request, type Response } from '../../routing/primitive.js';
 import { RESUME_WITHIN_S, type Peer, type Session } from '../../routing/site.js';
 import type { Claim, Identity } from '../identity.js';
 import { WS_CLOSE, type WsReceiver, type WsSocket } from '../transport/transport.js';
 import type { WsBinding } from './binding.js';
-import type {
-  Frame,
-  FrameCodec,
-  FrameFault,
-  HelloFrame,
-  RequestFrame,
-  SubscribeFrame,
-  UnsubscribeFrame,
-} from './frames.js';
+import type { Frame, FrameCodec, FrameFault, HelloFrame, RequestFrame, SubscribeFrame } from './frames.js';
 import { COMMAND_HEARTBEAT_MS, HEARTBEAT_MS, heartbeatWithin, type Heartbeat } from './heartbeats.js';
 import { Introduction } from './introduction.js';
 import type { LastNotification } from './last-notification.js';
 import { WsSession, type Carrier } from './session.js';
+import { Subscribing } from './subscribing.js';
+import { requestOf, responseOf } from './translate.js';
 import { Wire } from './wire.js';
-import { requestOf, responseOf, termsOf } from './translate.js';
 
 /** A socket that has sent nothing belongs to nobody. Long enough for a person at a keyboard. */
 const SILENCE_MS = 60_000;
@@ -63,8 +54,7 @@ export class Connection implements WsReceiver, Carrier {
   private faults = 0;
   /** Why it broke, as far as is known. */
   private cause: Ending = 'CONNECTION_LOST';
-  /** Ids of `sub` frames that are not answered yet. */
-  private readonly subscribing = new Set<number>();
+  private readonly subscribing: Subscribing;
 
   constructor(
     private readonly binding: WsBinding,
@@ -76,6 +66,7 @@ export class Connection implements WsReceiver, Carrier {
     this.introduction = new Introduction(binding.identify, claim);
     const { clock, log } = binding.surroundings;
     this.wire = new Wire(socket, codec, log);
+    this.subscribing = new Subscribing(this.wire);
     this.cancelSilence = clock.after(SILENCE_MS, () => this.wire.close('IDLE_TIMEOUT'));
   }
 
@@ -167,10 +158,10 @@ export class Connection implements WsReceiver, Carrier {
       heartbeatMs,
       resumeWithinS: RESUME_WITHIN_S,
       heard,
-      subs: port.subs,
+      subs: port.places.subs,
     });
     if (!resumed) return;
-    port.tellRoutes();
+    port.places.tellRoutes();
     session.site.resume();
   }
 
@@ -213,9 +204,9 @@ export class Connection implements WsReceiver, Carrier {
       case 'req':
         return this.answer(frame, session, (request) => this.request(frame, request, session.site));
       case 'sub':
-        return this.answer(frame, session, (request) => this.subscribe(frame, request, session));
+        return this.answer(frame, session, (request) => this.subscribing.subscribe(frame, request, session));
       case 'unsub':
-        return this.unsubscribe(frame, session);
+        return this.subscribing.unsubscribe(frame, session);
       case 'msg':
         return session.hearing.take(frame);
       case 'ack':
@@ -268,67 +259,5 @@ export class Connection implements WsReceiver, Carrier {
 
   private async request(frame: RequestFrame, request: Request, session: Session): Promise<void> {
     this.wire.send(responseOf(frame.id, await session.request(request), request.accept));
-  }
-
-  private async subscribe(frame: SubscribeFrame, request: Request, { site, port }: WsSession): Promise<void> {
-    const { id } = frame;
-    const tell = (response: Response, format?: string): void =>
-      this.wire.send(responseOf(id, response, request.accept, format));
-    const terms = termsOf(frame, request.query);
-    if (isRefusal(terms)) {
-      tell(refused(terms));
-      return;
-    }
-    if (this.subscribing.has(id) || port.isTaken(id)) {
-      tell(refused(refuse('STATUS_CONFLICT', `The id ${id} names a subscription that is open; choose another.`)));
-      return;
-    }
-    this.subscribing.add(id);
-    try {
-      if (isPattern(request.to)) {
-        const pattern = await site.subscribePattern(request, terms, port.sinkOf(id));
-        if ('status' in pattern) {
-          tell(pattern);
-          return;
-        }
-        port.addPattern(id, pattern);
-        tell(answer('STATUS_OK'));
-        pattern.open();
-        return;
-      }
-      const outcome = await site.subscribe(request, terms);
-      if (!('delivery' in outcome)) {
-        tell(outcome);
-        return;
-      }
-      const { delivery, response } = outcome;
-      if (!this.wire.isOpen || !isSuccess(response)) {
-        site.unsubscribe(delivery, 'UNSUBSCRIBED');
-        tell(response);
-        return;
-      }
-      port.add(id, delivery);
-      tell(response, delivery.format.mediaType);
-      site.open(delivery);
-    } finally {
-      this.subscribing.delete(id);
-    }
-  }
-
-  private unsubscribe({ id, sub }: UnsubscribeFrame, { site, port }: WsSession): void {
-    const delivery: Delivery | undefined = port.delivery(sub);
-    const pattern = port.pattern(sub);
-    if (pattern) {
-      port.removePattern(sub);
-      pattern.end();
-      return this.wire.send(responseOf(id, answer('STATUS_OK'), []));
-    }
-    if (!delivery) {
-      const detail = `No subscription ${sub} is open on this socket; "sub" is the id of the "sub" frame.`;
-      return this.wire.send(responseOf(id, refused(refuse('STATUS_NOT_FOUND', detail)), []));
-    }
-    port.remove(delivery);
-    site.unsubscribe(delivery, 'UNSUBSCRIBED');
-    this.wire.send(responseOf(id, answer('STATUS_OK'), []));
   }
 }

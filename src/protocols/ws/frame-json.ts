@@ -12,7 +12,8 @@ import { formatTime, parseTime } from '../../clock.js';
 import { isRefusal, refuse } from '../../errors.js';
 import { bareMediaType, FORMATS } from '../../routing/format.js';
 import { readValue } from '../codec.js';
-import { FRAME_TYPES, frameOf, isFrameType, type Frame, type FrameFault, type Payload } from './frame.js';
+import type { Frame, Payload } from './frame.js';
+import { FRAME_TYPES, frameOf, isFrameType, type FrameFault } from './frame-members.js';
 import type { FrameCodec } from './frames.js';
 import { SharedNotification } from './shared-notification.js';
 

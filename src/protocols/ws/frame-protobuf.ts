@@ -9,7 +9,8 @@ import { isRefusal, refuse } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
 import { readValue } from '../codec.js';
 import { messageCodec } from '../protobuf.js';
-import { FRAME_TYPES, frameOf, isFrameType, type Frame, type FrameFault } from './frame.js';
+import type { Frame } from './frame.js';
+import { FRAME_TYPES, frameOf, isFrameType, type FrameFault } from './frame-members.js';
 import type { FrameCodec } from './frames.js';
 import { SharedNotification } from './shared-notification.js';
 

@@ -1,10 +1,12 @@
 /** The wire format of the WebSocket binding: two subprotocols with the same frames. What servers and clients share. */
-import type { Frame, FrameFault } from './frame.js';
+import type { Frame } from './frame.js';
+import type { FrameFault } from './frame-members.js';
 import { jsonFrames } from './frame-json.js';
 import { protobufFrames } from './frame-protobuf.js';
 import type { SharedNotification } from './shared-notification.js';
 
 export type * from './frame.js';
+export type { FrameFault } from './frame-members.js';
 
 export type Subprotocol = 'gridcast.v1' | 'gridcast.v1+json';
 

@@ -4,18 +4,9 @@
  *     add ──> (notification, delivery, missed) ... ──> write: each head in its turn, cork
  */
 import type { Delivery } from '../../routing/delivery.js';
+import { placeOf } from './places.js';
 import type { SharedNotification } from './shared-notification.js';
 import type { Wire } from './wire.js';
-
-/** How the peer knows a delivery, which bears it as its mark: by the id of its subscription, and of one to a pattern by the route too. */
-export interface Place {
-  readonly sub: number;
-  /** 0: the subscription is to one resource. */
-  readonly route: number;
-  readonly path: string;
-}
-
-export const placeOf = ({ mark }: Delivery): Place | undefined => mark as Place | undefined;
 
 export class Gathering {
   bytes = 0;

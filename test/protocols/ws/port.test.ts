@@ -86,7 +86,7 @@ function portOn(socket: WsSocket, subscriptions = 1, last = new LastNotification
   const deliveries = Array.from({ length: subscriptions }, (_, id) => {
     const delivery = new Delivery(port, 'content', FORMATS.senmlJson, terms);
     delivery.mode = MODE.active;
-    port.add(id, delivery);
+    port.places.add(id, delivery);
     return delivery;
   });
   return { port, wire, clock, deliveries, delivery: deliveries[0]! };
