@@ -29,8 +29,8 @@ const ABANDONED_MS = 300_000;
 export type Schedule = (delayMs: number, run: () => void) => Cancel;
 
 export interface Poll {
-  /** Aborted when the asker has gone. */
-  readonly signal?: AbortSignal | undefined;
+  /** Of the request. */
+  readonly onGone?: ((run: () => void) => Cancel) | undefined;
   /** Until what proves him ceases to: he is held no longer. */
   readonly expiresMs?: number | undefined;
 }
@@ -80,7 +80,7 @@ export class NotificationChannel extends Port {
     if (this.poll) this.isBehind = false;
   }
 
-  private holdPoll({ signal, expiresMs = Infinity }: Poll, reply: (response: Response) => void): void {
+  private holdPoll({ onGone, expiresMs = Infinity }: Poll, reply: (response: Response) => void): void {
     const isCutShort = expiresMs < this.holdMs;
     const cancel = this.schedule(isCutShort ? expiresMs : this.holdMs, () =>
       this.letGo(isCutShort ? TOKEN_EXPIRED : NOTHING_NEW),
@@ -89,14 +89,15 @@ export class NotificationChannel extends Port {
       // The asker has gone: what comes next waits for his next poll.
       if (this.poll?.reply === reply) this.letGo(NOTHING_NEW);
     };
-    signal?.addEventListener('abort', leave, { once: true });
+    let stay: Cancel | undefined;
     this.poll = {
       reply,
       release: () => {
         cancel();
-        signal?.removeEventListener('abort', leave);
+        stay?.();
       },
     };
+    stay = onGone?.(leave);
   }
 
   /** A producer's notification, given to the contactURI over any binding. */

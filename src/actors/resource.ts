@@ -153,9 +153,9 @@ class ResourceBehaviour implements Behaviour<ResourceMessage> {
 
   private answerVirtual({ request, reply }: Ask, { node, name, rest }: VirtualTarget<Sample>): Response | undefined {
     if (name === 'longPolling') {
-      const { signal, expiresUs } = request;
+      const { onGone, expiresUs } = request;
       const expiresMs = expiresUs === undefined ? undefined : (expiresUs - this.options.clock.wallUs()) / 1000;
-      this.channel(node).ask({ signal, expiresMs }, reply);
+      this.channel(node).ask({ onGone, expiresMs }, reply);
       return undefined;
     }
     if (name === SNAPSHOT) return this.options.snapshot(request, node, rest);

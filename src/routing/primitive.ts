@@ -2,6 +2,7 @@
  * The one primitive: what every binding translates its own requests into [TS 102 921 requestIndication, responseConfirm].
  * What one binding can do, all can.
  */
+import type { Cancel } from '../clock.js';
 import type { Refusal, Status } from '../errors.js';
 import type { Json, JsonObject } from '../json.js';
 import type { ContentFormat } from './format.js';
@@ -49,8 +50,8 @@ export interface Request {
   readonly expiresUs?: number;
   /** The brokers it has come through, by the name that each gave itself. */
   readonly via?: readonly string[];
-  /** Aborted when the asker has gone: a held long poll lets go. */
-  readonly signal?: AbortSignal;
+  /** Calls `run` once when the asker goes, now if he has gone: a held long poll lets go. */
+  readonly onGone?: (run: () => void) => Cancel;
 }
 
 /** What an answer carries: a representation that the binding writes as JSON or CBOR by Accept, or bytes as they are. */

@@ -81,8 +81,7 @@ describe('an HTTP request', () => {
 
   test('gives up after its time-out, at its signal, and at close', async () => {
     const { client } = await broker(
-      (_line, _body, { signal }) =>
-        new Promise((resolve) => signal.addEventListener('abort', () => resolve({ status: 503 }))),
+      (_line, _body, request) => new Promise((resolve) => request.onGone(() => resolve({ status: 503 }))),
     );
     const controller = new AbortController();
     await expect(client.request({ op: 'retrieve', to: '/m2m', timeoutMs: 20 })).rejects.toMatchObject({

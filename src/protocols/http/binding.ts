@@ -3,7 +3,7 @@
  *
  *     HttpRequest ──> own origin? ──> who? ──> requestOf ──> Site.request ──> answerOf
  *          ├─ /livez, /readyz           └─ /metrics, /supervision, /acl
- *          └─ a long poll is a request that the site answers late; its signal tells that the asker has gone
+ *          └─ a long poll is a request that the site answers late; it is told when the asker has gone
  */
 import { isRefusal, refuse, type Refusal } from '../../errors.js';
 import type { Log } from '../../log.js';

@@ -70,10 +70,7 @@ export function requestOf(
     binding: 'http',
     accept: readAccept(http.header('accept')),
     defaultFormat: FORMATS.senmlJson,
-    // Made only if the request is held.
-    get signal() {
-      return http.signal;
-    },
+    onGone: (run) => http.onGone(run),
     ...(expiresUs !== undefined && { expiresUs }),
     ...(bytes && bytes.length > 0 && { body: bodyOfBytes(mediaType, bytes) }),
     ...(ifMatch && { ifMatch }),

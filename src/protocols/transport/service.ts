@@ -3,9 +3,10 @@
  * throw, a rejection or silence is answered and logged. In uWebSockets.js any of them would abort the process or hang
  * the request for ever.
  */
-import type { Clock } from '../../clock.js';
+import type { Cancel, Clock } from '../../clock.js';
 import { refuse, type Refusal } from '../../errors.js';
 import type { Log } from '../../log.js';
+import { Departure } from '../departure.js';
 import {
   WS_CLOSE,
   type Handlers,
@@ -117,8 +118,7 @@ export class Service {
 
 /** The half of a request that does not depend on the library. */
 export abstract class ServedRequest implements HttpRequest {
-  private controller: AbortController | undefined;
-  private isGone = false;
+  private readonly departure = new Departure();
 
   constructor(
     readonly method: string,
@@ -130,16 +130,12 @@ export abstract class ServedRequest implements HttpRequest {
   abstract header(name: string): string | undefined;
   abstract body(): Promise<Uint8Array | Refusal>;
 
-  // Made when asked for: most requests are answered before anybody could wait for it.
-  get signal(): AbortSignal {
-    this.controller ??= new AbortController();
-    if (this.isGone) this.controller.abort();
-    return this.controller.signal;
+  onGone(run: () => void): Cancel {
+    return this.departure.onGone(run);
   }
 
   protected abort(): void {
-    this.isGone = true;
-    this.controller?.abort();
+    this.departure.begin();
   }
 }
 

@@ -13,6 +13,7 @@
  * - a request head is taken up to 4 KiB, and may be taken beyond;
  * - the peer is known by its numeric address, without its port.
  */
+import type { Cancel } from '../../clock.js';
 import type { Address } from '../../network.js';
 import type { Refusal } from '../../errors.js';
 import type { Credentials } from './tls.js';
@@ -62,8 +63,8 @@ export interface RequestHead {
 }
 
 export interface HttpRequest extends RequestHead {
-  /** Aborted when the peer goes before it is answered. */
-  readonly signal: AbortSignal;
+  /** Calls `run` once when the peer goes before it is answered, now if it has gone. */
+  onGone(run: () => void): Cancel;
   /** The whole body; empty when there is none. Refused: larger than `maxBodyBytes` (413), or cut off by the peer. */
   body(): Promise<Uint8Array | Refusal>;
 }

@@ -13,6 +13,7 @@ import { isRefusal, refuse, type Refusal } from '../../errors.js';
 import type { Ending } from '../../routing/endings.js';
 import { answer, parsePath, refused, type Request, type Response } from '../../routing/primitive.js';
 import { RESUME_WITHIN_S, type Peer, type Session } from '../../routing/site.js';
+import { Departure } from '../departure.js';
 import type { Claim, Identity } from '../identity.js';
 import { WS_CLOSE, type WsReceiver, type WsSocket } from '../transport/transport.js';
 import type { WsBinding } from './binding.js';
@@ -46,7 +47,7 @@ const ENDING_OF_CLOSE: Readonly<Record<number, Ending>> = {
 export class Connection implements WsReceiver, Carrier {
   readonly wire: Wire;
   private readonly introduction: Introduction;
-  private readonly gone = new AbortController();
+  private readonly departure = new Departure();
   private readonly cancelSilence: Cancel;
   private heartbeat: Heartbeat | undefined;
   private session: WsSession | undefined;
@@ -125,7 +126,7 @@ export class Connection implements WsReceiver, Carrier {
   close(code: number): void {
     this.cancelSilence();
     this.heartbeat?.stop();
-    this.gone.abort();
+    this.departure.begin();
     const ending = this.wire.closedFor ?? ENDING_OF_CLOSE[code];
     if (ending) this.session?.close(ending);
     else this.session?.drop(this.cause);
@@ -245,7 +246,7 @@ export class Connection implements WsReceiver, Carrier {
       originator: session.peer.originator,
       codec,
       requestId: binding.nextRequestId(),
-      signal: this.gone.signal,
+      onGone: (run) => this.departure.onGone(run),
     });
     if (isRefusal(request)) return tell(refused(request));
     this.underWay++;

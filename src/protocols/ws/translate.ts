@@ -1,4 +1,5 @@
 /** WebSocket's spelling of the primitive: `req` and `sub` become a Request, a Response becomes a `res`. Pure. */
+import type { Cancel } from '../../clock.js';
 import { isRefusal, STATUSES, type Refusal } from '../../errors.js';
 import { FORMATS } from '../../routing/format.js';
 import { parsePath, pathText, type Request, type Response } from '../../routing/primitive.js';
@@ -11,7 +12,7 @@ export interface Asker {
   readonly originator: string;
   readonly requestId: string;
   readonly codec: FrameCodec;
-  readonly signal: AbortSignal;
+  readonly onGone: (run: () => void) => Cancel;
 }
 
 export function requestOf(frame: RequestFrame | SubscribeFrame, { codec, ...asker }: Asker): Request | Refusal {

@@ -279,19 +279,19 @@ describe('a long poll', () => {
   });
 
   test('tells the site when its asker has gone', async () => {
-    let isHeld: (signal: AbortSignal | undefined) => void = () => {};
-    const held = new Promise<AbortSignal | undefined>((done) => (isHeld = done));
-    const { port } = await serve(({ signal }) => {
-      isHeld(signal);
+    let isHeld: (request: Request) => void = () => {};
+    const held = new Promise<Request>((done) => (isHeld = done));
+    const { port } = await serve((request) => {
+      isHeld(request);
       return new Promise(() => {});
     });
     const asking = httpRequest({ host: '127.0.0.1', port, path: '/m2m/channel', agent: false });
     asking.on('error', () => {});
     asking.end();
-    const signal = await held;
-    const aborted = new Promise((done) => signal?.addEventListener('abort', done));
+    const { onGone } = await held;
+    const gone = new Promise<void>((done) => onGone?.(done));
     asking.destroy();
-    await aborted;
+    await gone;
   });
 });
 

@@ -11,6 +11,7 @@ import { loadUws } from '../../../src/protocols/transport/uws.js';
 import type {
   Handlers,
   HttpHandler,
+  HttpRequest,
   SendResult,
   TransportLimits,
   TransportName,
@@ -276,24 +277,32 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
       expect((await reply).body).toBe('released');
     });
 
-    scenario('aborts the signal of a held long poll when the client goes; the late answer is let go', async () => {
-      const held = deferred<void>();
-      const aborted = deferred<boolean>();
-      const { ask, tcp } = await serve({
-        request: async ({ path, signal }) => {
-          if (path !== '/poll') return { status: 200 };
-          held.resolve();
-          await new Promise((gone) => signal.addEventListener('abort', gone));
-          aborted.resolve(signal.aborted);
-          return { status: 200, body: 'too late' };
-        },
-      });
-      const client = await tcp('GET /poll HTTP/1.1\r\nHost: x\r\n\r\n');
-      await held.promise;
-      client.destroy();
-      expect(await aborted.promise).toBe(true);
-      expect((await ask('/')).status).toBe(200);
-    });
+    scenario(
+      'tells a held long poll when the client goes, and whoever asks later; the late answer is let go',
+      async () => {
+        const held = deferred<void>();
+        const aborted = deferred<void>();
+        const told: string[] = [];
+        const { ask, tcp } = await serve({
+          request: async (request) => {
+            if (request.path !== '/poll') return { status: 200 };
+            held.resolve();
+            const deaf = request.onGone(() => told.push('who no longer listens'));
+            deaf();
+            await new Promise<void>((gone) => request.onGone(gone));
+            request.onGone(() => told.push('who asks later'));
+            aborted.resolve();
+            return { status: 200, body: 'too late' };
+          },
+        });
+        const client = await tcp('GET /poll HTTP/1.1\r\nHost: x\r\n\r\n');
+        await held.promise;
+        client.destroy();
+        await aborted.promise;
+        expect(told).toEqual(['who asks later']);
+        expect((await ask('/')).status).toBe(200);
+      },
+    );
 
     scenario('refuses the body of a client that goes half-way', async () => {
       const outcome = deferred<unknown>();
@@ -690,20 +699,20 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
       await idleEnded;
     });
 
-    scenario('cuts off an exchange that is not answered in the grace given, and aborts its signal', async () => {
-      const held = deferred<AbortSignal>();
+    scenario('cuts off an exchange that is not answered in the grace given, and tells it', async () => {
+      const held = deferred<HttpRequest>();
       const { ask, listener } = await serve({
-        request: ({ signal }) => {
-          held.resolve(signal);
+        request: (request) => {
+          held.resolve(request);
           return new Promise(() => {});
         },
       });
       const reply = ask('/poll');
       const cutOff = expect(reply).rejects.toThrow('socket hang up');
-      const signal = await held.promise;
-      const aborted = new Promise((done) => signal.addEventListener('abort', done));
+      const request = await held.promise;
+      const gone = new Promise<void>((done) => request.onGone(done));
       await listener.close(10);
-      await aborted;
+      await gone;
       await cutOff;
     });
   });

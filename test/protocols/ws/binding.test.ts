@@ -567,10 +567,10 @@ describe('a session', () => {
     site.respond = () => new Promise(() => {});
     peer.send({ t: 'req', id: 1, op: 'retrieve', to: '/m2m/channel', ifMatch: [], ifNoneMatch: [] });
     const [request] = (await site.heard('request')) as [Request];
-    const aborted = new Promise((done) => request.signal?.addEventListener('abort', done));
+    const gone = new Promise<void>((done) => request.onGone?.(done));
     expect(binding.open).toBe(1);
     peer.socket.close();
-    await aborted;
+    await gone;
     expect(await site.heard('close')).toEqual(['PEER_CLOSED']);
     expect(binding.open).toBe(0);
   });
