@@ -57,10 +57,7 @@ export class CoapBinding {
     this.observers = new Observers(endpoint, site, log);
     this.authzInfo = new AuthzInfo(endpoint, this.observers, identify);
     this.idPrefix = randomId(endpoint.random);
-    this.publishers = new Publishers(site);
-    endpoint.onNon((peer, code, options, payload) => {
-      return code === CODE.post && this.publishers.take(this.authzInfo.whoIs(peer), options, payload);
-    });
+    this.publishers = new Publishers(site, (peer) => this.authzInfo.whoIs(peer));
     endpoint.onRequest((exchange) => {
       if (!isMethod(exchange.request.code)) return exchange.respond(replyOf(refused(NO_SUCH_METHOD), NO_REQUEST));
       this.blockwise.serve(exchange, (message, respond) => this.receive(exchange.peer, message, respond));
@@ -114,7 +111,9 @@ export class CoapBinding {
     if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
     return this.site.request(request).then((response) => {
       const code = codeOf(response.status, request.op);
-      if (response.status === 'STATUS_CREATED') this.publishers.learn(this.authzInfo.whoIs(peer), message, request);
+      const way =
+        response.status === 'STATUS_CREATED' ? this.publishers.wayOf(peer, message, request) : undefined;
+      if (way) this.endpoint.takeBy(message.options, way);
       // A publisher's way: an answer that nobody wants is not written; 2 KB less garbage per sample.
       respond(isUnwanted(message, code) ? { code } : replyOf(response, request));
     });

@@ -1,7 +1,8 @@
 /**
  * The message layer: one UDP socket, server and client alike [RFC7252-4].
  *
- *     datagram ──> decode ──> empty CON ──────> RST (ping)
+ *     datagram ──> a publisher's next sample ─> whoever takes what comes with these options
+ *              └─> decode ──> empty CON ──────> RST (ping)
  *                    │   └──> ACK, RST ───────> the confirmable with that id, else `onReset`
  *                    ├──────> response ───────> whoever awaits its token, else RST
  *                    └──────> request ──> seen before? the same reply again : handler(Exchange)
@@ -23,14 +24,17 @@ import {
   decode,
   encodeEmpty,
   HEADER_BYTES,
+  ID_AT,
   isMalformed,
+  isNonPost,
   isRequest,
+  optionsAt,
   TYPE,
   tokenKey,
   writeHead,
   type Message,
 } from './message.js';
-import { OptionMemory } from './option-memory.js';
+import { OptionMemory, type Take } from './option-memory.js';
 import { optionName, type Option } from './options.js';
 import { PARAMETERS, type Congestion, type Parameters } from './parameters.js';
 import { Peer, type PeerFigures } from './peer.js';
@@ -73,8 +77,6 @@ export class EndpointFigures {
   peersRefused = 0;
 }
 
-type TakeNon = (peer: Peer, code: number, options: readonly Option[], payload: Uint8Array) => boolean;
-
 export class Endpoint implements Carrier, Answering {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -93,7 +95,6 @@ export class Endpoint implements Carrier, Answering {
   private turnUs = 0;
   private isClosed = false;
   private handle: (exchange: Exchange) => void = (exchange) => exchange.respond({ code: coapCode(4, 4) });
-  private take: TakeNon = () => false;
   private wasReset: (peer: Peer, id: number) => void = () => {};
   private wasForgotten: (peer: Peer) => void = () => {};
 
@@ -117,9 +118,10 @@ export class Endpoint implements Carrier, Answering {
     this.handle = handle;
   }
 
-  /** Who may take a non-confirmable before an exchange is made of it; true: it is done. */
-  onNon(take: TakeNon): void {
-    this.take = take;
+  /** Who takes the non-confirmable POSTs that come with these options, until it refuses one. */
+  takeBy(options: readonly Option[], take: Take): void {
+    const heard = this.optionMemory.of(options);
+    if (heard) heard.take = take;
   }
 
   /** Called for a reset that answers none of our confirmables: perhaps a non-confirmable notification. */
@@ -233,15 +235,36 @@ export class Endpoint implements Carrier, Answering {
   private receive(datagram: Buffer, from: Address): void {
     if (this.isClosed) return;
     this.figures.received++;
+    const peer = this.peers.get(addressKey(from));
+    if (peer && isNonPost(datagram) && this.isTaken(datagram, peer)) return;
     const message = decode(datagram, this.optionMemory.decode);
     if (isMalformed(message)) return this.refuse(message, from);
-    const peer = this.peers.get(addressKey(from));
     if (peer) peer.heardUs = this.clock.monotonicUs();
     if (message.code === CODE.empty && message.type === TYPE.confirmable) return this.reset(message.id, from);
     if (message.type === TYPE.reset || message.type === TYPE.acknowledgement) return this.settle(message, peer);
     if (!isRequest(message.code)) return this.receiveResponse(message, from, peer);
     const asking = peer ?? this.admit(from);
     if (asking) this.receiveRequest(message, asking);
+  }
+
+  /** The short way of a sample: no message, no exchange. Whatever is not plain on it is left to the long one. */
+  private isTaken(datagram: Buffer, peer: Peer): boolean {
+    const at = optionsAt(datagram);
+    const heard = this.optionMemory.find(datagram, at);
+    if (!heard?.take) return false;
+    const payloadAt = at + heard.bytes.length + 1;
+    if (payloadAt >= datagram.length) return false;
+    const id = datagram.readUInt16BE(ID_AT);
+    const nowUs = this.clock.monotonicUs();
+    if (peer.recent.find(id, nowUs)) return false;
+    if (!heard.take(peer, datagram.subarray(payloadAt))) {
+      heard.take = undefined;
+      return false;
+    }
+    peer.heardUs = nowUs;
+    peer.arrivals.note(id);
+    peer.recent.rememberNon(id, nowUs, this.parameters.nonLifetimeMs);
+    return true;
   }
 
   /** [RFC7252-4.2, 4.3] a reset rejects a confirmable; anything else malformed is dropped in silence. */
@@ -286,7 +309,6 @@ export class Endpoint implements Carrier, Answering {
     const entry = isConfirmable
       ? peer.recent.remember(message.id, nowUs, exchangeLifetimeMs)
       : peer.recent.rememberNon(message.id, nowUs, nonLifetimeMs);
-    if (!isConfirmable && this.take(peer, message.code, options, message.payload)) return;
     const exchange = new Exchange(peer, { ...message, options }, this, entry);
     if (unknownCritical !== undefined) {
       const sentence = `The critical option ${unknownCritical} (${optionName(unknownCritical)}) is not understood here, or not with this length or number of times.`;

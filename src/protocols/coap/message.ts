@@ -42,9 +42,20 @@ export const isSuccessCode = (code: number): boolean => code >>> 5 === 2;
 export const codeText = (code: number): string => `${code >>> 5}.${String(code & 0x1f).padStart(2, '0')}`;
 
 export const HEADER_BYTES = 4;
+export const ID_AT = 2;
 const VERSION = 1;
 const LONGEST_TOKEN = 8;
 const NOTHING = new Uint8Array(0);
+
+/** Whether a datagram begins as a non-confirmable POST does. */
+export const isNonPost = (datagram: Uint8Array): boolean =>
+  datagram.length > HEADER_BYTES &&
+  (datagram[0]! & 0xf0) === ((VERSION << 6) | (TYPE.nonConfirmable << 4)) && // as the length says
+  (datagram[0]! & 0x0f) <= LONGEST_TOKEN &&
+  datagram[1] === CODE.post;
+
+/** Where its options begin. */
+export const optionsAt = (datagram: Uint8Array): number => HEADER_BYTES + ((datagram[0] ?? 0) & 0x0f);
 
 /** Reads one datagram. @param readOptions those of RFC 7252, or who remembers them */
 export function decode(datagram: Uint8Array, readOptions = decodeOptions): Message | Malformed {
