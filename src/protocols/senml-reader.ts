@@ -28,13 +28,13 @@ export function readSenml(mediaType: string, bytes: Uint8Array): readonly SenmlR
   const pack = readPack(mediaType, bytes);
   if (isRefusal(pack)) return pack;
   const records: SenmlRecord[] = [];
-  let base: Base = { name: '', time: 0 };
-  for (const [index, item] of pack.entries()) {
-    const fault = faultOfTypes(item);
-    if (fault === undefined) base = baseFrom(base, item);
-    const record = fault ?? resolve(base, item);
+  let base: Base = { name: '', time: 0, unit: undefined, value: undefined, sum: undefined };
+  for (const item of pack) {
+    const fields = fieldsOf(item);
+    if (typeof fields !== 'string') base = baseFrom(base, fields);
+    const record = typeof fields === 'string' ? fields : resolve(base, fields);
     if (typeof record === 'string')
-      return refuse('STATUS_BAD_REQUEST', `Record ${index + 1} of the SenML pack: ${record}.`);
+      return refuse('STATUS_BAD_REQUEST', `Record ${records.length + 1} of the SenML pack: ${record}.`);
     records.push(record);
   }
   return records;
@@ -60,18 +60,15 @@ const TIME_NAMED = /"b?t"|\\/;
 export const absoluteUs = ({ time }: SenmlRecord): number | undefined =>
   time >= SENML_ABSOLUTE_S ? Math.round(time * 1e6) : undefined;
 
-/** A record as it is in the pack, by the names of the JSON form. */
-type Fields = Readonly<Record<string, unknown>>;
-
 interface Base {
   readonly name: string;
   readonly time: number;
-  readonly unit?: string;
-  readonly value?: number;
-  readonly sum?: number;
+  readonly unit: string | undefined;
+  readonly value: number | undefined;
+  readonly sum: number | undefined;
 }
 
-function readPack(mediaType: string, bytes: Uint8Array): readonly Fields[] | Refusal {
+function readPack(mediaType: string, bytes: Uint8Array): readonly unknown[] | Refusal {
   const type = bareMediaType(mediaType);
   let pack: unknown;
   if (type === FORMATS.senmlJson.mediaType) {
@@ -88,90 +85,93 @@ function readPack(mediaType: string, bytes: Uint8Array): readonly Fields[] | Ref
     );
   }
   if (!Array.isArray(pack)) return refuse('STATUS_BAD_REQUEST', 'A SenML pack is an array of records.');
-  const items = pack.map(fieldsOf);
-  const wrong = items.indexOf(undefined);
-  if (wrong >= 0) return refuse('STATUS_BAD_REQUEST', `Record ${wrong + 1} of the SenML pack is not a map.`);
-  return items.filter((item) => item !== undefined);
-}
-
-const NAME_OF_LABEL = new Map<unknown, string>(Object.entries(SENML_LABELS).map(([name, label]) => [label, name]));
-
-function fieldsOf(item: unknown): Fields | undefined {
-  if (item instanceof Map)
-    return Object.fromEntries([...item].map(([label, value]) => [NAME_OF_LABEL.get(label) ?? String(label), value]));
-  return typeof item === 'object' && item !== null && !Array.isArray(item) ? (item as Fields) : undefined;
+  return pack as unknown[];
 }
 
 type NumberField = 'bver' | 'bt' | 'bv' | 'bs' | 'v' | 's' | 't' | 'ut';
 type TextField = 'bn' | 'bu' | 'n' | 'u' | 'vs';
-type TypedFields = Readonly<Partial<Record<NumberField, number> & Record<TextField, string>>> & {
+/** Those fields of a record that this reader knows, by the names of the JSON form. */
+type Fields = Readonly<Partial<Record<NumberField, number> & Record<TextField, string>>> & {
   readonly vb?: boolean;
   readonly vd?: string | Uint8Array;
 };
 
-const TYPES: Readonly<Record<string, 'number' | 'string' | 'boolean'>> = {
-  ...({
-    bver: 'number',
-    bt: 'number',
-    bv: 'number',
-    bs: 'number',
-    v: 'number',
-    s: 'number',
-    t: 'number',
-    ut: 'number',
-  } satisfies Record<NumberField, 'number'>),
-  ...({ bn: 'string', bu: 'string', n: 'string', u: 'string', vs: 'string' } satisfies Record<TextField, 'string'>),
-  vb: 'boolean',
-};
+const NUMBERS: readonly NumberField[] = ['bver', 'bt', 'bv', 'bs', 'v', 's', 't', 'ut'];
+const TEXTS: readonly TextField[] = ['bn', 'bu', 'n', 'u', 'vs'];
+const TYPES: ReadonlyMap<string, 'number' | 'string' | 'boolean' | 'bytes'> = new Map([
+  ...NUMBERS.map((name) => [name, 'number'] as const),
+  ...TEXTS.map((name) => [name, 'string'] as const),
+  ['vb', 'boolean'] as const,
+  ['vd', 'bytes'] as const,
+]);
+const NAME_OF_LABEL = new Map<unknown, string>(Object.entries(SENML_LABELS).map(([name, label]) => [label, name]));
 const VALUE_FIELDS = ['v', 'vs', 'vb', 'vd'] as const;
 
-/** What is wrong with the fields for themselves; after it their types are those of `TypedFields`. */
-function faultOfTypes(item: Fields): string | undefined {
-  for (const [name, value] of Object.entries(item)) {
-    if (name.endsWith('_')) return `the field "${name}" must be understood, and is not [RFC8428-4.4]`;
-    const type = TYPES[name];
-    if (type !== undefined && typeof value !== type) return `"${name}" must be a ${type}`;
-    if (type === 'number' && !Number.isFinite(value)) return `"${name}" must be finite`;
-    if (name === 'vd' && typeof value !== 'string' && !(value instanceof Uint8Array))
+/** A record of a pack, or what is wrong with its fields for themselves. Whoever listens reads a thousand of them a second: no list of pairs is made. */
+function fieldsOf(item: unknown): Fields | string {
+  const fields: Record<string, unknown> = {};
+  if (item instanceof Map) {
+    for (const [label, value] of item as Map<unknown, unknown>) {
+      const fault = put(fields, NAME_OF_LABEL.get(label) ?? String(label), value);
+      if (fault !== undefined) return fault;
+    }
+  } else if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
+    for (const name in item) {
+      const fault = put(fields, name, (item as Readonly<Record<string, unknown>>)[name]);
+      if (fault !== undefined) return fault;
+    }
+  } else return 'it is not a map';
+  const { bver } = fields as Fields;
+  return bver === undefined || bver === VERSION ? fields : `"bver" is ${bver}, and only ${VERSION} is known`;
+}
+
+/** Puts a field that is known; what is wrong with it. */
+function put(fields: Record<string, unknown>, name: string, value: unknown): string | undefined {
+  const type = TYPES.get(name);
+  if (type === undefined)
+    return name.endsWith('_') ? `the field "${name}" must be understood, and is not [RFC8428-4.4]` : undefined;
+  if (type === 'bytes') {
+    if (typeof value !== 'string' && !(value instanceof Uint8Array))
       return '"vd" must be a byte string, in JSON as base64url';
-  }
-  const { bver } = item as TypedFields;
-  return bver === undefined || bver === VERSION ? undefined : `"bver" is ${bver}, and only ${VERSION} is known`;
+  } else if (typeof value !== type) return `"${name}" must be a ${type}`;
+  if (type === 'number' && !Number.isFinite(value)) return `"${name}" must be finite`;
+  fields[name] = value;
+  return undefined;
 }
 
 /** The base fields that hold from this record on. */
-function baseFrom(before: Base, item: Fields): Base {
-  const { bn, bt, bu, bv, bs } = item as TypedFields;
-  const unit = bu ?? before.unit;
-  const value = bv ?? before.value;
-  const sum = bs ?? before.sum;
+function baseFrom(before: Base, { bn, bt, bu, bv, bs }: Fields): Base {
+  if (bn === undefined && bt === undefined && bu === undefined && bv === undefined && bs === undefined) return before;
   return {
     name: bn ?? before.name,
     time: bt ?? before.time,
-    ...(unit !== undefined && { unit }),
-    ...(value !== undefined && { value }),
-    ...(sum !== undefined && { sum }),
+    unit: bu ?? before.unit,
+    value: bv ?? before.value,
+    sum: bs ?? before.sum,
   };
 }
 
-function resolve(base: Base, item: Fields): SenmlRecord | string {
-  const fields = item as TypedFields;
-  const name = base.name + (fields.n ?? '');
+function resolve(base: Base, fields: Fields): SenmlRecord | string {
+  const { n = '', u, v, vs, vb, vd, s, t = 0 } = fields;
+  const name = base.name + n;
   if (!NAME.test(name))
     return `the name ${JSON.stringify(name)} must begin with a letter or digit and hold only letters, digits and - : . / _`;
-  const given = VALUE_FIELDS.filter((field) => fields[field] !== undefined);
-  if (given.length > 1) return `${given.join(' and ')} exclude each other`;
-  const { v, vs, vb, vd } = fields;
+  let given = 0;
+  for (const field of VALUE_FIELDS) if (fields[field] !== undefined) given++;
+  if (given > 1)
+    return `${VALUE_FIELDS.filter((field) => fields[field] !== undefined).join(' and ')} exclude each other`;
   const number = v === undefined ? base.value : (base.value ?? 0) + v;
   const value = vs ?? vb ?? (typeof vd === 'string' ? Buffer.from(vd, 'base64url') : vd) ?? number;
-  const sum = fields.s === undefined ? base.sum : (base.sum ?? 0) + fields.s;
+  const sum = s === undefined ? base.sum : (base.sum ?? 0) + s;
   if (value === undefined && sum === undefined) return `one of ${VALUE_FIELDS.join(', ')} and s is needed`;
-  const unit = fields.u ?? base.unit;
+  const unit = u ?? base.unit;
+  const time = base.time + t;
+  if (unit !== undefined && value !== undefined && sum === undefined) return { name, unit, value, time };
   return {
     name,
     ...(unit !== undefined && { unit }),
     ...(value !== undefined && { value }),
     ...(sum !== undefined && { sum }),
-    time: base.time + (fields.t ?? 0),
+    time,
   };
 }

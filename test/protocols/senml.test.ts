@@ -158,7 +158,7 @@ describe('a pack of a publisher', () => {
 
   test.each([
     ['an object', Buffer.from('{}'), 'A SenML pack is an array of records.'],
-    ['a number among the records', pack({ n: 'a', v: 1 }, 2), 'Record 2 of the SenML pack is not a map.'],
+    ['a number among the records', pack({ n: 'a', v: 1 }, 2), 'Record 2 of the SenML pack: it is not a map.'],
     ['a value of the wrong type', pack({ n: 'a', v: '1' }), '"v" must be a number'],
     ['a field that must be understood', pack({ n: 'a', v: 1, pos_: 1 }), 'the field "pos_" must be understood'],
     ['another version', pack({ bver: 11, n: 'a', v: 1 }), '"bver" is 11, and only 10 is known'],
