@@ -6,10 +6,12 @@
  *
  * 200 commands a second: alone, beside the even fan-out's 3,000 samples in and 30,000 CoAP deliveries out a second, and beside a
  * flood of 10,000 alarms a second, in turns. Broker, issuer, device and the generators of the loads are a process each; the broker's data are on the machine's own disk.
+ * This process has nothing to do meanwhile, and says how late its timer of a millisecond was: no command can be faster than the machine lets anybody run.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { DeviceProcess } from '../test/crash/rig.js';
 import type { DaemonUnderTest } from './daemon.js';
@@ -30,6 +32,7 @@ const COMMANDS_PER_S = 200;
 const POINTS = 40;
 const APPLICATION = 'bench';
 const WARM_UP_S = 3;
+const TIMER_MS = 1;
 const ALARMS_PER_S = 10_000;
 const FLOODERS = Array.from({ length: 10 }, (_, n) => `flood-${n}`);
 
@@ -47,6 +50,8 @@ interface Round {
   readonly deviceCpuUs: number;
   readonly loadCpuUs: number;
   readonly othersUs: number;
+  /** How late a process that has nothing to do was, microseconds. */
+  readonly bystander: { readonly p99Us: number; readonly longestUs: number };
   readonly flood: FloodReport | undefined;
 }
 
@@ -60,12 +65,15 @@ export async function commands({ rounds, seconds }: Effort, progress: (line: str
   const flooding = new Worker<FloodOrder, FloodReport>(FLOOD);
   const taken = new Map(VARIANTS.map((variant) => [variant, [] as Round[]]));
   let flooded = 0;
+  const timer = monitorEventLoopDelay({ resolution: TIMER_MS });
   try {
     await furnish(stand.daemon.site.http);
     await device.start();
     const round = async ({ beside }: Variant, forS: number): Promise<Round> => {
       const cpuUs = (): readonly number[] => [stand.daemon.cpuUs, cpuUsOf(device.pid), machineCpu().busyUs];
       const before = cpuUs();
+      timer.reset();
+      timer.enable();
       // A load begins with the first command, and ends after the last.
       const load = beside === 'fan-out' ? stand.run('even', forS + 1) : undefined;
       const alarms =
@@ -79,13 +87,16 @@ export async function commands({ rounds, seconds }: Effort, progress: (line: str
         perSecond: COMMANDS_PER_S,
         seconds: forS,
       });
+      timer.disable();
+      const lateUs = (ns: number): number => ns / 1000 - TIMER_MS * 1000;
+      const bystander = { p99Us: lateUs(timer.percentile(99)), longestUs: lateUs(timer.max) };
       const done = await load;
       const flood = await alarms;
       flooded += flood?.sent ?? 0;
       const [brokerCpuUs = 0, deviceCpuUs = 0, busyUs = 0] = cpuUs().map((us, n) => us - (before[n] ?? 0));
       const loadCpuUs = done?.cpuUs ?? flood?.cpuUs ?? 0;
       const othersUs = busyUs - brokerCpuUs - deviceCpuUs - loadCpuUs - report.cpuUs;
-      return { report, brokerCpuUs, deviceCpuUs, loadCpuUs, othersUs, flood };
+      return { report, brokerCpuUs, deviceCpuUs, loadCpuUs, othersUs, bystander, flood };
     };
     // The first of each warms up: code is compiled and buffers have grown.
     for (const variant of VARIANTS) await round(variant, WARM_UP_S);
@@ -166,6 +177,9 @@ function report(
           ? `${share(({ report: { cpuUs } }) => cpuUs)}, ${share(({ deviceCpuUs }) => deviceCpuUs)}, ${share(({ loadCpuUs }) => loadCpuUs)}`
           : '',
         isLast ? share(({ othersUs }) => othersUs) : '',
+        isLast
+          ? `${microseconds(median(results.map(({ bystander }) => bystander.p99Us)))}, ${microseconds(Math.max(...results.map(({ bystander }) => bystander.longestUs)))}`
+          : '',
         isLast && targetUs !== undefined
           ? `${microseconds(targetUs)}: ${p99 <= targetUs ? 'met' : `missed, ${(p99 / targetUs).toFixed(1)} x`}`
           : '',
@@ -191,6 +205,7 @@ function report(
         'broker CPU',
         'CPU of issuer, device, load',
         'CPU of others',
+        'timer of an idle process late: p99, longest',
         'target of p99 (T10 with deliveries)',
       ],
       rows,

@@ -8,7 +8,7 @@ import type { Clock } from '../clock.js';
 import { Mailbox } from '../kernel/mailbox.js';
 import { PRIORITIES, type Priority } from '../routing/alarm.js';
 
-/** A slice of some 3 ms: machine, journal row and telling cost about 50 us an alarm. */
+/** A slice of some 2 ms: actor, journal row and telling cost about 25 us an alarm. With 24 no command is faster, with 256 their p99 doubles. */
 const PER_TURN = 64;
 /** Two seconds of a flood of 10,000 a second. A report beyond is refused, and its sender told. */
 const CAPACITY = 20_000;
