@@ -42,7 +42,6 @@ interface HeldPoll {
 
 export class NotificationChannel extends Port {
   private readonly queue: JsonObject[] = [];
-  private readonly subscriptions = new Map<Delivery, readonly string[]>();
   private poll: HeldPoll | undefined;
   /** The queue has been full since there was last nothing to tell: samples do not join it. */
   private isBehind = false;
@@ -60,12 +59,7 @@ export class NotificationChannel extends Port {
 
   /** Names the subscription that a delivery's notifications will refer to. */
   join(delivery: Delivery, subscription: readonly string[]): void {
-    this.subscriptions.set(delivery, subscription);
-  }
-
-  override release(delivery: Delivery): void {
-    super.release(delivery);
-    this.subscriptions.delete(delivery);
+    delivery.mark = pathText(subscription);
   }
 
   /** A client asks: answered now, or when there is something, or with 202 when the hold ends or a newer poll comes. */
@@ -89,15 +83,15 @@ export class NotificationChannel extends Port {
       // The asker has gone: what comes next waits for his next poll.
       if (this.poll?.reply === reply) this.letGo(NOTHING_NEW);
     };
-    let stay: Cancel | undefined;
+    let stay: Cancel = () => {};
     this.poll = {
       reply,
       release: () => {
         cancel();
-        stay?.();
+        stay();
       },
     };
-    stay = onGone?.(leave);
+    if (onGone) stay = onGone(leave);
   }
 
   /** A producer's notification, given to the contactURI over any binding. */
@@ -125,7 +119,9 @@ export class NotificationChannel extends Port {
   override end(delivery: Delivery, ending: Ending): void {
     const row = ENDINGS[ending];
     if (!('status' in row)) return;
-    this.give({ notify: { statusCode: row.status, reason: row.sentence, ...this.reference(delivery) } });
+    const subscriptionReference = referenceOf(delivery);
+    const reference = subscriptionReference !== '' && { subscriptionReference };
+    this.give({ notify: { statusCode: row.status, reason: row.sentence, ...reference } });
   }
 
   /** The channel is gone, or the broker stops: a held poll is answered. */
@@ -143,14 +139,8 @@ export class NotificationChannel extends Port {
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     if (this.queue.length >= QUEUE_LENGTH) this.isBehind = true;
     if (this.isBehind && !this.poll) return false;
-    const path = this.subscriptions.get(delivery);
-    this.give(notificationOf(path ? pathText(path) : '', delivery, sample, body));
+    this.give(notificationOf(referenceOf(delivery), delivery, sample, body));
     return true;
-  }
-
-  private reference(delivery: Delivery): JsonObject {
-    const path = this.subscriptions.get(delivery);
-    return path ? { subscriptionReference: pathText(path) } : {};
   }
 
   private give(item: JsonObject): void {
@@ -172,6 +162,8 @@ export class NotificationChannel extends Port {
   }
 }
 
+/** Of the subscription that a delivery belongs to; empty before it is named. */
+const referenceOf = ({ mark }: Delivery): string => (mark as string | undefined) ?? '';
 const TOKEN_EXPIRED = refused(refuse('STATUS_PERMISSION_DENIED', ENDINGS.TOKEN_EXPIRED.sentence));
 const NOTHING_NEW = answer('STATUS_ACCEPTED');
 const told = (document: JsonObject): Response => answer('STATUS_OK', { content: { kind: 'document', document } });
