@@ -120,10 +120,14 @@ export function bearerToken(authorization: string | undefined): string | undefin
   return /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1] ?? '';
 }
 
+const NOTHING_SHOWN: Claim = {};
+
 /** What a request's head shows. */
 export function claimOf(head: RequestHead): Claim {
   const token = bearerToken(head.header('authorization'));
   const { certified } = head;
+  // Where a head comes from costs 2 us to find out, and is told of those alone who show something.
+  if (token === undefined && certified === undefined) return NOTHING_SHOWN;
   return { from: head.remote, ...(token !== undefined && { token }), ...(certified !== undefined && { certified }) };
 }
 

@@ -69,7 +69,7 @@ export class WsBinding {
       return refusal(400, 'STATUS_BAD_REQUEST', `The subprotocols here are ${known}, ${offered}.`);
     }
     // A request lives no longer than this call.
-    const claim = claimOf(request);
+    const claim = { ...claimOf(request), from: request.remote };
     return {
       protocol,
       open: (socket) => new Connection(this, socket, FRAME_CODECS[protocol], this.last[protocol], claim),
