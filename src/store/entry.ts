@@ -18,28 +18,29 @@ export type RowEntry =
 export type StoreEntry =
   RowEntry | { readonly kind: 'audit'; readonly event: Buffer } | { readonly kind: 'end'; readonly end: JsonObject };
 
+/** Where an entry is written before its length is known: to count the bytes of its texts first costs as much as writing them. */
+const draft = Buffer.allocUnsafeSlow(64 * 1024);
+const MOST_BYTES_PER_CHARACTER = 3;
+
 /** A table is written as its place in TABLES, which therefore only ever grows at its end. */
 export function encodeChange({ table, key, row }: Change): Buffer {
-  const keyBytes = Buffer.byteLength(key);
-  if (!row) {
-    const bytes = Buffer.allocUnsafe(DELETE_KEY_AT + keyBytes);
-    bytes[0] = DELETE;
-    bytes[1] = TABLES.indexOf(table);
-    bytes.writeUInt16LE(keyBytes, 2);
-    bytes.write(key, DELETE_KEY_AT);
-    return bytes;
-  }
-  const document = JSON.stringify(row.document);
-  const documentBytes = Buffer.byteLength(document);
-  const bytes = Buffer.allocUnsafe(PUT_KEY_AT + keyBytes + documentBytes + (row.bytes?.length ?? 0));
-  bytes[0] = row.bytes ? PUT_WITH_BYTES : PUT;
+  const document = row ? JSON.stringify(row.document) : '';
+  const content = row?.bytes?.length ?? 0;
+  const most = PUT_KEY_AT + (key.length + document.length) * MOST_BYTES_PER_CHARACTER + content;
+  const bytes = most <= draft.length ? draft : Buffer.allocUnsafe(most);
+  bytes[0] = !row ? DELETE : row.bytes ? PUT_WITH_BYTES : PUT;
   bytes[1] = TABLES.indexOf(table);
+  let at = row ? PUT_KEY_AT : DELETE_KEY_AT;
+  const keyBytes = bytes.write(key, at);
   bytes.writeUInt16LE(keyBytes, 2);
-  bytes.writeUInt32LE(documentBytes, 4);
-  bytes.write(key, PUT_KEY_AT);
-  bytes.write(document, PUT_KEY_AT + keyBytes);
-  if (row.bytes) bytes.set(row.bytes, PUT_KEY_AT + keyBytes + documentBytes);
-  return bytes;
+  at += keyBytes;
+  if (row) {
+    const documentBytes = bytes.write(document, at);
+    bytes.writeUInt32LE(documentBytes, 4);
+    at += documentBytes;
+    if (row.bytes) bytes.set(row.bytes, at);
+  }
+  return Buffer.from(bytes.subarray(0, at + content));
 }
 
 export const encodeAudit = (event: Buffer): Buffer => Buffer.concat([Buffer.of(AUDIT), event]);
