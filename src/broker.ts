@@ -16,7 +16,7 @@
  *     └ listeners        one_for_one, 5 in 10 s: http and ws, coap, c37118 out; last up, first down
  */
 import { publicationOf, type PublicationsOptions } from './actors/publications.js';
-import { actorOf, FAULTS, resourceKind, type ResourceMessage } from './actors/resource.js';
+import { actorOf, FAULTS, isContent, resourceKind, type ResourceMessage } from './actors/resource.js';
 import { Access } from './actors/access.js';
 import { acceptAlarm } from './actors/alarm-requests.js';
 import { AlarmRules } from './actors/alarm-rules.js';
@@ -295,7 +295,7 @@ export class Broker implements Site {
     // Alarms before the tree: a container's rules go on from where their alarms stand.
     this.alarms.restore(rows.alarm);
     await this.archives.log?.open();
-    this.resources.restore(rows.resource, rows.instance);
+    this.resources.restore(rows.resource, rows.instance, this.passivation);
     this.archives.log?.settle();
     const unfit = openOwnApplication(this.resources);
     if (unfit) return unfit;
@@ -370,7 +370,8 @@ export class Broker implements Site {
 
   private handOn(ask: Ask): void {
     const node = actorOf(ask.target);
-    this.passivation.used(node);
+    if (isContent(ask)) this.passivation.takes(node);
+    else this.passivation.used(node);
     // What a request removes meanwhile has no actor to ask.
     const cell = this.population.activate(node.reference);
     if (cell.state === 'stopped') ask.reply(refused(FAULTS.down));

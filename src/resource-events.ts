@@ -29,7 +29,7 @@ export interface Concerned {
 }
 
 export const resourceEvents = (parts: Concerned): ResourceEvents => ({
-  activated: (node) => parts.passivation.used(node),
+  activated: (node, changedUs) => parts.passivation.woke(node, changedUs),
   created: (node) => {
     parts.passivation.came(node);
     parts.snapshots.changed(node);

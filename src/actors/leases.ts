@@ -50,7 +50,8 @@ export class ResourceLeases {
 
   /** Which `wake` of the tree is that of the earliest end; undefined: there is none. */
   wakeOf(nodes: readonly Node[]): number | undefined {
-    const untilUs = Math.min(...nodes.map((node) => expiryOf(node) ?? Infinity));
+    let untilUs = Infinity;
+    for (const node of nodes) untilUs = Math.min(untilUs, expiryOf(node) ?? Infinity);
     return untilUs === Infinity ? undefined : Math.floor(untilUs / MINUTE_US);
   }
 

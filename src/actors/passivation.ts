@@ -5,11 +5,15 @@
  *     used ──> young ──(a period)──> old ──(another, unused)──> is anything held open? ── no ──> row
  *       ^                             │                                                  └ yes ──> asked again when it is used
  *       └─────────── used ────────────┘
+ *     row ──> woken, for one reading after a period without any ──(the turn ends)──> row
  *
+ * A gateway that posts now and then is live for a turn: what is made of it is gone before the garbage collector has copied it once.
  * A small collection is left alone: what it would save is less than what it costs to look.
  */
 import type { Cancel, Clock } from '../clock.js';
+import { withBelow } from '../resources/node.js';
 import type { Node, Resources } from './resources.js';
+import type { Resting } from './tree-restore.js';
 
 /** From the last use to the row: one to two of these. A gateway that posts four times a minute is idle in between. */
 const PERIOD_MS = 500;
@@ -31,16 +35,19 @@ export interface PassivationLimits {
 }
 
 export interface PassivationOptions extends PassivationLimits {
-  readonly clock: Pick<Clock, 'after' | 'atTurnEnd'>;
+  readonly clock: Pick<Clock, 'after' | 'atTurnEnd' | 'wallUs'>;
   readonly resources: Resources;
   /** Whether its actor is in the middle of something, or down; an idle one is ended by `end`. */
   readonly isBusy: (node: Node) => boolean;
   readonly end: (node: Node) => void;
 }
 
-export class Passivation {
+export class Passivation implements Resting {
   private young = new Set<Node>();
   private old = new Set<Node>();
+  /** Live since this turn, and unchanged for a period before; those of them that have had their reading. */
+  private readonly woken = new Set<Node>();
+  private readonly read = new Set<Node>();
   private cancel: Cancel | undefined;
   private readonly large: number;
   private readonly periodMs: number;
@@ -60,26 +67,60 @@ export class Passivation {
     this.cancel ??= this.options.clock.after(this.periodMs, () => this.turn());
   }
 
+  /** It was a row until now, and had last been changed at that instant, UTC. */
+  woke(unit: Node, changedUs: number): void {
+    const { clock } = this.options;
+    if (clock.wallUs() - changedUs < this.periodMs * 1000) return this.used(unit);
+    if (this.woken.size + this.read.size === 0) clock.atTurnEnd(() => this.endTurn());
+    this.woken.add(unit);
+  }
+
+  /** It takes one content, which nobody will ask it for in this turn. */
+  takes(container: Node): void {
+    const unit = this.unitOf(container);
+    if (unit && this.woken.delete(unit)) this.read.add(unit);
+    else this.used(container);
+  }
+
   /** It has been created. With it its collection may have become a large one: then all that came before it are looked at as well. */
   came(node: Node): void {
     if (node.parent?.size === this.large) for (const other of node.parent.known) this.used(other);
     else this.used(node);
   }
 
+  /** Nothing of it, or below it, is anything that somebody else holds by its node. */
+  isPlain(unit: Node): boolean {
+    for (const { type } of withBelow(unit)) if (!IDLE_TYPES.has(type)) return false;
+    return true;
+  }
+
+  /** A restart has put it back, and nobody has asked for it yet: it need not wait for its time. */
+  rest(unit: Node): void {
+    this.young.delete(unit);
+    if (!unit.isRemoved) this.passivate(unit);
+  }
+
   stop(): void {
     this.cancel?.();
-    this.young.clear();
-    this.old.clear();
+    for (const units of [this.young, this.old, this.woken, this.read]) units.clear();
   }
 
   /** What becomes a row as a whole: the resource above `node`, or itself, that stands in a large collection; the highest of them. */
-  private unitOf(node: Node): Node | undefined {
+  unitOf(node: Node): Node | undefined {
     let unit: Node | undefined;
     for (let at = node, above = at.parent; above; at = above, above = at.parent) {
       // The collections that belong to a resource have no row of their own.
       if (above.size >= this.large && above.row.creates.includes(at.type)) unit = at;
     }
     return unit;
+  }
+
+  private endTurn(): void {
+    const { woken, read, young } = this;
+    for (const unit of read) if (!young.has(unit) && !unit.isRemoved && !this.passivate(unit)) this.used(unit);
+    for (const unit of woken) this.used(unit);
+    read.clear();
+    woken.clear();
   }
 
   private turn(): void {
@@ -100,17 +141,13 @@ export class Passivation {
     this.options.clock.atTurnEnd(() => this.look(idle));
   }
 
-  private passivate(unit: Node): void {
+  private passivate(unit: Node): boolean {
     const { resources, isBusy, end } = this.options;
-    const nodes = [...withBelow(unit)];
-    if (!nodes.every((node) => IDLE_TYPES.has(node.type) && !resources.isHeld(node) && !isBusy(node))) return;
-    if (!resources.passivate(unit, nodes)) return;
+    const nodes = withBelow(unit);
+    for (const node of nodes) if (!IDLE_TYPES.has(node.type) || resources.isHeld(node) || isBusy(node)) return false;
+    if (!resources.passivate(unit, nodes)) return false;
     this.passivated++;
     for (const node of nodes) end(node);
+    return true;
   }
-}
-
-function* withBelow(node: Node): Generator<Node> {
-  yield node;
-  for (const child of node.known) yield* withBelow(child);
 }

@@ -34,6 +34,13 @@ import type { Retargeting } from './retargeting.js';
 import { Retrieval, type RetrievalOptions } from './retrieval.js';
 import { SNAPSHOT } from './snapshots.js';
 
+/** Whether a request brings a content, and nothing else: its container has done with it when the turn ends. */
+export function isContent({ request, target: { kind, node } }: Ask): boolean {
+  if (request.op !== 'create' || kind !== 'resource') return false;
+  const container = node.type === 'contentInstances' ? node.parent : node;
+  return container?.row.isContainer === true && container.id !== COMMANDS_CONTAINER && !isAlarmsContainer(container);
+}
+
 /** A measurement for its container: the fast path of `ResourceMessage`. */
 export type ResourceMessage = Ask | Sample;
 
@@ -275,8 +282,10 @@ function isDurable({ op }: Request, node: Node): boolean {
 const creatorOf = ({ originator }: Request): Creator => ({ kind: 'originator', id: originator });
 
 /** Media types whose body may be a resource's document; all else is content as it stands. */
-export const isRepresentation = (mediaType: string): boolean =>
-  [FORMATS.json.mediaType, FORMATS.cbor.mediaType].some((type) => type === bareMediaType(mediaType));
+export function isRepresentation(mediaType: string): boolean {
+  const type = bareMediaType(mediaType);
+  return type === FORMATS.json.mediaType || type === FORMATS.cbor.mediaType;
+}
 
 const NO_CONTENT = { content: () => undefined };
 const documentOf = (node: Node): Content => ({ kind: 'document', document: resourceDocument(node, NO_CONTENT) });

@@ -12,7 +12,7 @@ import type { Wheel } from '../kernel/wheel.js';
 import type { Log } from '../log.js';
 import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
-import type { Creator, ResourceNode } from '../resources/node.js';
+import { withBelow, type Creator, type ResourceNode } from '../resources/node.js';
 import { ResourceTree, type Act, type Written } from '../resources/tree.js';
 import { isObject, type Json } from '../resources/values.js';
 import type { Delivery } from '../routing/delivery.js';
@@ -26,7 +26,7 @@ import type { Rows, Store } from '../store/store.js';
 import { expiryOf, ResourceLeases } from './leases.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
 import type { Quotas } from './quotas.js';
-import { restoreTree } from './tree-rows.js';
+import { restoreTree, type Resting } from './tree-restore.js';
 import { sampleForm } from './sample-form.js';
 import { StateFeed } from './state-feed.js';
 import { TreeStore } from './tree-store.js';
@@ -38,8 +38,8 @@ export interface ResourceEvents {
   created(node: Node): Refusal | undefined;
   /** Its attributes have been replaced. */
   updated(node: Node): void;
-  /** It was a row, and is live again with all below it. */
-  activated(node: Node): void;
+  /** It was a row, and is live again with all below it; when any of it had last been changed, UTC microseconds. */
+  activated(node: Node, changedUs: number): void;
   /** The source of a container reports at another rate now. */
   rated(contentInstances: Node): void;
   /** Somebody has created it, where there is no `before`, or replaced its attributes; not told of what a restart puts back. */
@@ -93,10 +93,18 @@ export class Resources {
   }
 
   /** Puts the tree back as an earlier run left it, and opens what lives on it; what has expired meanwhile goes. */
-  restore(resources: Rows, instances: Rows): void {
-    const { nodes, filled } = restoreTree(this.tree, resources, instances, this.options);
-    for (const contentInstances of filled) this.kept.keep(contentInstances, true);
+  restore(resources: Rows, instances: Rows, resting: Resting): void {
+    const unsettled = restoreTree(this.tree, resources, instances, {
+      ...this.options,
+      resting,
+      reopen: (nodes) => this.reopen(nodes),
+      filled: (contentInstances) => this.kept.keep(contentInstances, true),
+    });
     this.kept.put(this.tree.root);
+    this.reopen(unsettled);
+  }
+
+  private reopen(nodes: readonly Node[]): void {
     for (const node of nodes) this.open(node);
     for (const node of nodes) if (node.creator.kind === 'internal' && node.creator.source) this.made.push(node);
     const nowUs = this.options.clock.wallUs();
@@ -317,11 +325,13 @@ export class Resources {
   }
 
   private activated(unit: Node): void {
+    let changedUs = 0;
     for (const node of withBelow(unit)) {
       if (node.history) this.kept.keep(node, true);
       this.leases.begin(node);
+      changedUs = Math.max(changedUs, node.modifiedUs);
     }
-    this.events.activated(unit);
+    this.events.activated(unit, changedUs);
   }
 
   private closeRoute(node: Node): void {
@@ -354,11 +364,6 @@ export class Resources {
 }
 
 const isStream = (contact: Json | undefined): boolean => typeof contact === 'string' && contact.startsWith('c37118+');
-
-function* withBelow(node: Node): Generator<Node> {
-  yield node;
-  for (const child of node.known) yield* withBelow(child);
-}
 
 const NOBODY: ResourceEvents = {
   created: () => undefined,

@@ -194,8 +194,9 @@ export class History<T> {
   /** Up to `limit` of the newest, oldest first. */
   newest(limit = Infinity): readonly InstanceRecord<T>[] {
     const { ring } = this;
-    const length = Math.min(limit, ring.length);
-    return Array.from({ length }, (_, index) => ring.at(ring.length - length + index));
+    const records: InstanceRecord<T>[] = [];
+    for (let n = Math.max(0, ring.length - limit); n < ring.length; n++) records.push(ring.at(n));
+    return records;
   }
 
   /** What came after the record of this sequence, whether that is still here or not; oldest first. */

@@ -175,6 +175,13 @@ export class ResourceNode<T> {
   }
 }
 
+/** A node and what stands below it, parents before children. In an array: a generator costs more than what is asked of each. */
+export function withBelow<T>(node: ResourceNode<T>, nodes: ResourceNode<T>[] = []): readonly ResourceNode<T>[] {
+  nodes.push(node);
+  for (const child of node.known) withBelow(child, nodes);
+  return nodes;
+}
+
 export const referenceOf = (path: readonly string[]): string => `/${path.map(encodeURIComponent).join('/')}`;
 
 /** The segments of a reference; undefined for what is none. */

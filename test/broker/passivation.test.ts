@@ -54,6 +54,29 @@ test('what is read of it is the same, tags included, and it takes readings as be
   expect((await http(running, 'GET', `${INSTANCES}/r-1/content`)).bytes.toString()).toBe('7');
 });
 
+test('a reading after a time without any leaves a row behind, and one that follows it at once does not', async () => {
+  const clock = new ManualClock();
+  const running = await startBroker({}, { clock, passivation: { largeCollection: 1, periodMs: 500 } });
+  const post = async (reading: string) =>
+    (await http(running, 'POST', INSTANCES, reading, { 'content-type': 'text/plain' })).status;
+  await gateway(running);
+  clock.advance(2_000);
+  await until('it is idle', () => passive(running) === 1);
+  expect(await post('eight')).toBe(201);
+  clock.advance(0);
+  expect(passive(running)).toBe(1);
+  expect(await post('nine')).toBe(201);
+  clock.advance(0);
+  expect(passive(running)).toBe(0);
+  expect((await http(running, 'GET', `${INSTANCES}/latest/content`)).bytes.toString()).toBe('nine');
+  clock.advance(2_000);
+  await resting(running);
+  // What is read of it is no reading that it takes: whoever reads may read on.
+  expect((await http(running, 'GET', LOAD)).status).toBe(200);
+  clock.advance(0);
+  expect(passive(running)).toBe(0);
+});
+
 test('what is subscribed to stays as it is, and is a row when the subscription has gone', async () => {
   const running = await startBroker({}, { passivation: EAGER_ROWS });
   await gateway(running);
