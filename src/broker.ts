@@ -28,6 +28,7 @@ import { Commands } from './actors/commands.js';
 import { MembersContent } from './actors/members-content.js';
 import { findOutgoing } from './actors/outgoing-streams.js';
 import { OwnAlarms } from './actors/own-alarms.js';
+import { Patterns } from './actors/patterns.js';
 import { Passivation, type PassivationLimits } from './actors/passivation.js';
 import { openOwnApplication } from './actors/own-application.js';
 import { Quotas } from './actors/quotas.js';
@@ -98,6 +99,7 @@ export class Broker implements Site {
   readonly resources: Resources;
   readonly access: Access;
   readonly subscriptions: Subscriptions;
+  readonly patterns: Patterns;
   readonly shown: SubscriptionResources;
   readonly sessions: Sessions;
   readonly snapshots: Snapshots;
@@ -177,9 +179,11 @@ export class Broker implements Site {
       snapshotRoute: ({ node, rest }) => this.snapshots.routeOf(node, rest),
     });
     const ways = forwarders({ ...surroundings, self: this.self });
+    this.patterns = new Patterns(this.resources);
     this.shown = new SubscriptionResources({
       ...shared,
       subscriptions: this.subscriptions,
+      patterns: this.patterns,
       resources: this.resources,
       access: this.access,
       couriers: couriers(ways),
@@ -200,6 +204,7 @@ export class Broker implements Site {
       subscriptions: this.subscriptions,
       shown: this.shown,
       quotas: this.quotas,
+      patterns: this.patterns,
       resources: this.resources,
       access: this.access,
     });

@@ -4,9 +4,9 @@ import type { AlarmRules } from './actors/alarm-rules.js';
 import type { Alarms } from './actors/alarms.js';
 import type { Archives } from './actors/archives.js';
 import type { Passivation } from './actors/passivation.js';
+import type { Patterns } from './actors/patterns.js';
 import type { ResourceMessage } from './actors/resource.js';
 import type { ResourceEvents, Resources } from './actors/resources.js';
-import type { Sessions } from './actors/sessions.js';
 import type { Snapshots } from './actors/snapshots.js';
 import type { SubscriptionResources } from './actors/subscription-resources.js';
 import type { Subscriptions } from './actors/subscriptions.js';
@@ -21,7 +21,7 @@ export interface Concerned {
   readonly population: Population<ResourceMessage>;
   readonly resources: Resources;
   readonly rules: AlarmRules;
-  readonly sessions: Sessions;
+  readonly patterns: Patterns;
   readonly shown: SubscriptionResources;
   readonly snapshots: Snapshots;
   readonly sources: Sources;
@@ -50,11 +50,11 @@ export const resourceEvents = (parts: Concerned): ResourceEvents => ({
   },
   written: (node, before, by) => {
     parts.access.written(node, before, by);
-    parts.sessions.patterns.changed(node);
+    parts.patterns.changed(node);
   },
   rated: (contentInstances) => {
     parts.subscriptions.rerate(contentInstances);
-    if (contentInstances.parent) parts.sessions.patterns.changed(contentInstances.parent);
+    if (contentInstances.parent) parts.patterns.changed(contentInstances.parent);
     parts.snapshots.rated(contentInstances);
   },
   removed: (node, ending, by) => {

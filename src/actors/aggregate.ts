@@ -1,8 +1,8 @@
 /**
- * An aggregate: what one subscriber is told of the members of a group, in one notifyCollection instead of a notify from each
- * [TS 102 921 10.25.6; resources reference 3.6].
+ * An aggregate: what one subscriber is told of the members of a group, or of all that match a pattern, in one notifyCollection
+ * instead of a notify from each [TS 102 921 10.25.6; resources reference 3.6].
  *
- *     subscriptions of one creator with the same aggregateURI and contact
+ *     subscriptions of one creator with the same aggregateURI and contact, routes of one pattern
  *        └── notify, notify, ... ── gathered for 20 ms, up to 256 ──> told, one collection outstanding ── 2xx ──> the next
  *                                                                      └── 5xx, no answer ──> as with a contact (contact.ts)
  *
@@ -30,8 +30,8 @@ export interface Teller {
 }
 
 export interface AggregateOptions {
-  /** Whose members are told of. */
-  readonly group: Node;
+  /** Whose members are told of; absent of a pattern. */
+  readonly group?: Node;
   /** Who is told. */
   readonly contact: Teller & Port;
   readonly schedule: Schedule;
@@ -41,6 +41,13 @@ export interface AggregateOptions {
   readonly idle: () => void;
 }
 
+/** What a notify says that it is of. */
+interface Origin {
+  readonly subscriptionReference: string;
+  /** Of a pattern: the container. */
+  readonly path?: string;
+}
+
 interface Gathered {
   readonly notify: JsonObject;
   /** Undefined for the last word on a subscription. */
@@ -48,7 +55,7 @@ interface Gathered {
 }
 
 export class Aggregate extends Port {
-  private readonly references = new Map<Delivery, string>();
+  private readonly origins = new Map<Delivery, Origin>();
   private gathered: Gathered[] = [];
   private outstanding: readonly Gathered[] | undefined;
   private attempts = 0;
@@ -59,7 +66,7 @@ export class Aggregate extends Port {
     super();
   }
 
-  get group(): Node {
+  get group(): Node | undefined {
     return this.options.group;
   }
 
@@ -67,22 +74,26 @@ export class Aggregate extends Port {
     return this.options.contact;
   }
 
-  /** @param reference of the subscription */
-  join(delivery: Delivery, reference: string): void {
-    this.references.set(delivery, reference);
+  /** @param subscriptionReference of the subscription @param path of a pattern's: whose the delivery is */
+  join(delivery: Delivery, subscriptionReference: string, path?: string): void {
+    this.origins.set(delivery, { subscriptionReference, ...(path !== undefined && { path }) });
+  }
+
+  /** A word of its own among the notifications. */
+  say(notify: JsonObject): void {
+    this.gather(notify, undefined);
   }
 
   override release(delivery: Delivery): void {
     super.release(delivery);
-    this.references.delete(delivery);
+    this.origins.delete(delivery);
     this.checkIdle();
   }
 
   override end(delivery: Delivery, ending: Ending): void {
     const row = ENDINGS[ending];
     if (!('status' in row) || ending === 'SHUTDOWN') return;
-    const subscriptionReference = this.references.get(delivery) ?? '';
-    this.gather({ statusCode: row.status, reason: row.sentence, subscriptionReference }, undefined);
+    this.say({ statusCode: row.status, reason: row.sentence, ...this.origins.get(delivery) });
   }
 
   /** Nothing is told any more: the broker stops. */
@@ -92,13 +103,14 @@ export class Aggregate extends Port {
 
   /** To be asked when somebody has changed his mind before he joined. */
   checkIdle(): void {
-    if (this.references.size === 0 && this.gathered.length === 0 && !this.outstanding) this.options.idle();
+    if (this.origins.size === 0 && this.gathered.length === 0 && !this.outstanding) this.options.idle();
   }
 
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     if (this.outstanding || this.gathered.length >= MOST_GATHERED) return false;
-    const { notify } = notificationOf(this.references.get(delivery) ?? '', delivery, sample, body);
-    this.gather(notify, delivery);
+    const { subscriptionReference = '', ...path } = this.origins.get(delivery) ?? {};
+    const { notify } = notificationOf(subscriptionReference, delivery, sample, body);
+    this.gather({ ...notify, ...path }, delivery);
     return true;
   }
 
@@ -131,7 +143,7 @@ export class Aggregate extends Port {
     }
     this.outstanding = undefined;
     if (status < 200 || status >= 300) for (const { delivery } of collection) this.lost(delivery);
-    if (status >= 300 && status < 500) for (const each of [...this.references.keys()]) this.options.refused(each);
+    if (status >= 300 && status < 500) for (const each of [...this.origins.keys()]) this.options.refused(each);
     if (this.gathered.length > 0) this.sendGathered();
     else {
       this.drain();

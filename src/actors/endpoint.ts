@@ -37,7 +37,7 @@ import { FAULTS } from './resource.js';
 import { QUOTA_RETRY_S, type Quotas } from './quotas.js';
 import type { Node } from './resources.js';
 import type { SubscriptionResources } from './subscription-resources.js';
-import type { Subscriptions } from './subscriptions.js';
+import type { Subscriptions, Wanted } from './subscriptions.js';
 
 export type EndpointMessage =
   | {
@@ -215,15 +215,8 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const collection = target.node.child('subscriptions');
     const full = collection && quotas.refusalOf(collection, { kind: 'originator', id: originator });
     if (full) return reply(refused(full, { retryAfterS: QUOTA_RETRY_S }));
-    const wanted = {
-      originator,
-      terms,
-      accept: request.accept,
-      preferred: request.defaultFormat,
-      criteria: request.query,
-    };
     let withdraw = (): void => {};
-    const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
+    const delivery = subscriptions.subscribe(target, wantedBy(request, terms), port, (ended) => {
       this.deliveries.delete(ended);
       withdraw();
     });
@@ -255,7 +248,7 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   private subscribePattern(request: Request, terms: Terms, sink: RouteSink): PatternSubscription | Response {
     const pattern = patternOf(request.to);
     if (isRefusal(pattern)) return refused(pattern);
-    const { patterns, quotas, port, peer } = this.options;
+    const { patterns, quotas, port, peer, dispatcher } = this.options;
     const { cell } = this;
     const anchor = patterns.anchorOf(pattern);
     const collection = anchor?.child('subscriptions');
@@ -264,9 +257,12 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const routes: PatternRoutes = new PatternRoutes({
       ...this.options,
       pattern,
-      request,
-      terms,
+      wanted: wantedBy(request, terms),
       sink,
+      find: (to) => {
+        const target = dispatcher.find({ ...request, to }, 'subscription');
+        return 'kind' in target ? target : undefined;
+      },
       opened: (delivery) => {
         this.deliveries.add(delivery);
         if (isReliable(port)) delivery.way = this.way;
@@ -297,7 +293,10 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     this.lifecycle.dispose();
     const { subscriptions, port } = this.options;
     const hasCrashed = this.ending === 'CRASHED';
-    for (const routes of this.patterns) routes.end(this.ending);
+    for (const routes of this.patterns) {
+      if (hasCrashed && !isReliable(port)) routes.endAndTell(this.ending);
+      else routes.end(this.ending);
+    }
     for (const delivery of [...this.deliveries]) {
       // A connection says it once, when it is closed; where there is none each observer would wait for ever.
       if (hasCrashed && !isReliable(port)) port.end(delivery, this.ending);
@@ -308,6 +307,17 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     if (isReliable(port)) port.close('CRASHED');
   }
 }
+
+const wantedBy = (
+  { originator, accept, defaultFormat: preferred, query: criteria }: Request,
+  terms: Terms,
+): Wanted => ({
+  originator,
+  terms,
+  accept,
+  preferred,
+  criteria,
+});
 
 const isReliable = (port: Port | ReliablePort): port is ReliablePort => 'sendReliable' in port;
 

@@ -7,22 +7,20 @@
  */
 import { isRefusal } from '../errors.js';
 import type { Delivery, Port } from '../routing/delivery.js';
-import type { Dispatcher } from '../routing/dispatcher.js';
+import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Ending } from '../routing/endings.js';
 import type { Pattern, RouteSink } from '../routing/pattern.js';
-import type { Request } from '../routing/primitive.js';
-import type { Terms } from '../routing/terms.js';
 import type { Patterns } from './patterns.js';
 import type { Node } from './resources.js';
-import type { Subscriptions } from './subscriptions.js';
+import type { Subscriptions, Wanted } from './subscriptions.js';
 
 export interface PatternRoutesOptions {
   readonly pattern: Pattern;
-  readonly request: Request;
-  readonly terms: Terms;
+  readonly wanted: Wanted;
   readonly sink: RouteSink;
   readonly port: Port;
-  readonly dispatcher: Dispatcher;
+  /** What stands at a path, if it is his to subscribe to. */
+  readonly find: (path: readonly string[]) => FoundTarget | undefined;
   readonly subscriptions: Subscriptions;
   readonly patterns: Patterns;
   /** A delivery stands, or is over, whoever ended it. */
@@ -50,27 +48,22 @@ export class PatternRoutes {
     this.stop = this.options.listen();
     this.withdraw = this.options.show();
     for (const container of [...this.options.patterns.matches(this.options.pattern)]) this.match(container);
+    this.options.sink.complete?.();
   }
 
   /** A container matches: it has come, or what there is of it has changed. */
   match(container: Node): void {
     if (!this.isOpen || this.routes.has(container) || container.isRemoved) return;
-    const { pattern, request, terms, sink, port, dispatcher, subscriptions, opened, over } = this.options;
-    // Asked before the dispatcher is: what he asked for by no name is no attempt to read what he may not.
+    const { pattern, wanted, sink, port, find, subscriptions, opened, over } = this.options;
+    // Asked before it is looked for: what he asked for by no name is no attempt to read what he may not.
     const collection = container.child('contentInstances');
-    if (!collection || !subscriptions.mayRead(request.originator, collection)) return;
-    const target = dispatcher.find({ ...request, to: [...container.path, ...pattern.accessor] }, 'subscription');
-    if (!('kind' in target)) return;
-    const { originator, accept, query: criteria, defaultFormat: preferred } = request;
-    const delivery = subscriptions.subscribe(
-      target,
-      { originator, terms, accept, preferred, criteria },
-      port,
-      (ended) => {
-        this.routes.delete(container);
-        over(ended);
-      },
-    );
+    if (!collection || !subscriptions.mayRead(wanted.originator, collection)) return;
+    const target = find([...container.path, ...pattern.accessor]);
+    if (!target) return;
+    const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
+      this.routes.delete(container);
+      over(ended);
+    });
     if (isRefusal(delivery)) {
       if (this.refused.get(container) !== delivery.detail) sink.refused(container.path, delivery);
       this.refused.set(container, delivery.detail);
@@ -82,6 +75,12 @@ export class PatternRoutes {
     subscriptions.open(delivery);
     opened(delivery);
     subscriptions.tellLatest(delivery);
+  }
+
+  /** The broker ends it, and says so. */
+  endAndTell(ending: Ending): void {
+    this.options.sink.ended(ending);
+    this.end(ending);
   }
 
   end(ending: Ending): void {

@@ -20,7 +20,7 @@ import type { Schedule } from './notification-channel.js';
 import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
 import type { Quotas } from './quotas.js';
-import { Patterns } from './patterns.js';
+import type { Patterns } from './patterns.js';
 import type { SubscriptionResources } from './subscription-resources.js';
 import type { Subscriptions } from './subscriptions.js';
 
@@ -34,6 +34,7 @@ export interface SessionsOptions {
   readonly subscriptions: Subscriptions;
   readonly shown: SubscriptionResources;
   readonly quotas: Quotas;
+  readonly patterns: Patterns;
   readonly resources: Resources;
   readonly access: Pick<Access, 'may'>;
   readonly clock: Clock;
@@ -64,7 +65,6 @@ export interface ClosedEndpoint {
 
 export class Sessions implements Lanes {
   readonly population: Population<EndpointMessage>;
-  readonly patterns: Patterns;
   /** The last ones that ended, the newest last. */
   readonly closed: ClosedEndpoint[] = [];
   readonly endings = new Map<Ending, number>();
@@ -79,8 +79,7 @@ export class Sessions implements Lanes {
   private readonly devices = new Map<string, string[]>();
 
   constructor(private readonly options: SessionsOptions) {
-    const { clock, random, log, resources } = options;
-    this.patterns = new Patterns(resources);
+    const { clock, random, log } = options;
     this.population = new Population({
       name: 'endpoints',
       kind: (id) => this.kindOf(id),
@@ -155,8 +154,8 @@ export class Sessions implements Lanes {
 
   /** Rights have changed: a device that may not be one any more is told, and its session is over; patterns match what may be read now. */
   recheck(): void {
-    const { access, resources } = this.options;
-    this.patterns.recheck();
+    const { access, resources, patterns } = this.options;
+    patterns.recheck();
     for (const { id, peer } of [...this.connected.values()]) {
       const applications = peer.attach.map((path) => resources.tree.nodeAt(path)).filter((node) => node !== undefined);
       if (applications.some((node) => !access.may(peer.originator, 'WRITE', node)))
@@ -210,8 +209,7 @@ export class Sessions implements Lanes {
   private kindOf(id: string) {
     const connected = this.connected.get(id);
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
-    const { dispatcher, subscriptions, shown, quotas, schedule } = this.options;
-    const { patterns } = this;
+    const { dispatcher, subscriptions, shown, quotas, patterns, schedule } = this.options;
     const { peer, port } = connected;
     return endpointKind({
       peer,

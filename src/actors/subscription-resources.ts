@@ -4,6 +4,7 @@
  *
  *     POST .../subscriptions {contact} ──> notificationChannel here, or a POST to http:, https:, coap:
  *                 {aggregateURI} ──> the same, together with what other members of a group tell (aggregate.ts)
+ *                 {pattern} ───────> the same, of all resources that match (pattern-contacts.ts)
  *     Observe, sub ──> a subscription whose contact is the peer: read, given a lease, deleted like any other; never stored
  */
 import type { Clock } from '../clock.js';
@@ -16,7 +17,7 @@ import type { Delivery, Port } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import { ENDINGS, type Ending } from '../routing/endings.js';
 import { FORMATS } from '../routing/format.js';
-import type { Pattern } from '../routing/pattern.js';
+import { ANY_NAME, patternOf, type Pattern } from '../routing/pattern.js';
 import { parsePath } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
 import {
@@ -31,12 +32,15 @@ import type { Access } from './access.js';
 import { Aggregate } from './aggregate.js';
 import { Contact } from './contact.js';
 import { NotificationChannel, type Schedule } from './notification-channel.js';
+import { PatternContacts } from './pattern-contacts.js';
+import type { Patterns } from './patterns.js';
 import { numberOf, type Node, type Resources } from './resources.js';
-import type { Subscriptions } from './subscriptions.js';
+import type { Subscriptions, Wanted } from './subscriptions.js';
 import { meantBy, type IsMeant } from './wanted.js';
 
 export interface SubscriptionResourcesOptions {
   readonly subscriptions: Subscriptions;
+  readonly patterns: Patterns;
   readonly resources: Resources;
   readonly access: Pick<Access, 'may'>;
   readonly couriers: Couriers;
@@ -55,21 +59,29 @@ export class SubscriptionResources {
   private readonly aggregates = new Map<string, Aggregate>();
   private readonly patterns = new Map<Node, (ending: Ending) => void>();
 
-  constructor(private readonly options: SubscriptionResourcesOptions) {}
+  private readonly patternContacts: PatternContacts;
+
+  constructor(private readonly options: SubscriptionResourcesOptions) {
+    const { resources, clock } = options;
+    this.patternContacts = new PatternContacts({
+      ...options,
+      find: (path) => {
+        const target = resources.tree.resolve(path, clock.wallUs());
+        return target.kind === 'none' ? undefined : target;
+      },
+      ended: (node) => this.over(node),
+    });
+  }
 
   /** One was created. */
   open(node: Node): Refusal | undefined {
     const { subscriptions } = this.options;
-    if (textOf(node, 'pattern') !== '')
-      return bad(
-        'subscription.pattern is set by a subscription over WebSocket; subscribe to each container otherwise.',
-      );
     const originator = node.creator.kind === 'originator' ? node.creator.id : undefined;
+    if (textOf(node, 'pattern') !== '') return this.openPattern(node, originator);
     const target = this.targetOf(node);
     if (isRefusal(target)) return target;
     if (!this.may(originator, 'READ', target.node)) return NOT_HIS;
-    const filter = node.attributes.get('filterCriteria');
-    const criteria = criteriaQuery(isObject(filter) ? filter : {});
+    const criteria = criteriaOf(node);
     const isMeant = meantBy(target, criteria);
     if (isRefusal(isMeant)) return isMeant;
     const contact = this.portOf(node, originator, isMeant);
@@ -78,14 +90,7 @@ export class SubscriptionResources {
     if (isRefusal(port)) return port;
     const terms = termsOf(node);
     if (isRefusal(terms)) return terms;
-    const accept = textOf(node, 'accept');
-    const wanted = {
-      originator,
-      terms,
-      accept: accept === '' ? [] : [accept],
-      preferred: FORMATS.senmlJson,
-      criteria,
-    };
+    const wanted = wantedBy(node, originator, terms, criteria);
     const delivery = subscriptions.subscribe(target, wanted, port, () => this.over(node));
     if (isRefusal(delivery)) {
       if (port instanceof Aggregate) port.checkIdle();
@@ -95,6 +100,26 @@ export class SubscriptionResources {
     if (port instanceof Aggregate) port.join(delivery, node.reference);
     this.deliveries.set(node, delivery);
     subscriptions.open(delivery);
+    return undefined;
+  }
+
+  private openPattern(node: Node, originator: string | undefined): Refusal | undefined {
+    const text = textOf(node, 'pattern');
+    const path = parsePath(`${node.parent?.parent?.reference}/${text}`);
+    if (isRefusal(path)) return path;
+    if (!text.startsWith(`${ANY_NAME}/`))
+      return bad(`subscription.pattern is ${text}; it begins with "*": what stands before is where it is created.`);
+    const pattern = patternOf(path);
+    if (isRefusal(pattern)) return pattern;
+    if (accessorOf(node))
+      return bad('subscription.pattern says what is told; leave filterCriteria.attributeAccessor out.');
+    if (node.attributes.has('aggregateURI'))
+      return bad('What a subscription.pattern brings comes together as it is; leave aggregateURI out.');
+    const contact = this.portOf(node, originator);
+    if (isRefusal(contact)) return contact;
+    const terms = termsOf(node);
+    if (isRefusal(terms)) return terms;
+    this.patternContacts.open(node, pattern, wantedBy(node, originator, terms, criteriaOf(node)), contact);
     return undefined;
   }
 
@@ -164,6 +189,7 @@ export class SubscriptionResources {
     const pattern = this.patterns.get(node);
     this.patterns.delete(node);
     pattern?.(ending);
+    this.patternContacts.close(node, ending);
     const delivery = this.deliveries.get(node);
     if (!delivery) return;
     this.deliveries.delete(node);
@@ -174,6 +200,7 @@ export class SubscriptionResources {
 
   /** A channel goes: the subscriptions that notify over it go too. */
   closeChannel(channel: Port): void {
+    this.patternContacts.closeChannel(channel);
     this.closeWhere((port) => port === channel || (port instanceof Aggregate && port.contact === channel));
   }
 
@@ -191,6 +218,7 @@ export class SubscriptionResources {
   stop(): void {
     for (const { port } of this.deliveries.values()) if (port instanceof Contact) port.close();
     for (const aggregate of this.aggregates.values()) aggregate.close();
+    this.patternContacts.stop();
   }
 
   /** The subscription has ended, whoever ended it: so has its resource. */
@@ -282,6 +310,16 @@ export class SubscriptionResources {
     this.aggregates.set(key, aggregate);
     return aggregate;
   }
+}
+
+function wantedBy(node: Node, originator: string | undefined, terms: Terms, criteria: URLSearchParams): Wanted {
+  const accept = textOf(node, 'accept');
+  return { originator, terms, accept: accept === '' ? [] : [accept], preferred: FORMATS.senmlJson, criteria };
+}
+
+function criteriaOf(node: Node): URLSearchParams {
+  const filter = node.attributes.get('filterCriteria');
+  return criteriaQuery(isObject(filter) ? filter : {});
 }
 
 function termsOf(node: Node): Terms | Refusal {

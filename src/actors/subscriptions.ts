@@ -168,8 +168,8 @@ export class Subscriptions {
         this.endAndTell(delivery, 'PERMISSION_DENIED');
   }
 
-  mayRead(originator: string, node: Node): boolean {
-    return this.options.access.may(originator, 'READ', node);
+  mayRead(originator: string | undefined, node: Node): boolean {
+    return originator === undefined || this.options.access.may(originator, 'READ', node);
   }
 
   /** Whether a subscriber may know of a resource. */

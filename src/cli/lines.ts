@@ -10,16 +10,14 @@ import { bareMediaType, FORMATS } from '../routing/format.js';
 import type { BindingName, Json } from '../routing/primitive.js';
 
 /** `pmu-61` of `.../applications/pmu-61/...`; the whole path of what belongs to no application. */
-export function nameOf(uri: string): string {
-  const { path } = parseTarget(uri);
-  return /\/applications\/([^/]+)/.exec(path)?.[1] ?? path;
-}
+export const nameOf = (uri: string): string => nameIn(parseTarget(uri).path);
+const nameIn = (path: string): string => /\/applications\/([^/]+)/.exec(path)?.[1] ?? path;
 
 /** `coap pmu-1 2026-11-24T08:15:00.033333Z 60.0012 Hz`. */
 export function sampleLine(binding: BindingName, uri: string, notification: Notification): string {
-  const { mediaType, body, missed, timeUs } = notification;
+  const { mediaType, body, missed, timeUs, from } = notification;
   const reading = readSample(mediaType, body);
-  const parts = [binding, nameOf(uri)];
+  const parts = [binding, from === undefined ? nameOf(uri) : nameIn(from)];
   if (timeUs !== undefined) parts.push(formatTime(timeUs));
   parts.push(reading ? figuresOf(reading) : bodyText(mediaType, body));
   if (missed > 0) parts.push(`(${missed} missed)`);
@@ -35,13 +33,14 @@ function figuresOf(reading: Reading): string {
 const recordText = ({ name, value, unit }: SenmlRecord): string =>
   `${name} ${plainValue(value)}${unit === undefined ? '' : ` ${unit}`}`;
 
-/** `{"binding","uri","time","timeUs","missed","records":[...]}`; `mediaType` and content instead of records for what is no sample. */
+/** `{"binding","uri","from","time","timeUs","missed","records":[...]}`, `from` for a path with `*` alone; `mediaType` and content instead of records for what is no sample. */
 export function sampleJson(binding: BindingName, uri: string, notification: Notification): string {
-  const { timeUs, missed, sequence, mediaType, body } = notification;
+  const { timeUs, missed, sequence, mediaType, body, from } = notification;
   const reading = readSample(mediaType, body);
   return JSON.stringify({
     binding,
     uri,
+    ...(from !== undefined && { from }),
     ...(timeUs !== undefined && { time: formatTime(timeUs), timeUs }),
     missed,
     ...(sequence !== undefined && { sequence }),

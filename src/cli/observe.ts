@@ -7,9 +7,10 @@ import type { LatencyClass } from '../routing/terms.js';
 import { acceptOption, anyUri, classOption, count, jsonOption, rateOption, timeoutOption } from './arguments.js';
 import { sampleJson, sampleLine } from './lines.js';
 import { channelOf, withChannel, type ChannelFlags } from './channel.js';
+import { conditioned, withConditions, type ConditionFlags, type MethodFlags } from './conditions.js';
 import type { Shell } from './shell.js';
 
-interface ObserveFlags extends ChannelFlags {
+interface ObserveFlags extends ChannelFlags, ConditionFlags, MethodFlags {
   readonly rate?: number;
   readonly count?: number;
   readonly timeout?: number;
@@ -22,10 +23,12 @@ const EXAMPLES = `
 Examples:
   gridcast observe coap://127.0.0.1/m2m/applications/pmu-1/containers/measurements/contentInstances/latest/content --rate 5
   gridcast observe ws://127.0.0.1:8080/m2m/applications/pmu-1/containers/measurements/contentInstances/latest/content -n 10
-  gridcast observe http://127.0.0.1:8080/m2m/applications/pmu-1/containers/measurements/contentInstances/latest/content --json`;
+  gridcast observe http://127.0.0.1:8080/m2m/applications/pmu-1/containers/measurements/contentInstances/latest/content --json
+  gridcast observe coap://127.0.0.1/m2m/applications/pmu-1/containers/measurements/contentInstances/latest/content --gt 50.2 --lt 49.8
+  gridcast observe 'ws://127.0.0.1:8080/m2m/applications/*/containers/measurements/contentInstances/latest/content' --rate 1 --method mean`;
 
 export function addObserve(program: Command, shell: Shell): void {
-  withChannel(program.command('observe'))
+  withConditions(withChannel(program.command('observe')))
     .description('subscribe and print each sample as it comes: coap://, ws://, or http:// by long polling')
     .argument('<URI>', 'what to observe', anyUri)
     .addOption(rateOption())
@@ -41,8 +44,18 @@ export function addObserve(program: Command, shell: Shell): void {
 async function observe(
   shell: Shell,
   uri: string,
-  { count: wanted = Infinity, timeout, json = false, rate, accept, class: latencyClass, ...channel }: ObserveFlags,
+  {
+    count: wanted = Infinity,
+    timeout,
+    json = false,
+    rate,
+    accept,
+    class: latencyClass,
+    method,
+    ...flags
+  }: ObserveFlags,
 ): Promise<void> {
+  const to = conditioned(uri, flags);
   const late = new AbortController();
   const cancel = timeout === undefined ? undefined : shell.clock.after(timeout * 1000, () => late.abort());
   const terms: ObserveTerms = {
@@ -50,11 +63,12 @@ async function observe(
     ...(rate !== undefined && { rate }),
     ...(accept !== undefined && { accept }),
     ...(latencyClass !== undefined && { class: latencyClass }),
+    ...(method !== undefined && { method }),
   };
-  const client = await open(uri, await channelOf(channel));
+  const client = await open(uri, await channelOf(flags));
   let seen = 0;
   try {
-    for await (const notification of client.observe(uri, terms)) {
+    for await (const notification of client.observe(to, terms)) {
       shell.print(json ? sampleJson(client.binding, uri, notification) : sampleLine(client.binding, uri, notification));
       if (++seen >= wanted) break;
     }

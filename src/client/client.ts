@@ -50,7 +50,10 @@ export interface ObserveTerms {
   readonly method?: Method;
   /** How long a notification may wait for others to come with it, milliseconds. Over WebSocket alone: elsewhere each comes by itself. */
   readonly batchMs?: number;
-  /** Over WebSocket, of a path with `*`: told of each resource that matches, when its samples begin to come and when they end. */
+  /**
+   * Of a path with `*`: told over WebSocket of each resource that matches, when its samples begin to come and when they end; over HTTP
+   * when they end, over CoAP of none.
+   */
   readonly routed?: (change: RouteChange) => void;
   /** Ends the subscription; the iteration then throws the signal's reason. */
   readonly signal?: AbortSignal;

@@ -19,7 +19,7 @@ import {
 import { Endpoint } from '../protocols/coap/endpoint.js';
 import { CODE, codeText } from '../protocols/coap/message.js';
 import { Observation, type ObservationEnding, type ObservationFigures } from '../protocols/coap/observation.js';
-import { OPTION, uintOption, valuesOf } from '../protocols/coap/options.js';
+import { OPTION, uintOption, valuesOf, type Option } from '../protocols/coap/options.js';
 import type { Congestion } from '../protocols/coap/parameters.js';
 import { systemRandom, type Random } from '../random.js';
 import { formatOfCoap, formatOfMediaType } from '../routing/format.js';
@@ -147,7 +147,7 @@ export class CoapClient implements Client {
       let cancelled = (): void => {};
       const observation = new Observation(this.asking, this.address, request, {
         measuredUs: ({ contentFormat, payload }) => measuredUsOf(mediaTypeOf(contentFormat), payload),
-        notified: ({ payload, contentFormat, sequence }) => {
+        notified: ({ payload, contentFormat, sequence, options }) => {
           // The first is the answer to the registration: the state then, of whatever slot, and not yet of the cadence.
           if (isFirst) return void (isFirst = false);
           const mediaType = mediaTypeOf(contentFormat);
@@ -155,7 +155,15 @@ export class CoapClient implements Client {
           const { lost } = observation;
           const missed = Math.max(0, lost - lostBefore);
           lostBefore = lost;
-          inbox.push({ mediaType, body: payload, missed, sequence, ...(timeUs !== undefined && { timeUs }) });
+          const from = locationOf(options);
+          inbox.push({
+            mediaType,
+            body: payload,
+            missed,
+            sequence,
+            ...(timeUs !== undefined && { timeUs }),
+            ...(from !== undefined && { from }),
+          });
         },
         ended: (ending, response) => {
           this.observations.delete(observation);
@@ -241,16 +249,21 @@ function coapFormat(mediaType: string): number {
 function read(response: CoapResponse): ClientResponse {
   const { code, options, payload } = response;
   if (code >= coapCode(4, 0)) throw refused(response);
-  const location = valuesOf(options, OPTION.locationPath).map((segment) =>
-    encodeURIComponent(Buffer.from(segment).toString('utf8')),
-  );
+  const location = locationOf(options);
   return {
     // 2.04 is Changed here, and any other success an answer to a RETRIEVE or a DELETE.
     status: code === coapCode(2, 1) ? 'STATUS_CREATED' : code === coapCode(2, 3) ? 'STATUS_NOT_MODIFIED' : 'STATUS_OK',
     bytes: payload,
     ...(payload.length > 0 && { mediaType: mediaTypeOf(uintOption(options, OPTION.contentFormat)) }),
-    ...(location.length > 0 && { location: `/${location.join('/')}` }),
+    ...(location !== undefined && { location }),
   };
+}
+
+/** Path of what was created, or of what a pattern's notification is of. */
+function locationOf(options: readonly Option[]): string | undefined {
+  const segments = valuesOf(options, OPTION.locationPath);
+  if (segments.length === 0) return undefined;
+  return segments.map((segment) => `/${encodeURIComponent(Buffer.from(segment).toString('utf8'))}`).join('');
 }
 
 function refused({ code, options, payload }: CoapResponse): GridcastError {

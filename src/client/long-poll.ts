@@ -64,7 +64,7 @@ export async function* pollNotifications(
         timeoutMs: POLL_PATIENCE_MS,
         ...(signal && { signal }),
       });
-      if (response.status === 'STATUS_OK') yield notificationOf(jsonOf(response.bytes));
+      if (response.status === 'STATUS_OK') yield* notificationsOf(jsonOf(response.bytes), terms);
     }
   } finally {
     await client.discard(made);
@@ -75,7 +75,7 @@ const TERMS: readonly string[] = ['rate', 'class', 'method'];
 
 /** What is subscribed to: the collection, and which attribute of it [TS 102 690 9.2.3.8]. */
 function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [to: string, body: JsonObject] {
-  const [container, accessor] = split(target.path);
+  const [resource, told] = split(target.path);
   const { query } = target;
   const isCondition = (name: string): boolean => name === 'field' || name.startsWith('c.');
   const unknown = [...query.keys()].filter((name) => !TERMS.includes(name) && !isCondition(name));
@@ -88,7 +88,7 @@ function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [
   const inQuery = new URLSearchParams([...query].filter(([name]) => isCondition(name))).toString();
   const [conditions, method] = [terms.conditions ?? inQuery, terms.method ?? query.get('method')];
   return [
-    pathAndQuery({ path: `${container}/subscriptions`, query: new URLSearchParams() }),
+    pathAndQuery({ path: `${resource}/subscriptions`, query: new URLSearchParams() }),
     {
       subscription: {
         contact,
@@ -97,22 +97,43 @@ function subscriptionTo(target: Target, contact: string, terms: ObserveTerms): [
         ...(latencyClass !== null && { latencyClass }),
         ...(conditions !== '' && { conditions }),
         ...(method !== null && { method }),
-        ...(accessor !== '' && { filterCriteria: { attributeAccessor: accessor } }),
+        ...told,
       },
     },
   ];
 }
 
-/** `.../contentInstances/latest/content` is the attribute `latest/content` of `.../contentInstances`. */
-function split(path: string): [resource: string, accessor: string] {
-  const match = /^(.*\/contentInstances)\/(.+)$/.exec(path);
-  return match ? [match[1] ?? path, match[2] ?? ''] : [path.replace(/\/$/, ''), ''];
+/**
+ * `.../contentInstances/latest/content` is the attribute `latest/content` of `.../contentInstances`; what stands before the first `*`
+ * is where a pattern is subscribed to.
+ */
+function split(path: string): [resource: string, told: JsonObject] {
+  const [, anchor, pattern] = /^(.*?)\/(\*\/.+)$/.exec(path) ?? [];
+  if (anchor !== undefined && pattern !== undefined) return [anchor, { pattern }];
+  const [, resource, attributeAccessor] = /^(.*\/contentInstances)\/(.+)$/.exec(path) ?? [];
+  if (resource === undefined || attributeAccessor === undefined) return [path.replace(/\/$/, ''), {}];
+  return [resource, { filterCriteria: { attributeAccessor } }];
 }
 
-function notificationOf(document: Json | undefined): Notification {
-  const status = text(document, 'notify', 'statusCode');
+/** One, or what of a pattern's members comes together. */
+function* notificationsOf(
+  document: Json | undefined,
+  { routed }: ObserveTerms,
+): Generator<Notification, void, undefined> {
+  const collection = member(document, 'notifyCollection', 'notify');
+  const notifies = Array.isArray(collection) ? collection : [member(document, 'notify')];
+  for (const notify of notifies) {
+    const path = member(notify, 'path');
+    const isOver = member(notify, 'statusCode') !== 'STATUS_OK';
+    if (isOver && typeof path === 'string') routed?.({ path, isOpen: false, reason: text(notify, 'reason') });
+    else yield notificationOf(notify);
+  }
+}
+
+function notificationOf(notify: Json | undefined): Notification {
+  const status = text(notify, 'statusCode');
   if (status !== 'STATUS_OK') {
-    const reason = member(document, 'notify', 'reason');
+    const reason = member(notify, 'reason');
     const known = Object.hasOwn(STATUSES, status) ? (status as Status) : undefined;
     throw new GridcastError(
       'refused',
@@ -120,16 +141,18 @@ function notificationOf(document: Json | undefined): Notification {
       known,
     );
   }
-  const representation = member(document, 'notify', 'representation');
+  const representation = member(notify, 'representation');
   const inText = member(representation, 'textContent');
-  const time = member(document, 'notify', 'time');
+  const time = member(notify, 'time');
   const timeUs = typeof time === 'string' ? parseTime(time) : undefined;
+  const from = member(notify, 'path');
   return {
     mediaType: text(representation, 'contentType'),
     body:
       typeof inText === 'string' ? Buffer.from(inText) : Buffer.from(text(representation, 'binaryContent'), 'base64'),
-    missed: Number(member(document, 'notify', 'missed') ?? 0),
+    missed: Number(member(notify, 'missed') ?? 0),
     ...(timeUs !== undefined && { timeUs }),
+    ...(typeof from === 'string' && { from }),
   };
 }
 

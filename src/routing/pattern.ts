@@ -23,6 +23,8 @@ export interface RouteSink {
   opened(delivery: Delivery, container: readonly string[]): void;
   /** It matches, and is not to be had in these terms. Not told of what the subscriber may not read. */
   refused(container: readonly string[], refusal: Refusal): void;
+  /** Of all that match at the beginning it has been told. */
+  complete?(): void;
   /** The broker has ended the subscription, and all its routes with it. */
   ended(ending: Ending): void;
 }

@@ -44,6 +44,20 @@ test('serve says what listens where, and three commands to try that are commands
   expect(await run(...observe.split(' '), '-n', '1')).toMatchObject({ exitCode: 0 });
 });
 
+test.each([
+  [['--gt', 'much'], "option '--gt <N>' argument 'much' is invalid. Expected a decimal number, such as 49.8 or -0.5."],
+  [['--st', '0'], "option '--st <N>' argument '0' is invalid. Expected a number above 0, such as 5, 0.5 or 1/10."],
+  [['--edge', 'up'], "option '--edge <EDGE>' argument 'up' is invalid. Allowed choices are falling, rising."],
+  [['--method', 'sum'], 'Allowed choices are first, last, mean, min, max, fir.'],
+  [['--band'], 'c.band needs c.gt, c.lt or both: the ends of the band.'],
+  [['--field', 'power'], 'give a condition with them: c.gt, c.lt, c.st or c.edge.'],
+  [['--gt', '1', '--epmin', '2', '--epmax', '1'], 'c.epmax 1 s must be above c.epmin 2 s.'],
+])('observe %j ends with 2 and a sentence', async (flags, sentence) => {
+  const { exitCode, complaint } = await run('observe', `${applications('ws')}/pmu-1/${MEASUREMENTS}`, ...flags);
+  expect(exitCode).toBe(2);
+  expect(complaint).toContain(sentence);
+});
+
 describe.each(BINDINGS)('observe over %s', (binding) => {
   const uri = (pmu: string): string => `${applications(binding)}/${pmu}/${MEASUREMENTS}`;
 
@@ -74,6 +88,16 @@ describe.each(BINDINGS)('observe over %s', (binding) => {
     expect(exitCode).toBe(1);
     expect(complaint).toContain('rate 7 does not divide the source');
     expect(complaint).toContain('30, 15, 10, 6, 5, 3, 2, 1');
+  });
+
+  test('tells of what meets its conditions, and of what a method makes', async () => {
+    const frequency = ({ records }: Line): number => records.find(({ n }) => n.endsWith('frequency'))?.v ?? 0;
+    const banded = ['--gt', '0', '--lt', '1', '--band', '--pmax', '0.5', '--field', 'frequency'];
+    const { lines } = await run('observe', uri('pmu-1'), ...banded, '-n', '3', '--json');
+    const times = parsed(lines).map(({ timeUs }) => timeUs);
+    for (const [index, timeUs] of times.slice(1).entries()) expect(timeUs - (times[index] ?? 0)).toBe(500_000);
+    const means = await run('observe', uri('pmu-1'), '--method', 'mean', '--rate', '5', '-n', '2', '--json');
+    for (const line of parsed(means.lines)) expect(frequency(line)).toBeGreaterThan(40);
   });
 
   test('ends with 1 for a PMU that is not there', async () => {

@@ -19,7 +19,7 @@ import { blockOf, Blockwise, LARGEST_EXPONENT } from './blocks.js';
 import type { Endpoint } from './endpoint.js';
 import { isUnwanted, type Reply } from './exchange.js';
 import { CODE, type Message } from './message.js';
-import { maxAgeOf, maxAgeOption } from './observe.js';
+import { maxAgeOption } from './observe.js';
 import { Publishers } from './publishers.js';
 import { writeLinks } from './links.js';
 import { Observers, type ObserverFigures } from './observers.js';
@@ -138,7 +138,7 @@ export class CoapBinding {
     relation.keepsLong = this.blockwise.keeper(peer, message);
     const { maxAgeS: _bare, ...rest } = response;
     const observing = isSuccess(response)
-      ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(maxAgeOf(relation.delivery))]
+      ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(relation.maxAgeS)]
       : [];
     respond(replyOf(rest, request, observing));
     open();

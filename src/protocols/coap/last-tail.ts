@@ -87,4 +87,4 @@ const optionsOf = (sequence: number, format: number, maxAgeS: number): readonly 
  * Always of three bytes: equal samples make equal datagrams, and only those travel together. Whoever reads a number must expect
  * zeros before it [RFC7252-3.2].
  */
-const sequenceBytes = (sequence: number): Uint8Array => Uint8Array.of(sequence >>> 16, sequence >>> 8, sequence);
+export const sequenceBytes = (sequence: number): Uint8Array => Uint8Array.of(sequence >>> 16, sequence >>> 8, sequence);

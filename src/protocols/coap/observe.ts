@@ -10,17 +10,19 @@
  * Per observer a notification costs its datagram and nothing else: no timer, no closure, no entry in a table that grows.
  */
 import type { Cancel } from '../../clock.js';
-import { STATUSES } from '../../errors.js';
+import { STATUSES, type Refusal, type Status } from '../../errors.js';
 import { Port, type Delivery } from '../../routing/delivery.js';
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import type { Sample } from '../../routing/sample.js';
 import type { Session } from '../../routing/site.js';
 import type { Representation } from './blocks.js';
+import type { LastTail } from './last-tail.js';
 import { tokenKey } from './message.js';
 import { encodeTail, OPTION, option, type Option } from './options.js';
 import { DEFAULT_MAX_AGE_S, MESSAGE_IDS } from './parameters.js';
 import type { Observers } from './observers.js';
 import { Pacer } from './pacing.js';
+import type { PatternRelation } from './pattern-relation.js';
 import type { Peer } from './peer.js';
 
 /** Ids whose relation is known when a reset comes. One for an older id is swallowed: the next notification is reset as well. */
@@ -28,24 +30,58 @@ const REMEMBERED_IDS = 1024;
 /** Stands in for the rate of a source that declares none, per second. */
 const ASSUMED_RATE = 1;
 
-export class Relation {
+/** What a token stands for: the observation of one resource, or of all that match a pattern (pattern-relation.ts). */
+export interface Registration {
+  readonly token: Uint8Array;
+  /** Number within its port, 1..65535: what a message id is traced back by. */
+  readonly ordinal: number;
+  /** When the next notification is due, whole seconds. */
+  readonly maxAgeS: number;
+  /** Notifications per second by its cadence. */
+  readonly rate: number;
+  /** Keeps what was told in a first block, until the client has read the rest [RFC7959-3.4]. */
+  keepsLong: (representation: Representation) => void;
+  /** No notification goes by it any more. */
+  detach(): void;
+  /** The same, and the client wants none: the broker is told. */
+  leave(session: Session | undefined, ending: Ending): void;
+}
+
+export class Relation implements Registration {
   /** Round of the pacer in which it was last confirmable. */
   round = 0;
-  /** Keeps what was told in a first block, until the client has read the rest [RFC7959-3.4]. */
+  readonly maxAgeS: number;
+  readonly rate: number;
   keepsLong: (representation: Representation) => void = () => {};
 
   constructor(
     readonly token: Uint8Array,
-    /** Number within its port, 1..65535: what a message id is traced back by. */
     readonly ordinal: number,
     readonly delivery: Delivery,
-    /** When the next notification is due, whole seconds. */
-    readonly maxAgeS: number,
-    /** Notifications per second by its cadence. */
-    readonly rate: number,
     /** Of the largest block the client asked for; notifications bear block 0 only [RFC7959-3.4]. */
     readonly exponent: number,
-  ) {}
+  ) {
+    this.maxAgeS = maxAgeOf(delivery);
+    this.rate = rateOf(delivery);
+  }
+
+  /** What the client registered. */
+  get registration(): Registration {
+    return this;
+  }
+
+  /** Options and payload of a notification. */
+  tail(sample: Sample, body: Uint8Array, lastTail: LastTail): Uint8Array {
+    return lastTail.of(sample, body, this);
+  }
+
+  detach(): void {
+    this.delivery.mark = undefined;
+  }
+
+  leave(session: Session | undefined, ending: Ending): void {
+    session?.unsubscribe(this.delivery, ending);
+  }
 }
 
 /**
@@ -69,8 +105,9 @@ export const maxAgeOption = (seconds: number): readonly Option[] =>
 
 /** One client endpoint that observes. */
 export class ObserverPort extends Port {
-  readonly relations = new Map<string, Relation>();
-  private readonly byOrdinal = new Map<number, Relation>();
+  /** By token. */
+  readonly relations = new Map<string, Registration>();
+  private readonly byOrdinal = new Map<number, Registration>();
   private readonly pacer: Pacer;
   /** By the low bits of a message id: the id in the upper half, the ordinal of its relation in the lower. */
   private readonly senders = new Uint32Array(REMEMBERED_IDS);
@@ -103,22 +140,30 @@ export class ObserverPort extends Port {
 
   /** Enters a relation; one with the same token is replaced [RFC7641-4.1]. */
   add(token: Uint8Array, delivery: Delivery, exponent: number): Relation {
+    // A copy: the token is a view into the datagram that registered.
+    const relation = new Relation(Uint8Array.from(token), this.makeRoom(token), delivery, exponent);
+    delivery.mark = relation;
+    this.enter(relation);
+    return relation;
+  }
+
+  /** The same for a pattern, whose deliveries are still to come. */
+  addPattern(relation: PatternRelation): void {
+    relation.ordinal = this.makeRoom(relation.token);
+    this.enter(relation);
+  }
+
+  /** @returns a free ordinal */
+  private makeRoom(token: Uint8Array): number {
     this.remove(token, 'REPLACED');
     do this.lastOrdinal = (this.lastOrdinal % 0xffff) + 1;
     while (this.byOrdinal.has(this.lastOrdinal));
-    // A copy: the token is a view into the datagram that registered.
-    const relation = new Relation(
-      Uint8Array.from(token),
-      this.lastOrdinal,
-      delivery,
-      maxAgeOf(delivery),
-      rateOf(delivery),
-      exponent,
-    );
-    this.relations.set(tokenKey(token), relation);
-    delivery.mark = relation;
+    return this.lastOrdinal;
+  }
+
+  private enter(relation: Registration): void {
+    this.relations.set(tokenKey(relation.token), relation);
     this.byOrdinal.set(relation.ordinal, relation);
-    return relation;
   }
 
   /** The client, or we on its behalf, end the relation with this token. */
@@ -126,7 +171,7 @@ export class ObserverPort extends Port {
     const relation = this.relations.get(tokenKey(token));
     if (!relation) return;
     this.detach(relation, ending);
-    this.session?.unsubscribe(relation.delivery, ending);
+    relation.leave(this.session, ending);
   }
 
   /** A reset to a non-confirmable notification [RFC7641-3.6]. */
@@ -138,9 +183,20 @@ export class ObserverPort extends Port {
 
   override end(delivery: Delivery, ending: Ending): void {
     const relation = relationOf(delivery);
-    if (!relation) return;
-    this.detach(relation, ending);
-    const final = finalOf(ending);
+    // One of a pattern just ends; `release` follows.
+    if (relation && relation.registration === relation) this.endRelation(relation, ending);
+  }
+
+  override release(delivery: Delivery): void {
+    super.release(delivery);
+    relationOf(delivery)?.detach();
+  }
+
+  /** The broker ends what a token stands for, and says why. */
+  endRelation(relation: Registration, why: Ending | Refusal): void {
+    const isRefused = typeof why !== 'string';
+    this.detach(relation, isRefused ? 'UNSUBSCRIBED' : why);
+    const final = isRefused ? answerOf(why.status, why.detail) : finalOf(why);
     const { token } = relation;
     if (final) this.observers.endpoint.confirm(this.peer, { ...final, token, settled: () => {} });
     this.observers.closeIfIdle(this);
@@ -180,7 +236,7 @@ export class ObserverPort extends Port {
       this.wakeAt(nowUs, this.pacer.freeAtUs);
       return false;
     }
-    const tail = lastTail.of(sample, body, relation);
+    const tail = relation.tail(sample, body, lastTail);
     if (verdict === 'con') {
       this.confirm(relation, tail, nowUs);
       return true;
@@ -205,7 +261,7 @@ export class ObserverPort extends Port {
       renew: () => this.newer(relation),
       settled: (outcome) => {
         this.pacer.settled(endpoint.clock.monotonicUs(), outcome === 'acknowledged');
-        if (outcome === 'reset') this.ended(relation, 'PEER_RESET');
+        if (outcome === 'reset') this.ended(relation.registration, 'PEER_RESET');
         else if (outcome === 'timed-out') this.observers.close(this, 'PEER_TIMEOUT');
         // It never left, and says so before `transmit` returns.
         else if (outcome === 'out-of-ids') relation.delivery.drop('send-failed');
@@ -220,7 +276,7 @@ export class ObserverPort extends Port {
     const isReplaced = relationOf(delivery) !== undefined && delivery.feeder === undefined;
     const sample = isReplaced ? this.redeem(delivery) : undefined;
     const body = sample?.body(delivery.projection, delivery.format);
-    return sample && body && this.observers.lastTail.of(sample, body, relation);
+    return sample && body && relation.tail(sample, body, this.observers.lastTail);
   }
 
   /** One timer per client, and only while something waits for the path to be free. */
@@ -232,17 +288,17 @@ export class ObserverPort extends Port {
     });
   }
 
-  private ended(relation: Relation, ending: Ending): void {
+  private ended(relation: Registration, ending: Ending): void {
     // An older one of the same token may already have been replaced.
     if (this.relations.get(tokenKey(relation.token)) !== relation) return;
     this.remove(relation.token, ending);
     this.observers.closeIfIdle(this);
   }
 
-  private detach(relation: Relation, ending: Ending): void {
+  private detach(relation: Registration, ending: Ending): void {
     this.observers.countEnding(ending);
     this.relations.delete(tokenKey(relation.token));
-    relation.delivery.mark = undefined;
+    relation.detach();
     this.byOrdinal.delete(relation.ordinal);
   }
 }
@@ -260,5 +316,10 @@ const NOTIFICATION = STATUSES.STATUS_OK.coap;
 function finalOf(ending: Ending): { readonly code: number; readonly tail: Uint8Array } | undefined {
   const row = ENDINGS[ending];
   if (!('status' in row)) return undefined;
-  return { code: STATUSES[row.status].coap, tail: encodeTail([], Buffer.from(row.sentence)) };
+  return answerOf(row.status, row.sentence);
 }
+
+const answerOf = (status: Status, sentence = ''): { readonly code: number; readonly tail: Uint8Array } => ({
+  code: STATUSES[status].coap,
+  tail: encodeTail([], Buffer.from(sentence)),
+});

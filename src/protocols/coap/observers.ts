@@ -7,21 +7,33 @@
 import type { Log } from '../../log.js';
 import { isRefusal } from '../../errors.js';
 import type { Ending } from '../../routing/endings.js';
-import { refused, type Request, type Response } from '../../routing/primitive.js';
+import { answer, refused, type Request, type Response } from '../../routing/primitive.js';
+import { isPattern } from '../../routing/pattern.js';
 import type { Session, Site } from '../../routing/site.js';
 import type { Terms } from '../../routing/terms.js';
 import type { Endpoint } from './endpoint.js';
 import { LastTail } from './last-tail.js';
 import { tokenKey } from './message.js';
-import { ObserverPort, rateOf, type Relation } from './observe.js';
+import { ObserverPort, rateOf, type Registration } from './observe.js';
+import { PatternRelation } from './pattern-relation.js';
 import type { Peer, PeerFigures } from './peer.js';
 
 /** What a registration came to: without a relation the answer bears no Observe. */
 export interface Registered {
   readonly response: Response;
-  readonly relation?: Relation;
+  readonly relation?: Registration;
   /** Lets notifications go; called when the answer is on its way. */
   readonly open: () => void;
+}
+
+/** A registration on its way. */
+interface Attempt {
+  readonly port: ObserverPort;
+  readonly session: Session;
+  readonly token: Uint8Array;
+  readonly exponent: number;
+  /** To be asked once, when the broker has answered: nothing has taken its place meanwhile. */
+  readonly isCurrent: () => boolean;
 }
 
 /** A row of `gridcast top`. */
@@ -62,9 +74,38 @@ export class Observers {
     const key = tokenKey(token);
     const ticket = ++this.lastTicket;
     port.registering.set(key, ticket);
+    const isCurrent = (): boolean => port.registering.get(key) === ticket && port.registering.delete(key);
+    const attempt = { port, session, token, exponent, isCurrent };
+    return isPattern(request.to)
+      ? this.registerPattern(attempt, request, terms)
+      : this.registerOne(attempt, request, terms);
+  }
+
+  private async registerPattern(
+    { port, session, token, exponent, isCurrent }: Attempt,
+    request: Request,
+    terms: Terms,
+  ): Promise<Registered> {
+    const relation = new PatternRelation(token, exponent, (ended, why) => port.endRelation(ended, why));
+    const pattern = await session.subscribePattern(request, terms, relation);
+    const isWanted = isCurrent();
+    if ('status' in pattern || !isWanted) {
+      this.closeIfIdle(port);
+      return { response: 'status' in pattern ? pattern : answer('STATUS_OK'), open: () => {} };
+    }
+    relation.subscription = pattern;
+    port.addPattern(relation);
+    return { response: answer('STATUS_OK'), relation, open: () => pattern.open() };
+  }
+
+  private async registerOne(
+    { port, session, token, exponent, isCurrent }: Attempt,
+    request: Request,
+    terms: Terms,
+  ): Promise<Registered> {
+    const { peer } = port;
     const outcome = await session.subscribe(request, terms);
-    const isCurrent = port.registering.get(key) === ticket;
-    if (isCurrent) port.registering.delete(key);
+    const isWanted = isCurrent();
     const unregistered = (response: Response): Registered => {
       if ('delivery' in outcome) session.unsubscribe(outcome.delivery, 'UNSUBSCRIBED');
       this.closeIfIdle(port);
@@ -72,7 +113,7 @@ export class Observers {
     };
     if (!('delivery' in outcome)) return unregistered(outcome);
     const { delivery, response } = outcome;
-    if (!isCurrent) return unregistered(response);
+    if (!isWanted) return unregistered(response);
     const rate = rateOf(delivery);
     if (!port.affords(token, rate)) {
       this.refusedForIds++;
