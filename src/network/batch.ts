@@ -92,6 +92,24 @@ export class Batch {
     return at;
   }
 
+  /** Puts a destination before all others. False: nothing waits for it. */
+  bringForward(to: Destination): boolean {
+    if (to.first < 0) return false;
+    const at = this.destinations[0] === to ? 0 : this.destinations.indexOf(to);
+    if (at > 0) this.destinations.unshift(...this.destinations.splice(at, 1));
+    return true;
+  }
+
+  /** How many destinations, at least one, so many datagrams wait for. */
+  destinationsOf(datagrams: number): number {
+    let [count, left] = [0, datagrams];
+    while (left > 0 && count < this.destinations.length) {
+      for (let index = this.destinations[count]?.first ?? NONE; index >= 0; index = this.next[index] ?? NONE) left--;
+      count++;
+    }
+    return count;
+  }
+
   sizeOf(index: number): number {
     return (this.headBytes[index] ?? 0) + (this.tailBytes[index] ?? 0);
   }

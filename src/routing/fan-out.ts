@@ -202,6 +202,8 @@ export class FanOut {
     // A flush that lets go of what was held may touch another port.
     while (ports.length > 0 && (isWhole || this.mayGoOn())) {
       const port = ports.shift();
+      // One flush may take long.
+      this.untilLook = 1;
       // It was flushed among the more urgent ones.
       if (port.touched === UNTOUCHED) continue;
       port.touched = UNTOUCHED;

@@ -24,8 +24,17 @@ class NullPort extends Port {
   }
 }
 
+/** Makes an object for each delivery: what shall not happen. */
+class WastefulPort extends NullPort {
+  last: object = {};
+  protected override transmit(...[delivery, sample, body]: Parameters<NullPort['transmit']>): boolean {
+    this.last = { delivery, sample };
+    return super.transmit(delivery, sample, body);
+  }
+}
+
 /** A router with a crowd, and samples whose bodies have been made. */
-function crowd(terms: readonly Terms[]) {
+function crowd(terms: readonly Terms[], PortKind = NullPort) {
   const turns: (() => void)[] = [];
   let nowUs = 0;
   const clock = {
@@ -36,7 +45,7 @@ function crowd(terms: readonly Terms[]) {
   };
   const router = new Router(clock, 0, () => {});
   const route = router.open('/m2m/pmu', RATE);
-  const ports = Array.from({ length: 100 }, () => new NullPort());
+  const ports = Array.from({ length: 100 }, () => new PortKind());
   for (let n = 0; n < SUBSCRIBERS; n++) {
     const delivery = new Delivery(ports[n % ports.length]!, 'content', FORMATS.octets, terms[n % terms.length]!);
     delivery.mode = MODE.active;
@@ -77,19 +86,11 @@ describe('the sample path', () => {
       })),
     ],
   ])('allocates nothing per delivery to subscribers %s', (_who, terms) => {
-    const { router, route, ports, samples, settle } = crowd(terms);
-    publish(router, route, samples(500), settle);
-    const before = ports.reduce((sum, { taken }) => sum + taken, 0);
-    const grown: number[] = [];
-    for (let round = 0; round < 20; round++) {
-      const batch = samples(50);
-      const used = getHeapStatistics().used_heap_size;
-      publish(router, route, batch, settle);
-      grown.push(getHeapStatistics().used_heap_size - used);
-    }
-    const deliveries = (ports.reduce((sum, { taken }) => sum + taken, 0) - before) / 100;
-    // A round in which the collector ran says nothing; most have none.
-    expect(median(grown) / (deliveries / grown.length)).toBeLessThan(1);
+    expect(bytesPerDelivery(crowd(terms))).toBeLessThan(1);
+  });
+
+  test('an object for each delivery would be seen', () => {
+    expect(bytesPerDelivery(crowd([{}], WastefulPort))).toBeGreaterThan(10);
   });
 
   test('costs a small multiple of a loop that does nothing but call each subscriber’s port', () => {
@@ -109,6 +110,21 @@ describe('the sample path', () => {
     expect(ratio).toBeLessThan(MOST_TIMES);
   });
 });
+
+function bytesPerDelivery({ router, route, ports, samples, settle }: ReturnType<typeof crowd>): number {
+  publish(router, route, samples(500), settle);
+  const before = ports.reduce((sum, { taken }) => sum + taken, 0);
+  const grown: number[] = [];
+  for (let round = 0; round < 20; round++) {
+    const batch = samples(50);
+    const used = getHeapStatistics().used_heap_size;
+    publish(router, route, batch, settle);
+    grown.push(getHeapStatistics().used_heap_size - used);
+  }
+  const deliveries = (ports.reduce((sum, { taken }) => sum + taken, 0) - before) / 100;
+  // A round in which the collector ran says nothing; most have none.
+  return median(grown) / (deliveries / grown.length);
+}
 
 /** What a delivery may cost in calls of an interface; 4 when this was written. */
 const MOST_TIMES = 12;

@@ -7,7 +7,7 @@
  *                    ├──────> response ───────> whoever awaits its token, else RST
  *                    └──────> request ──> seen before? the same reply again : handler(Exchange)
  *
- * Everything is sent through `send`, which queues; one flush per turn of the event loop lets it leave. No state is made for a
+ * Everything is sent through `send`, which queues; at the end of the turn of the event loop it leaves. No state is made for a
  * peer that has only sent garbage.
  */
 import type { Cancel, Clock } from '../../clock.js';
@@ -90,6 +90,7 @@ export class Endpoint implements Carrier, Answering {
   private readonly peers = new Map<string, Peer>();
   private readonly lifetimes = new Map<Peer, Cancel>();
   private isTouched = false;
+  private readonly touched = new Set<Destination>();
   /** Something has been queued since the last flush. */
   private isHolding = false;
   private turnUs = 0;
@@ -159,7 +160,7 @@ export class Endpoint implements Carrier, Answering {
   /** Sends a non-confirmable and returns its id; `undefined` if the message-id budget is spent. */
   sendNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
     const id = this.queueNon(peer, code, token, tail);
-    if (id !== undefined) this.flushSoon();
+    if (id !== undefined) this.flushSoon(peer.destination);
     return id;
   }
 
@@ -179,17 +180,18 @@ export class Endpoint implements Carrier, Answering {
     return id;
   }
 
-  /** What waits leaves at the end of this turn. */
-  flushSoon(): void {
+  /** What waits for a destination leaves at the end of this turn. */
+  flushSoon(to: Destination): void {
+    this.touched.add(to);
     if (this.isTouched) return;
     this.isTouched = true;
     this.clock.atTurnEnd(this.turnEnded);
   }
 
-  /** What waits leaves now. */
-  flush(): void {
+  /** What waits for a destination leaves now. What waits for others may wait on: each is flushed by who has queued it. */
+  flush(to: Destination): void {
     this.isHolding = false;
-    if (!this.isClosed) this.spread.flush();
+    if (!this.isClosed) this.spread.flush(to);
   }
 
   /** Sends a confirmable, now or when NSTART allows; its `settled` is called once. */
@@ -224,12 +226,13 @@ export class Endpoint implements Carrier, Answering {
     if (this.isClosed) return;
     this.socket.batch.add(datagram, to);
     this.figures.sent++;
-    this.flushSoon();
+    this.flushSoon(to);
   }
 
   private readonly turnEnded = (): void => {
     this.isTouched = false;
-    this.flush();
+    for (const to of this.touched) this.flush(to);
+    this.touched.clear();
   };
 
   private receive(datagram: Buffer, from: Address): void {

@@ -216,14 +216,13 @@ export class ObserverPort extends Port {
     this.session?.close(ending);
   }
 
-  /** The first of the ports that the router flushes sends what all of them have queued. */
   override flush(): void {
-    this.observers.endpoint.flush();
+    this.observers.endpoint.flush(this.peer.destination);
   }
 
   override drain(): void {
     super.drain();
-    this.observers.endpoint.flushSoon();
+    this.observers.endpoint.flushSoon(this.peer.destination);
   }
 
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {

@@ -10,10 +10,10 @@ function stage(windowMs: number) {
   /** Two datagrams for each of the clients. */
   const burst = (): void => {
     for (const client of [...clients, ...clients]) socket.batch.add(Uint8Array.of(1), client);
-    spread.flush();
+    spread.flush(clients[0]!);
   };
   const sent = (): number[] => socket.sent.splice(0).map(({ to }) => to.port);
-  return { clock, burst, sent };
+  return { clock, socket, spread, burst, sent };
 }
 
 test('without a window all goes at once', () => {
@@ -52,4 +52,19 @@ test('what comes meanwhile waits behind what is there, and the next burst is spr
   clock.advance(5);
   burst();
   expect(sent()).toHaveLength(4);
+});
+
+test('whom it is for is served first, and with him 64 datagrams at most: nobody waits for a large fan-out to be sent', () => {
+  const { socket, spread, sent } = stage(0);
+  const clients = Array.from({ length: 100 }, (_, n) => new Destination({ host: '192.0.2.1', port: n + 1 }));
+  for (const client of [...clients, ...clients]) socket.batch.add(Uint8Array.of(1), client);
+  const last = clients[99]!;
+  spread.flush(last);
+  const first = sent();
+  expect(first).toHaveLength(64);
+  expect(first.slice(0, 4)).toEqual([100, 100, 1, 1]);
+  spread.flush(last);
+  expect(sent()).toEqual([]);
+  for (const client of clients) spread.flush(client);
+  expect(sent()).toHaveLength(200 - 64);
 });
