@@ -72,6 +72,10 @@ export class Pump {
     });
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   socket(kind: 'tcp' | 'udp', port: number): number {
     this.order(`socket ${kind} ${this.host} ${port}`);
     return this.sockets++;

@@ -7,6 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { classes, FULL as CLASSES_FULL, QUICK as CLASSES_QUICK } from './classes.js';
 import { commands, FULL as COMMANDS_FULL, QUICK as COMMANDS_QUICK } from './commands.js';
 import { crashPeers, FULL as CRASH_PEERS_FULL, QUICK as CRASH_PEERS_QUICK } from './crash-peers.js';
 import { fanout, FULL as FANOUT_FULL, QUICK as FANOUT_QUICK } from './fanout.js';
@@ -41,6 +42,7 @@ const BENCHES = {
   scaling: bench(scaling, SCALING_FULL, SCALING_QUICK),
   oscillation: bench(oscillation, OSCILLATION_FULL, OSCILLATION_QUICK),
   latency: bench(latency, LATENCY_FULL, LATENCY_QUICK),
+  classes: bench(classes, CLASSES_FULL, CLASSES_QUICK),
   commands: bench(commands, COMMANDS_FULL, COMMANDS_QUICK),
   'crash-peers': bench(crashPeers, CRASH_PEERS_FULL, CRASH_PEERS_QUICK),
   history: bench(history, HISTORY_FULL, HISTORY_QUICK),

@@ -131,6 +131,8 @@ const ID_OFFSET = 2;
 
 interface CoapPlaces {
   readonly observed: (topic: number) => readonly string[];
+  /** Of the registration. */
+  readonly query?: readonly string[];
   readonly published: (topic: number) => readonly string[];
   readonly method: number;
 }
@@ -141,11 +143,12 @@ export const PEER_PLACES: CoapPlaces = {
 };
 
 /** Non-confirmable on both sides. */
-export const coap = (port: number, { observed, published, method }: CoapPlaces): Speech => ({
+export const coap = (port: number, { observed, query = [], published, method }: CoapPlaces): Speech => ({
   subscribe(pump, topics) {
     const socket = pump.socket('udp', port);
     topics.forEach((topic, index) => {
-      const tail = encodeTail([option(OPTION.observe, 0), ...pathOptions(...observed(topic))], NOTHING);
+      const terms = query.map((term) => option(OPTION.uriQuery, term));
+      const tail = encodeTail([option(OPTION.observe, 0), ...pathOptions(...observed(topic)), ...terms], NOTHING);
       const send = compose(TYPE.nonConfirmable, CODE.get, index, tokenOf(topic), tail);
       pump.ask(socket, { send, until: tokenOf(topic), tries: 10 });
     });
