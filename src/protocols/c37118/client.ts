@@ -19,7 +19,7 @@ import { ConfigurationReader, saysTheSame, type Announced } from './announced.js
 import { COMMANDS, encodeCommand } from './command.js';
 import { reportingRate } from './configuration.js';
 import { checkLength } from './data-frame.js';
-import { readHead, typeOf, VERSION, viewOf } from './frame.js';
+import { readHead, STREAM_ID_AT, typeOf, VERSION, viewOf, wordAt } from './frame.js';
 import { StreamHealth, type HealthFigures } from './health.js';
 import { openLink, type Link } from './link.js';
 import { FrameMeasurement, streamOf, type PmuStream } from './measurement.js';
@@ -171,7 +171,7 @@ export class StreamClient implements StreamPort {
 
   private take(bytes: Uint8Array): void {
     const type = typeOf(bytes);
-    const { streamId } = readHead(viewOf(bytes));
+    const streamId = wordAt(bytes, STREAM_ID_AT);
     if (streamId !== this.address.streamId) this.health.foreignFrames++;
     else if (type === 'data') this.takeData(bytes);
     else if (type === `configuration${this.address.configuration}`) this.takeConfiguration(bytes);

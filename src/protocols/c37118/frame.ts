@@ -63,6 +63,9 @@ export const STREAM_ID_AT = 4;
 
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** A 16-bit field; beyond the end is 0. */
+export const wordAt = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+
 /** What the second byte says; `undefined` if no frame begins like that. `generation3` is C37.118.2-2024, not read here. */
 export function typeOfSync(second: number): FrameType | 'generation3' | undefined {
   const version = second & 0x0f;
@@ -77,15 +80,15 @@ export const typeOf = (frame: Uint8Array): FrameType => TYPE_NAMES[(frame[1] ?? 
 export function checkFrame(bytes: Uint8Array): Malformed | undefined {
   if (bytes.length < SMALLEST_FRAME)
     return malformed('size', `${bytes.length} bytes; the smallest frame has ${SMALLEST_FRAME}`);
-  const view = viewOf(bytes);
-  const second = view.getUint8(1);
-  if (view.getUint8(0) !== SYNC) return malformed('sync', `begins with ${hex(view.getUint8(0))}, not 0xaa`);
+  // Byte by byte: a view of each of 30,000 small frames a second is felt.
+  const second = bytes[1]!; // as long as the smallest frame
+  if (bytes[0] !== SYNC) return malformed('sync', `begins with ${hex(bytes[0]!)}, not 0xaa`); // as above
   if (second & NEXT_GENERATION) return malformed('version', 'a frame of C37.118.2-2024, which is not read');
   if (second >> 4 > FRAME_TYPES.configuration3) return malformed('type', `type ${second >> 4} is not one of 0 to 5`);
   if (typeOfSync(second) === undefined) return malformed('version', `version ${second & 0x0f} is neither 1 nor 2`);
-  const size = view.getUint16(2);
+  const size = wordAt(bytes, SIZE_AT);
   if (size !== bytes.length) return malformed('size', `FRAMESIZE ${size} in ${bytes.length} bytes`);
-  return crcCcitt(bytes) === 0 ? undefined : malformed('crc', `CHK ${hex(view.getUint16(size - CHK_BYTES))} is wrong`);
+  return crcCcitt(bytes) === 0 ? undefined : malformed('crc', `CHK ${hex(wordAt(bytes, size - CHK_BYTES))} is wrong`);
 }
 
 export function readHead(view: DataView): FrameHead {

@@ -13,7 +13,7 @@
  * The work is linear in the bytes, whatever they are: the CRC of a candidate comes from running CRCs, and few candidates wait.
  */
 import { crcBetween, crcRun } from './crc.js';
-import { checkFrame, SMALLEST_FRAME, SYNC, typeOfSync } from './frame.js';
+import { checkFrame, SIZE_AT, SMALLEST_FRAME, STREAM_ID_AT, SYNC, typeOfSync, wordAt } from './frame.js';
 
 /** How long an unfinished candidate is waited for: far above any device's gap inside a frame. */
 export const CANDIDATE_PATIENCE_US = 1_000_000;
@@ -103,10 +103,10 @@ export class StreamFramer {
     const beginnings = this.window.subarray(0, Math.max(0, last + 1));
     for (let at = this.unseen - this.base; (at = beginnings.indexOf(SYNC, at)) >= 0; at++) {
       const type = typeOfSync(this.window[at + 1] ?? 0);
-      const size = this.u16(at + 2);
+      const size = wordAt(this.window, at + SIZE_AT);
       if (type === undefined || size < SMALLEST_FRAME) continue;
       const start = this.base + at;
-      const dataOfStream = type === 'data' ? this.u16(at + 4) : undefined;
+      const dataOfStream = type === 'data' ? wordAt(this.window, at + STREAM_ID_AT) : undefined;
       this.candidates.push({ start, end: start + size, seenUs: nowUs, dataOfStream });
     }
     this.unseen = Math.max(this.unseen, this.base + last + 1);
@@ -179,18 +179,16 @@ export class StreamFramer {
     this.length -= count;
     this.base = position;
   }
-
-  private u16(at: number): number {
-    return ((this.window[at] ?? 0) << 8) | (this.window[at + 1] ?? 0);
-  }
 }
 
 /** The frames of one datagram: it may hold several, none spans two, and what follows a bad one is dropped. */
 export function splitDatagram(datagram: Uint8Array, counts: FramingCounts, emit: (frame: Uint8Array) => void): void {
   let at = 0;
   while (at < datagram.length) {
-    const size = ((datagram[at + 2] ?? 0) << 8) | (datagram[at + 3] ?? 0);
-    const frame = datagram.subarray(at, at + Math.max(size, SMALLEST_FRAME));
+    const size = wordAt(datagram, at + SIZE_AT);
+    const end = at + Math.max(size, SMALLEST_FRAME);
+    // Most datagrams are one frame: that one needs no view of its own.
+    const frame = at === 0 && end === datagram.length ? datagram : datagram.subarray(at, end);
     const wrong = checkFrame(frame);
     if (wrong) {
       if (wrong.fault === 'crc') counts.crcErrors++;

@@ -85,8 +85,7 @@ function udpLink(socket: UdpSocket, device: Address | undefined, framing: Framin
   };
   socket.onDatagram((datagram, from) => {
     if (!isOpen || (device !== undefined && from.host !== device.host)) return;
-    // Into a slab: frames are kept for long, and 300,000 buffers of their own are felt by the collector.
-    splitDatagram(Buffer.from(datagram), framing.counts, emit);
+    splitDatagram(datagram, framing.counts, emit);
   });
   socket.onError((error) => {
     if (!isOpen) return;

@@ -1,6 +1,6 @@
 /**
  * One PMU's part of a data frame as the broker's `Measurement`. Most samples pass through with nobody looking inside, so it
- * holds the frame's bytes and reads a value when it is asked for, anew each time: it stays in its history for long, read or not.
+ * holds the frame's bytes and reads a value when it is asked for, anew each time; in its history it is the bytes alone.
  *
  *     frame of stream 60 ── PMU 61's block ──> Measurement ── frame() ──────────> data frame of stream 61, that block alone
  *                                                          └─ configuration() ─> its CFG-2
