@@ -8,12 +8,16 @@ import { placeOf } from './places.js';
 import type { SharedNotification } from './shared-notification.js';
 import type { Wire } from './wire.js';
 
+/** Entries for which there is room between turns: 800 bytes. */
+const MOST_KEPT = 32;
+
 export class Gathering {
   bytes = 0;
-  // One entry each per message: nothing is allocated per message.
-  private readonly notifications: SharedNotification[] = [];
-  private readonly deliveries: Delivery[] = [];
+  // One entry each per message. They keep their length: an array that is emptied has to grow anew, which is garbage for each message.
+  private readonly notifications: (SharedNotification | undefined)[] = [];
+  private readonly deliveries: (Delivery | undefined)[] = [];
   private readonly missed: number[] = [];
+  private count = 0;
   private wire: Wire | undefined;
 
   get isEmpty(): boolean {
@@ -21,9 +25,10 @@ export class Gathering {
   }
 
   add(notification: SharedNotification, delivery: Delivery): void {
-    this.notifications.push(notification);
-    this.deliveries.push(delivery);
-    this.missed.push(delivery.missed);
+    const at = this.count++;
+    this.notifications[at] = notification;
+    this.deliveries[at] = delivery;
+    this.missed[at] = delivery.missed;
     this.bytes += notification.length;
   }
 
@@ -32,18 +37,20 @@ export class Gathering {
     if (this.isEmpty) return;
     wire.flush();
     this.wire = wire;
-    if (this.deliveries.length === 1) this.writeAll();
+    if (this.count === 1) this.writeAll();
     else wire.socket.cork(this.writeAll);
-    this.notifications.length = this.deliveries.length = this.missed.length = 0;
-    this.bytes = 0;
+    this.bytes = this.count = 0;
+    if (this.missed.length > MOST_KEPT)
+      this.notifications.length = this.deliveries.length = this.missed.length = MOST_KEPT;
   }
 
   private readonly writeAll = (): void => {
     const { socket, codec } = this.wire!; // `write` has set it
-    for (let i = 0; i < this.deliveries.length; i++) {
+    for (let i = 0; i < this.count; i++) {
       const delivery = this.deliveries[i]!; // the lists have one entry per message
       const { sub, route } = placeOf(delivery)!; // it bears its mark as long as it is in the list
       const message = this.notifications[i]!.to(sub, route, this.missed[i]!); // as above
+      this.notifications[i] = this.deliveries[i] = undefined;
       if (socket.send(message, codec.isBinary) === 'dropped') failed(delivery);
     }
   };
