@@ -91,7 +91,7 @@ async function subscriberSeries(
         grossUs.push(cpuUs / received);
         netUs.push((cpuUs - alone.cpuUs) / received);
       }
-      progress(`${n === 0 ? 'warm-up' : `round ${n}`} ${name}: ${told(points)}`);
+      progress(n === 0 ? `warm-up ${name}` : `round ${n} ${name}: ${told(points)}`);
     }
   } finally {
     pump.close();
@@ -145,7 +145,7 @@ async function resourceSeries(
         points[index]?.grossUs.push(perDeliveryUs);
         points[index]?.netUs.push(perDeliveryUs);
       }
-      progress(`${n === 0 ? 'warm-up' : `round ${n}`} resources: ${told(points)}`);
+      progress(n === 0 ? 'warm-up resources' : `round ${n} resources: ${told(points)}`);
     }
   } finally {
     for (const { folder, stand } of stands) {

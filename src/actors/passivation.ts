@@ -88,9 +88,10 @@ export class Passivation implements Resting {
     else this.used(node);
   }
 
-  /** Nothing of it, or below it, is anything that somebody else holds by its node. */
+  /** Nothing of it, or below it, is anything that somebody else knows by its node: a stream takes up what was made for it when all of that is back. */
   isPlain(unit: Node): boolean {
-    for (const { type } of withBelow(unit)) if (!IDLE_TYPES.has(type)) return false;
+    for (const node of withBelow(unit))
+      if (!IDLE_TYPES.has(node.type) || this.options.resources.isHeld(node)) return false;
     return true;
   }
 

@@ -1,5 +1,6 @@
 /** A broker that starts where the last one ended: resources, contents, subscriptions, leases and PMU streams. */
 import { formatTime, systemClock } from '../../src/clock.js';
+import { EAGER_ROWS } from '../support/broker.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { RememberingStore } from '../support/remembering-store.js';
 import { closeStage, container, http, nodeAt, simulate, startBroker, until, type RunningBroker } from './stage.js';
@@ -120,23 +121,29 @@ test('a subscription to a channel goes on; one that expired meanwhile is gone, a
   });
 });
 
-test('a stream of the configuration takes its PMUs’ applications up again, and leaves them when it is not named any more', async () => {
-  const store = new RememberingStore();
-  const { uri } = await simulate({ pmus: '2' });
-  const first = await startBroker({ pmu: [uri] }, { store });
-  const content = '/m2m/applications/pmu-2/containers/measurements/contentInstances';
-  const flows = (running: RunningBroker) => until('it flows', () => nodeAt(running, content)?.history?.latest);
-  await flows(first);
-  const created = await http(first, 'GET', '/m2m/applications/pmu-2/creationTime');
-  const next = await restarted(first, { pmu: [uri] }, { store });
-  await flows(next);
-  const applications = [...(nodeAt(next, '/m2m/applications')?.children ?? [])].map(({ id }) => id);
-  expect(applications.filter((id) => /^(pmu|stream)/.test(id)).sort()).toEqual(['pmu-1', 'pmu-2', 'stream-1']);
-  expect((await http(next, 'GET', '/m2m/applications/pmu-2/creationTime')).json).toEqual(created.json);
-  const last = await restarted(next, {}, { store });
-  expect(nodeAt(last, '/m2m/applications/pmu-2')).toBeUndefined();
-  expect(nodeAt(last, '/m2m/applications/stream-1')).toBeUndefined();
-});
+test.each([
+  ['', {}],
+  [', where all that is idle becomes a row as well', { passivation: EAGER_ROWS }],
+])(
+  'a stream of the configuration takes its PMUs’ applications up again, and leaves them when it is not named any more%s',
+  async (_, options) => {
+    const store = new RememberingStore();
+    const { uri } = await simulate({ pmus: '2' });
+    const first = await startBroker({ pmu: [uri] }, { store, ...options });
+    const content = '/m2m/applications/pmu-2/containers/measurements/contentInstances';
+    const flows = (running: RunningBroker) => until('it flows', () => nodeAt(running, content)?.history?.latest);
+    await flows(first);
+    const created = await http(first, 'GET', '/m2m/applications/pmu-2/creationTime');
+    const next = await restarted(first, { pmu: [uri] }, { store, ...options });
+    await flows(next);
+    const applications = [...(nodeAt(next, '/m2m/applications')?.children ?? [])].map(({ id }) => id);
+    expect(applications.filter((id) => /^(pmu|stream)/.test(id)).sort()).toEqual(['pmu-1', 'pmu-2', 'stream-1']);
+    expect((await http(next, 'GET', '/m2m/applications/pmu-2/creationTime')).json).toEqual(created.json);
+    const last = await restarted(next, {}, { store, ...options });
+    expect(nodeAt(last, '/m2m/applications/pmu-2')).toBeUndefined();
+    expect(nodeAt(last, '/m2m/applications/stream-1')).toBeUndefined();
+  },
+);
 
 describe('an alarm of a rule, after a kill before it was written that it clears', () => {
   const high = { condition: 'high', kind: 'limit', field: 'power', high: 100 };
