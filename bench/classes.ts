@@ -14,7 +14,7 @@ import { wait } from '../test/crash/broker-process.js';
 import { furnish, pathOf, pathTo } from './contenders.js';
 import { between, checkBalance, DaemonUnderTest, type Accounts } from './daemon.js';
 import { machineCpu, median, microseconds, table } from './figures.js';
-import { Pump, type Pumped } from './pump.js';
+import { Pump, type Load, type Pumped } from './pump.js';
 import { coap, gridcastWs } from './speech.js';
 import type { Effort } from './stand.js';
 import { quoted, type Outcome } from './targets.js';
@@ -92,10 +92,7 @@ const prefer = (pid: number): boolean => spawnSync('chrt', ['-a', '-r', '-p', '1
 
 const ALONE = { shape: 'even', rateHz: RATE_HZ, fanOut: 1, window: 1, batch: 1, first: 0, count: 1 } as const;
 /** From as many publishers, all at once; over when nothing more comes. */
-const BURSTING = {
-  ...{ shape: 'burst', seconds: 1, rateHz: 1, fanOut: SUBSCRIPTIONS },
-  ...{ window: 1, batch: 1, first: 0, count: BURST },
-} as const;
+const BURSTING: Load = { ...ALONE, shape: 'burst', seconds: 1, rateHz: 1, fanOut: SUBSCRIPTIONS, count: BURST };
 
 async function subscribe(daemon: DaemonUnderTest, protecting: Pump, reporting: Pump): Promise<void> {
   const { http, coap: port } = daemon.site;
