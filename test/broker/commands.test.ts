@@ -1,5 +1,6 @@
 /** Commands: issued over HTTP and WebSocket, executed by devices on WebSocket sessions. */
 import { open, type WsClient } from '../../src/client/index.js';
+import { formatTime, systemClock } from '../../src/clock.js';
 import { bodyOfValue } from '../../src/protocols/codec.js';
 import { FORMATS } from '../../src/routing/format.js';
 import type { JsonObject } from '../../src/routing/primitive.js';
@@ -12,10 +13,12 @@ import {
   issue,
   OPEN,
   operator,
+  restarted,
   silentDevice,
   stateOf,
 } from './command-stage.js';
-import { closeStage, http, subscribe, until, whenStageCloses } from './stage.js';
+import { RememberingStore } from '../support/remembering-store.js';
+import { closeStage, http, subscribe, until, whenStageCloses, type RunningBroker } from './stage.js';
 
 afterEach(closeStage);
 
@@ -207,24 +210,35 @@ test('a command too large for a device’s lane, or nested deeper than a stack, 
 });
 
 test('10,000 are remembered: one whose outcome stays unknown gives way, and where all are under way the next is told so', async () => {
-  const running = await feeder();
+  const store = new RememberingStore();
+  const running = await feeder({}, { store });
+  const issuedAt = formatTime(systemClock.wallUs());
   const silent = await silentDevice(running);
   const { location } = await issue(running, { ...OPEN, deadlineMs: 50 });
   await becomes(running, location, 'unknown');
   await silent.close();
-  const issueNumber = (number: number) =>
-    running.broker.request({
+  // Not over HTTP: a keep-alive connection does not outlive a turn of seconds.
+  const ask = ({ broker }: RunningBroker, body: JsonObject) =>
+    broker.request({
       op: 'create',
       to: COMMANDS.slice(1).split('/'),
       query: new URLSearchParams(),
       originator: 'anonymous',
-      requestId: String(number),
+      requestId: String(body.commandId),
       binding: 'http',
       accept: [],
       defaultFormat: FORMATS.senmlJson,
-      body: bodyOfValue({ commandId: `filler-${number}`, point: 'breaker-1', deadlineMs: 3_600_000 }),
+      body: bodyOfValue(body),
     });
+  const issueNumber = (number: number) =>
+    ask(running, { commandId: `filler-${number}`, point: 'breaker-1', deadlineMs: 3_600_000 });
   for (let number = 1; number <= 10_000; number++) expect((await issueNumber(number)).status).toBe('STATUS_CREATED');
   expect(running.broker.commands.population.size).toBe(10_000);
   expect(await issueNumber(10_001)).toMatchObject({ status: 'STATUS_SERVICE_UNAVAILABLE', retryAfterS: 1 });
+  expect([store.tables.command.size, store.tables.command.has('anonymous open-1')]).toEqual([10_000, false]);
+  // What gave way is not taken for a new one by who says when it was issued, after a restart neither.
+  const again = { ...OPEN, issuedAt };
+  const mayBeOld = { status: 'STATUS_CONFLICT', detail: expect.stringContaining('may have been executed already') };
+  expect(await ask(running, again)).toMatchObject(mayBeOld);
+  expect(await ask(await restarted(running, {}, { store }), again)).toMatchObject(mayBeOld);
 });

@@ -283,10 +283,11 @@ describe('a device with a ledger', () => {
     const written: string[] = [];
     const ledger = {
       open: () => Promise.resolve([...entries.values()]),
-      write: (entry: LedgerEntry) => {
+      write: (entry: LedgerEntry, durability: 'grouped' | 'synced') => {
         if (state.isBroken) return Promise.reject(new Error('the disk is full'));
         entries.set(entry.command.commandId, entry);
-        written.push(`${entry.command.commandId} ${entry.word?.state ?? 'intended'}${entry.isTold ? ' told' : ''}`);
+        const what = `${entry.word?.state ?? 'intended'}${entry.isTold ? ' told' : ''}`;
+        written.push(`${entry.command.commandId} ${what}${durability === 'grouped' ? ', at leisure' : ''}`);
         return Promise.resolve();
       },
       forget: () => {},
@@ -303,7 +304,7 @@ describe('a device with a ledger', () => {
     await settled();
     expect(seen).toEqual([['c-1 intended'], ['c-1 acknowledged']]);
     expect(words).toEqual(['c-1 acknowledged', 'c-1 executed']);
-    expect(written).toEqual(['c-1 intended', 'c-1 executed', 'c-1 executed told']);
+    expect(written).toEqual(['c-1 intended', 'c-1 executed', 'c-1 executed told, at leisure']);
   });
 
   test.each([
@@ -329,7 +330,7 @@ describe('a device with a ledger', () => {
       await settled();
       expect(effects).toBe(1);
       expect(second.words).toEqual([word, word]);
-      expect(written.at(-1)).toMatch(/ told$/);
+      expect(written.at(-1)).toMatch(/ told, at leisure$/);
     },
   );
 
@@ -350,6 +351,24 @@ describe('a device with a ledger', () => {
       await settled();
       expect(words).toEqual(expected);
     }
+  });
+
+  test('that took to be written until the deadline was over, and no timer has fired yet, does not act', async () => {
+    const { ledger } = memory();
+    let executions = 0;
+    const { commands, clock, words } = desk(() => (executions++, { state: 'executed' }), {
+      ledger: {
+        ...ledger,
+        write: (entry) => {
+          if (!entry.word) clock.step(500);
+          return Promise.resolve();
+        },
+      },
+    });
+    commands.take({ ...open, dueAt: formatTime(clock.wallUs() + 100_000) });
+    await settled();
+    expect(executions).toBe(0);
+    expect(words).toEqual(['c-1 rejected the deadline passed before it was done']);
   });
 
   test('that can not be written does not act', async () => {

@@ -169,6 +169,21 @@ describe('a store on a journal', () => {
     expect(await events(disk.crash())).toHaveLength(frames * 64);
   });
 
+  test.each([
+    ['the journal behind its snapshot', /state\/\d+\.log$/, 'the snapshot needs it from'],
+    ['the archive of its audit trail', /audit\/\d+\.log$/, 'the audit archive ends at event 0'],
+  ])('is not opened without %s', async (_what, lost, sentence) => {
+    const disk = new MemoryDisk();
+    const open = await openStore(disk, { snapshotBytes: 2000 });
+    const owners = new Owners(open);
+    for (let n = 0; n < 40; n++) await owners.put('resource', `${n}`, row(n), { audit: [event(n)] });
+    await settle(open.clock);
+    const copy = new MemoryDisk();
+    for (const [path, bytes] of disk.contents()) if (!lost.test(path)) copy.put(path, bytes);
+    expect([...copy.contents().keys()].filter((path) => path.includes('snapshot'))).not.toEqual([]);
+    await expect(openStore(copy)).rejects.toThrow(sentence);
+  });
+
   test('takes no snapshot while a table has no owner', async () => {
     const disk = new MemoryDisk();
     const { store, write, clock } = await openStore(disk, { snapshotBytes: 1000 });

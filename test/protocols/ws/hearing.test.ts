@@ -43,6 +43,16 @@ describe('what a peer says on the reliable lane', () => {
     expect(said).toEqual(['ack 1', 'ack 2', 'ack 3', 'ack 4']);
   });
 
+  test('what comes again while it is being taken is not heard twice', async () => {
+    const { take, decide, names, said } = hearing();
+    for (const seq of [1, 2, 1, 2]) take(seq);
+    expect(names()).toEqual(['outcome 1', 'outcome 2']);
+    for (const at of [0, 1]) await decide(at);
+    take(1);
+    expect(names()).toEqual(['outcome 1', 'outcome 2']);
+    expect(said).toEqual(['ack 1', 'ack 2', 'ack 2']);
+  });
+
   test('after one that is refused for now nothing is acknowledged before it comes again, whatever became of it the first time', async () => {
     const { take, decide, names, said } = hearing();
     for (const seq of [1, 2, 3]) take(seq);

@@ -203,7 +203,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     expect(fresh.session).not.toBe(resume);
     // Its own originator has begun anew: nobody waits for the former one.
     expect(running.broker.sessions.detached.has(resume)).toBe(false);
-    expect(await resumed({ resume: fresh.session, attach: [FEEDER] })).toMatchObject({ resumed: false });
+    expect(await resumed({ resume: fresh.session, attach: [FEEDER] }, other)).toMatchObject({ resumed: false });
   });
 
   test('ends when its peer does not come back in time, and what was subscribed with it', async () => {
