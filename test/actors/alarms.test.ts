@@ -70,7 +70,7 @@ async function stand<S extends Store = RememberingStore>(
   const rows = await during(clock, store.open());
   if (isRefusal(rows)) throw new Error(rows.detail);
   alarms.restore(rows.alarm);
-  resources.restore(rows.resource, rows.instance);
+  resources.restore(rows.resource, rows.instance, { unitOf: () => undefined, isPlain: () => false, rest: () => {} });
   openOwnApplication(resources);
   alarms.population.start();
   /** What is noted is written, settled and told. */
