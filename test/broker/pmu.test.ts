@@ -3,6 +3,7 @@ import { parseTime } from '../../src/clock.js';
 import { decodeConfiguration } from '../../src/protocols/c37118/configuration.js';
 import { decodeData, layoutOf } from '../../src/protocols/c37118/data-frame.js';
 import { tagUs } from '../../src/protocols/c37118/time.js';
+import type { InstanceRecord } from '../../src/resources/history.js';
 import type { Sample } from '../../src/routing/sample.js';
 import {
   closeStage,
@@ -142,6 +143,27 @@ test('deleting the application stops the stream, removes its PMUs and tells thei
   expect(port.ended).toMatchObject([{ ending: 'RESOURCE_DELETED' }]);
   expect(running.broker.sources.population.size).toBe(0);
   await expectBalanced(running);
+});
+
+test('a measurement reads as it did when it was the latest, though it lies packed since newer ones came', async () => {
+  const running = await startBroker();
+  await attach(running, 'line', (await simulate({ idcode: '7', pmus: '3' })).uri);
+  await flowing(running, 'pmu-8');
+  const history = nodeAt(running, `${measurements('pmu-8')}/contentInstances`)?.history;
+  const shown = (record: InstanceRecord<Sample> | undefined) => {
+    const content = record?.value.content;
+    if (content?.kind !== 'measurement') throw new Error('no measurement');
+    const bytes = [Buffer.from(content.measurement.frame()), Buffer.from(content.measurement.configuration())];
+    const { value, sequence, id, createdUs, sizeBytes } = record!;
+    const { measuredUs, arrivedUs, quality } = value;
+    return { sequence, id, createdUs, sizeBytes, measuredUs, arrivedUs, quality, bytes };
+  };
+  const record = history?.latest;
+  const asLatest = shown(record);
+  await until('newer ones come', () => history?.latest !== record);
+  const found = history?.find(asLatest.id);
+  expect(found).not.toBe(record);
+  expect(shown(found)).toEqual(asLatest);
 });
 
 test('the raw frame of one PMU of several decodes with its own configuration, and says what SenML says', async () => {
