@@ -66,8 +66,12 @@ export function formatTime(us: number): string {
 /** What is dated is nearly always of the same second as what was dated before. */
 let lastSecond: { readonly seconds: number; readonly text: string } = { seconds: NaN, text: '' };
 
+/** `2026-11-23T08:15:00Z` */
+const SHORTEST_TIME = 20;
+
 /** Reads an xs:dateTime with zone into microseconds since the epoch; `undefined` if it is none. */
 export function parseTime(text: string): number | undefined {
+  if (text.length < SHORTEST_TIME) return undefined;
   const parts = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/.exec(text);
   if (!parts) return undefined;
   const [, toSecond, fraction = '', zone] = parts;

@@ -45,10 +45,13 @@ export function readSenml(mediaType: string, bytes: Uint8Array): readonly SenmlR
  * pack is no SenML, cannot be read, or has relative times.
  */
 export function measuredTimeOf(mediaType: string, bytes: Uint8Array): number | undefined {
-  if (isUntimed(mediaType, bytes)) return undefined;
+  if (!isSenml(mediaType) || isUntimed(mediaType, bytes)) return undefined;
   const records = readSenml(mediaType, bytes);
   return isRefusal(records) || !records[0] ? undefined : absoluteUs(records[0]);
 }
+
+const isSenml = (mediaType: string): boolean =>
+  [FORMATS.senmlJson.mediaType, FORMATS.senmlCbor.mediaType].includes(bareMediaType(mediaType));
 
 /** JSON in which no record has a time, however it is spelt: it need not be read to know that. A meter's readings are dated by their arrival. */
 const isUntimed = (mediaType: string, bytes: Uint8Array): boolean =>

@@ -32,7 +32,8 @@ const BY_MEDIA_TYPE = new Map<string, ContentFormat>(
 const BY_COAP = new Map<number, ContentFormat>(Object.values(FORMATS).map((format) => [format.coap, format]));
 
 /** The type and subtype of a media type in lower case, parameters dropped: what formats are compared by. */
-export const bareMediaType = (mediaType: string): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase();
+export const bareMediaType = (mediaType: string): string =>
+  BY_MEDIA_TYPE.has(mediaType) ? mediaType : (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase();
 
 export const formatOfMediaType = (mediaType: string): ContentFormat | undefined =>
   BY_MEDIA_TYPE.get(bareMediaType(mediaType));
