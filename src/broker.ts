@@ -49,7 +49,7 @@ import type { Log } from './log.js';
 import { openMetrics, type Metrics } from './metrics.js';
 import { resourceEvents } from './resource-events.js';
 import type { Network } from './network.js';
-import { randomId, type Random } from './random.js';
+import { idSeries, randomId, type Random } from './random.js';
 import { couriers, forwarders } from './couriers.js';
 import { sampleEncoder, stateEncoder } from './protocols/sample-encoder.js';
 import { concentratorOf } from './protocols/c37118/concentrate.js';
@@ -259,6 +259,7 @@ export class Broker implements Site {
     });
     this.publishing = {
       ...shared,
+      newId: idSeries(random),
       encoder: sampleEncoder,
       measuredTimeOf,
       generation: () => this.access.rights.generation,

@@ -8,7 +8,6 @@
  */
 import type { Clock } from '../clock.js';
 import type { Cell } from '../kernel/cell.js';
-import { randomId, type Random } from '../random.js';
 import { COMMANDS_CONTAINER } from '../routing/command.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
 import type { Request } from '../routing/primitive.js';
@@ -20,7 +19,7 @@ import type { Node } from './resources.js';
 
 export interface PublicationsOptions {
   readonly clock: Clock;
-  readonly random: Random;
+  readonly newId: () => string;
   readonly encoder: SampleEncoder;
   readonly measuredTimeOf: (mediaType: string, bytes: Uint8Array) => number | undefined;
   /** Moves with every change of a right. */
@@ -43,7 +42,7 @@ export function publicationOf(
   if (query.size > 0 || !container?.row.isContainer || !isPromisedMemoryAlone(container)) return undefined;
   // What comes there is more than contents.
   if (container.id === COMMANDS_CONTAINER || isAlarmsContainer(container)) return undefined;
-  const { clock, random, encoder, measuredTimeOf, generation, actorOf, used } = options;
+  const { clock, newId, encoder, measuredTimeOf, generation, actorOf, used } = options;
   const { mediaType } = body;
   const actor = actorOf(container);
   const foundIn = generation();
@@ -53,8 +52,8 @@ export function publicationOf(
       if (bytes.length === 0 || !isPromisedMemoryAlone(container)) return false;
       used(container);
       const measuredUs = measuredTimeOf(mediaType, bytes) ?? clock.wallUs();
-      const content = { kind: 'stored', mediaType, bytes } as const;
-      actor.tell(new Sample(content, measuredUs, clock.monotonicUs(), 0, encoder, randomId(random), originator));
+      const content = { kind: 'stored', mediaType, bytes: Buffer.from(bytes) } as const;
+      actor.tell(new Sample(content, measuredUs, clock.monotonicUs(), 0, encoder, newId(), originator));
       return true;
     },
   };
