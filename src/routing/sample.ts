@@ -35,10 +35,18 @@ export interface SampleEncoder {
 
 const PROJECTIONS = 2;
 
+/** A body that has been made. Of a sample there is mostly one: a list of one is 40 bytes, an array with room for all formats 300. */
+interface Made {
+  readonly index: number;
+  /** Undefined: there is no such form. */
+  readonly bytes: Uint8Array | undefined;
+  readonly next: Made | undefined;
+}
+
 export class Sample {
   /** Of the resource; set by the router when published. 24 bits, rising: the Observe value [RFC7641-4.4]. */
   sequence = 0;
-  private bodies: (Uint8Array | undefined)[] | undefined;
+  private bodies: Made | undefined;
 
   /**
    * @param measuredUs UTC instant of measurement, microseconds since the epoch
@@ -65,7 +73,10 @@ export class Sample {
   /** The body of this sample in one format, made at the first call and shared afterwards; `undefined` if it has no such form. */
   body(projection: Projection, format: ContentFormat): Uint8Array | undefined {
     const index = format.index * PROJECTIONS + (projection === 'content' ? 0 : 1);
-    return ((this.bodies ??= [])[index] ??= this.encoder.encode(this, projection, format));
+    for (let made = this.bodies; made; made = made.next) if (made.index === index) return made.bytes;
+    const bytes = this.encoder.encode(this, projection, format);
+    this.bodies = { index, bytes, next: this.bodies };
+    return bytes;
   }
 
   /** A newer one has come: it stays in its history for long, and hardly anybody asks for it again. */
