@@ -66,7 +66,7 @@ class Wire {
 
   private take(most: number): void {
     const { batch } = this;
-    for (let n = 0; n < Math.min(most, batch.destinations.length); n++) {
+    for (let n = 0; n < Math.min(most, batch.waiting); n++) {
       const { first = -1, address } = batch.destinations[n] ?? {};
       for (let index = first; index >= 0; index = batch.next[index] ?? -1) {
         this.sent++;

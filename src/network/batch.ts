@@ -37,8 +37,9 @@ export class Batch {
   readonly tailAt: Int32Array;
   readonly tailBytes: Int32Array;
   readonly next: Int32Array;
-  /** Those that something waits for, in order of their first. */
+  /** Those that something waits for, in order of their first; `waiting` of them. An array that is emptied would have to grow anew. */
   readonly destinations: Destination[] = [];
+  waiting = 0;
   count = 0;
   private used = 0;
   private lastTail: Uint8Array | undefined;
@@ -86,7 +87,7 @@ export class Batch {
     this.next[index] = NONE;
     if (to.last < 0) {
       to.first = index;
-      this.destinations.push(to);
+      this.destinations[this.waiting++] = to;
     } else this.next[to.last] = index;
     to.last = index;
     return at;
@@ -103,7 +104,7 @@ export class Batch {
   /** How many destinations, at least one, so many datagrams wait for. */
   destinationsOf(datagrams: number): number {
     let [count, left] = [0, datagrams];
-    while (left > 0 && count < this.destinations.length) {
+    while (left > 0 && count < this.waiting) {
       for (let index = this.destinations[count]?.first ?? NONE; index >= 0; index = this.next[index] ?? NONE) left--;
       count++;
     }
@@ -126,23 +127,23 @@ export class Batch {
 
   /** Hands out what waits for the first `most` destinations, each one's in the order it came, and forgets it. */
   drain(send: (datagram: Uint8Array, to: Address) => void, most = Infinity): void {
-    for (const { first, address } of this.destinations.slice(0, most))
+    for (const { first, address } of this.destinations.slice(0, Math.min(most, this.waiting)))
       for (let index = first; index >= 0; index = this.next[index] ?? NONE) send(this.copyOf(index), address);
     this.forget(most);
   }
 
   /** Forgets what waits for the first `most` destinations. */
   forget(most = Infinity): void {
-    const gone = Math.min(most, this.destinations.length);
+    const gone = Math.min(most, this.waiting);
     for (let n = 0; n < gone; n++) {
       const destination = this.destinations[n];
       if (destination) destination.first = destination.last = NONE;
     }
-    if (gone < this.destinations.length) {
+    this.waiting -= gone;
+    if (this.waiting > 0) {
       this.destinations.splice(0, gone);
       return;
     }
-    this.destinations.length = 0;
     this.count = 0;
     this.used = 0;
     this.lastTail = undefined;

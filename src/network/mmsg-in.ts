@@ -67,6 +67,6 @@ export class MmsgReceiver {
     // The kernel has written how long the name was.
     this.messages[at + NAME_LENGTH] = nameBytes(false);
     const from = this.senders.read(this.names, n * nameBytes(false));
-    receive(Buffer.from(this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length)), from);
+    receive(this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length), from);
   }
 }

@@ -91,8 +91,8 @@ export class MmsgSender {
 
   /** Sends what waits for the first `most` destinations; the caller has it forgotten. */
   send(most = Infinity): void {
-    const { destinations } = this.batch;
-    const count = Math.min(most, destinations.length);
+    const { destinations, waiting } = this.batch;
+    const count = Math.min(most, waiting);
     for (let n = 0; n < count; n++) {
       const destination = destinations[n];
       if (destination) this.gather(destination);

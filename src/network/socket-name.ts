@@ -1,5 +1,5 @@
 /** Addresses as the kernel spells them: sockaddr_in, 16 bytes, and sockaddr_in6, 28 [ip(7), ipv6(7)]. */
-import type { Address } from './udp-socket.js';
+import { addressKey, type Address } from './udp-socket.js';
 import type { Libc } from './libc.js';
 
 const BYTES_IPV6 = 28;
@@ -33,7 +33,8 @@ export class Senders {
     if (!address) {
       if (this.known.size >= MOST_KNOWN) this.known.clear();
       const port = ((bytes[at + PORT] ?? 0) << 8) | (bytes[at + PORT + 1] ?? 0);
-      address = { host: bytes.subarray(at + HOST_IPV4, at + HOST_IPV4 + 4).join('.'), port };
+      const host = bytes.subarray(at + HOST_IPV4, at + HOST_IPV4 + 4).join('.');
+      address = { host, port, key: addressKey({ host, port }) };
       this.known.set(key, address);
     }
     return address;

@@ -5,10 +5,12 @@ export interface Address {
   /** Numeric IPv4 or IPv6 address; names are resolved before they get here. */
   readonly host: string;
   readonly port: number;
+  /** As `addressKey` spells it, where that has been done already. */
+  readonly key?: string;
 }
 
-export const addressKey = ({ host, port }: Address): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+export const addressKey = ({ host, port, key }: Address): string =>
+  key ?? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
 
 /** Counts of one socket since it was bound. */
 export interface UdpFigures {
@@ -29,7 +31,7 @@ export interface UdpSocket {
   queue(datagram: Uint8Array, to: Address): void;
   /** Sends what waits. @param most for how many destinations; the others wait on */
   flush(most?: number): void;
-  /** Called for each datagram; `datagram` belongs to the receiver. */
+  /** Called for each datagram, whose bytes are the receiver's until it returns: then the next may be written over them. */
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void;
   onError(fail: (error: Error) => void): void;
   figures(): UdpFigures;

@@ -132,7 +132,7 @@ describe('standard congestion control', () => {
     const stage = new Stage('standard');
     await stage.registers('0a');
     const { ids } = stage.wire.endpoint.peer(CLIENT);
-    while (ids.take(stage.wire.clock.monotonicUs()) !== undefined);
+    while (ids.take(stage.wire.clock.monotonicUs() / 1000) !== undefined);
     await stage.publishes();
     const [delivery] = stage.site.deliveries;
     expect(delivery && accountOf(delivery)).toMatchObject({ received: 1, delivered: 0, dropped: { 'send-failed': 1 } });

@@ -111,8 +111,7 @@ export class CoapBinding {
     if (observe === DEREGISTER) this.observers.deregister(peer, message.token);
     return this.site.request(request).then((response) => {
       const code = codeOf(response.status, request.op);
-      const way =
-        response.status === 'STATUS_CREATED' ? this.publishers.wayOf(peer, message, request) : undefined;
+      const way = response.status === 'STATUS_CREATED' ? this.publishers.wayOf(peer, message, request) : undefined;
       if (way) this.endpoint.takeBy(message.options, way);
       // A publisher's way: an answer that nobody wants is not written; 2 KB less garbage per sample.
       respond(isUnwanted(message, code) ? { code } : replyOf(response, request));

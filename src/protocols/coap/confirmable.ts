@@ -104,7 +104,7 @@ export class Confirmable {
   }
 
   private renumber(tail: Uint8Array): boolean {
-    const id = this.peer.ids.take(this.carrier.clock.monotonicUs());
+    const id = this.peer.ids.take(Math.floor(this.carrier.clock.monotonicUs() / 1000));
     if (id === undefined) return false;
     this.ids.push(id);
     this.peer.outstanding.set(id, this);

@@ -94,6 +94,7 @@ export class Endpoint implements Carrier, Answering {
   /** Something has been queued since the last flush. */
   private isHolding = false;
   private turnUs = 0;
+  private turnMs = 0;
   private isClosed = false;
   private handle: (exchange: Exchange) => void = (exchange) => exchange.respond({ code: coapCode(4, 4) });
   private wasReset: (peer: Peer, id: number) => void = () => {};
@@ -148,8 +149,14 @@ export class Endpoint implements Carrier, Answering {
 
   /** The monotonic clock, read once for all that is sent in one turn: 30 ns less per notification. */
   nowUs(): number {
-    if (!this.isTouched && !this.isHolding) this.turnUs = this.clock.monotonicUs();
+    if (!this.isTouched && !this.isHolding) this.readClock();
     return this.turnUs;
+  }
+
+  /** The same, whole milliseconds: an integer is handed on without an object being made for it. */
+  nowMs(): number {
+    if (!this.isTouched && !this.isHolding) this.readClock();
+    return this.turnMs;
   }
 
   /** Queues a datagram; it leaves at the end of this turn. */
@@ -166,7 +173,7 @@ export class Endpoint implements Carrier, Answering {
 
   /** As `sendNon`, of whoever calls `flush` when there is no more to come: what goes to one peer leaves in one train. */
   queueNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
-    const id = peer.ids.take(this.nowUs());
+    const id = peer.ids.take(this.nowMs());
     if (id === undefined) {
       this.figures.outOfIds++;
       return undefined;
@@ -229,6 +236,11 @@ export class Endpoint implements Carrier, Answering {
     this.flushSoon(to);
   }
 
+  private readClock(): void {
+    this.turnUs = this.clock.monotonicUs();
+    this.turnMs = Math.floor(this.turnUs / 1000);
+  }
+
   private readonly turnEnded = (): void => {
     this.isTouched = false;
     for (const to of this.touched) this.flush(to);
@@ -240,7 +252,8 @@ export class Endpoint implements Carrier, Answering {
     this.figures.received++;
     const peer = this.peers.get(addressKey(from));
     if (peer && isNonPost(datagram) && this.isTaken(datagram, peer)) return;
-    const message = decode(datagram, this.optionMemory.decode);
+    // A copy: what is made of a message holds on to its token and payload.
+    const message = decode(Buffer.from(datagram), this.optionMemory.decode);
     if (isMalformed(message)) return this.refuse(message, from);
     if (peer) peer.heardUs = this.clock.monotonicUs();
     if (message.code === CODE.empty && message.type === TYPE.confirmable) return this.reset(message.id, from);
@@ -260,7 +273,7 @@ export class Endpoint implements Carrier, Answering {
     const id = datagram.readUInt16BE(ID_AT);
     const nowUs = this.clock.monotonicUs();
     if (peer.recent.find(id, nowUs)) return false;
-    if (!heard.take(peer, datagram.subarray(payloadAt))) {
+    if (!heard.take(peer, datagram, payloadAt)) {
       heard.take = undefined;
       return false;
     }
@@ -372,7 +385,8 @@ export class Endpoint implements Carrier, Answering {
     const look = (): void => {
       const nowUs = this.clock.monotonicUs();
       const silentMs = (nowUs - peer.heardUs) / 1000;
-      if (!peer.isBusy && silentMs >= exchangeLifetimeMs && peer.ids.used(nowUs) === 0) return this.forget(peer);
+      if (!peer.isBusy && silentMs >= exchangeLifetimeMs && peer.ids.used(Math.floor(nowUs / 1000)) === 0)
+        return this.forget(peer);
       this.lifetimes.set(peer, this.timers.after(exchangeLifetimeMs, look));
     };
     this.lifetimes.set(peer, this.timers.after(exchangeLifetimeMs, look));

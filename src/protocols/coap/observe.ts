@@ -52,6 +52,8 @@ export class Relation implements Registration {
   round = 0;
   readonly maxAgeS: number;
   readonly rate: number;
+  /** Nothing but CON: asked for, or what must not be lost. */
+  readonly isConfirmable: boolean;
   keepsLong: (representation: Representation) => void = () => {};
 
   constructor(
@@ -63,6 +65,7 @@ export class Relation implements Registration {
   ) {
     this.maxAgeS = maxAgeOf(delivery);
     this.rate = rateOf(delivery);
+    this.isConfirmable = delivery.terms.isConfirmable === true || delivery.feeder !== undefined;
   }
 
   /** What the client registered. */
@@ -229,8 +232,14 @@ export class ObserverPort extends Port {
     const relation = relationOf(delivery);
     if (!relation) return false;
     const { endpoint, lastTail } = this.observers;
+    if (relation.isConfirmable || !this.pacer.isQuiet(endpoint.nowMs())) return this.pace(relation, sample, body);
+    return this.sendNon(relation, relation.tail(sample, body, lastTail));
+  }
+
+  private pace(relation: Relation, sample: Sample, body: Uint8Array): boolean {
+    const { endpoint, lastTail } = this.observers;
     const nowUs = endpoint.nowUs();
-    const verdict = this.pacer.verdict(nowUs, isConfirmable(delivery), relation);
+    const verdict = this.pacer.verdict(nowUs, relation.isConfirmable, relation);
     if (verdict === 'wait') {
       this.wakeAt(nowUs, this.pacer.freeAtUs);
       return false;
@@ -240,13 +249,20 @@ export class ObserverPort extends Port {
       this.confirm(relation, tail, nowUs);
       return true;
     }
+    const isSent = this.sendNon(relation, tail);
+    if (isSent) this.pacer.sentNon(nowUs);
+    return isSent;
+  }
+
+  private sendNon(relation: Relation, tail: Uint8Array): boolean {
+    const { endpoint } = this.observers;
     const id = endpoint.queueNon(this.peer, NOTIFICATION, relation.token, tail);
     if (id === undefined) {
+      const nowUs = endpoint.nowUs();
       this.wakeAt(nowUs, nowUs + this.peer.ids.retryAfterMs * 1000);
       return false;
     }
-    this.senders[id % REMEMBERED_IDS] = id * 0x10000 + relation.ordinal;
-    this.pacer.sentNon(nowUs);
+    this.senders[id % REMEMBERED_IDS] = (id << 16) | relation.ordinal;
     return true;
   }
 
@@ -304,9 +320,6 @@ export class ObserverPort extends Port {
 
 /** The relation that stands; undefined before and after. */
 const relationOf = ({ mark }: Delivery): Relation | undefined => (mark instanceof Relation ? mark : undefined);
-
-/** Asked for, or what must not be lost. */
-const isConfirmable = ({ terms, feeder }: Delivery): boolean => terms.isConfirmable === true || feeder !== undefined;
 
 /** 2.05 */
 const NOTIFICATION = STATUSES.STATUS_OK.coap;

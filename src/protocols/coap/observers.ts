@@ -117,7 +117,7 @@ export class Observers {
     const rate = rateOf(delivery);
     if (!port.affords(token, rate)) {
       this.refusedForIds++;
-      const { used, allowed } = { used: peer.ids.used(this.endpoint.clock.monotonicUs()), allowed: peer.ids.allowed };
+      const { used, allowed } = { used: peer.ids.used(this.endpoint.nowMs()), allowed: peer.ids.allowed };
       this.log.warn({ peer: peer.key, rate, used, allowed }, 'coap: not registered, the message ids would not suffice');
       return unregistered(response);
     }

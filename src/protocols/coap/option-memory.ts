@@ -16,8 +16,8 @@ const LONGEST_REMEMBERED = 256;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
-/** Takes the payload of a message before an exchange is made of it. True: it is done. */
-export type Take = (peer: Peer, payload: Uint8Array) => boolean;
+/** Takes a copy of the payload, which begins at an offset, before an exchange is made of the message. True: it is done. */
+export type Take = (peer: Peer, datagram: Uint8Array, payloadAt: number) => boolean;
 
 /** A list of options that is remembered. */
 export interface Heard {

@@ -43,6 +43,8 @@ export class Pacer {
   private freeUs = -Infinity;
   private round = 1;
   private probedInRound = 0;
+  /** Until then a `provisioned` NON may go and no probe is due: 20 ns less a notification than to find that out. */
+  private quietUntilMs = 0;
 
   constructor(
     private readonly parameters: Parameters,
@@ -60,6 +62,11 @@ export class Pacer {
     return nowUs - this.silentSinceUs > GRACE_US || nowUs - this.heardUs > SILENCE_US;
   }
 
+  /** Whether a NON may go without another thought. */
+  isQuiet(nowMs: number): boolean {
+    return nowMs < this.quietUntilMs;
+  }
+
   /** @param wantsConfirmable the subscriber asked for nothing but CON */
   verdict(nowUs: number, wantsConfirmable: boolean, turn: Turn): Verdict {
     const isStandard = this.parameters.congestion === 'standard';
@@ -70,6 +77,7 @@ export class Pacer {
   }
 
   sentNon(nowUs: number): void {
+    if (this.parameters.congestion !== 'standard') return;
     const rttUs = this.peer.rtt.meanUs ?? UNKNOWN_RTT_US;
     this.freeUs = Math.max(this.freeUs, nowUs - CREDIT_US) + rttUs;
   }
@@ -81,15 +89,27 @@ export class Pacer {
     this.probedUs = nowUs;
     turn.round = this.round;
     if (++this.probedInRound >= relations) this.beginRound();
+    this.foresee();
   }
 
   /** One of its confirmables is settled. */
   settled(nowUs: number, isAcknowledged: boolean): void {
     this.outstanding--;
-    if (!isAcknowledged) return;
-    this.isProved = true;
-    this.silentSinceUs = nowUs;
-    this.heardUs = nowUs;
+    if (isAcknowledged) {
+      this.isProved = true;
+      this.silentSinceUs = nowUs;
+      this.heardUs = nowUs;
+    }
+    this.foresee();
+  }
+
+  private foresee(): void {
+    if (this.parameters.congestion === 'standard') return;
+    const untilUs =
+      this.outstanding > 0
+        ? Math.min(this.silentSinceUs + GRACE_US, this.heardUs + SILENCE_US)
+        : this.probedUs + PROBE_INTERVAL_US;
+    this.quietUntilMs = this.outstanding > 0 || this.isProved ? Math.floor(untilUs / 1000) : 0;
   }
 
   private isProbeDue(nowUs: number, turn: Turn): boolean {

@@ -106,7 +106,7 @@ export class Peer {
       address: this.key,
       congestion: this.parameters.congestion,
       rttUs: this.rtt.meanUs,
-      idsUsed: this.ids.used(nowUs),
+      idsUsed: this.ids.used(Math.floor(nowUs / 1000)),
       idsAllowed: this.ids.allowed,
       outstanding: this.inFlight.size,
       remembered: this.recent.size,

@@ -32,6 +32,6 @@ export class Publishers {
     if (((uintOption(options, OPTION.noResponse) ?? 0) & NO_ANSWER) !== NO_ANSWER) return undefined;
     if (firstOf(options, OPTION.block1) !== undefined) return undefined;
     const publication = this.site.publication?.(request);
-    return publication && ((from, payload) => this.whoIs(from) === identity && publication.publish(payload));
+    return publication && ((from, datagram, at) => this.whoIs(from) === identity && publication.publish(datagram, at));
   }
 }

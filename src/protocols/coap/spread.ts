@@ -36,7 +36,7 @@ export class Spread {
   }
 
   private step(): void {
-    const waiting = this.socket.batch.destinations.length;
+    const { waiting } = this.socket.batch;
     if (waiting === 0) {
       this.stepsLeft = 0;
       return;

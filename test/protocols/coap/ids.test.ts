@@ -14,18 +14,18 @@ describe('message ids', () => {
         fc.array(fc.tuple(fc.nat(40_000), fc.nat(400)), { minLength: 3, maxLength: 12 }),
         (seed, bursts) => {
           const ids = new MessageIds(LIFETIME_MS, seededRandom(seed));
-          const takenUs = new Map<number, number>();
-          let nowUs = 0;
+          const takenMs = new Map<number, number>();
+          let nowMs = 0;
           for (const [count, pauseMs] of bursts) {
             for (let n = 0; n < count; n++) {
-              const id = ids.take(nowUs);
+              const id = ids.take(nowMs);
               if (id === undefined) break;
-              const before = takenUs.get(id);
-              if (before !== undefined && nowUs - before < LIFETIME_MS * 1000)
-                throw new Error(`id ${id} again after ${nowUs - before} us`);
-              takenUs.set(id, nowUs);
+              const before = takenMs.get(id);
+              if (before !== undefined && nowMs - before < LIFETIME_MS)
+                throw new Error(`id ${id} again after ${nowMs - before} ms`);
+              takenMs.set(id, nowMs);
             }
-            nowUs += pauseMs * 1000;
+            nowMs += pauseMs;
           }
         },
       ),
@@ -36,10 +36,10 @@ describe('message ids', () => {
   test('refuse when 65,536 are alive, say how many are used, and go on when the oldest have died', () => {
     const ids = new MessageIds(LIFETIME_MS, seededRandom(7));
     for (let n = 0; n < 65_536; n++) expect(ids.take(0)).toBeDefined();
-    expect(ids.take(500_000)).toBeUndefined();
-    expect(ids.used(500_000)).toBe(ids.allowed);
-    expect(ids.take((LIFETIME_MS + ids.retryAfterMs) * 1000)).toBeDefined();
-    expect(ids.used((LIFETIME_MS + ids.retryAfterMs) * 1000)).toBe(1);
+    expect(ids.take(500)).toBeUndefined();
+    expect(ids.used(500)).toBe(ids.allowed);
+    expect(ids.take(LIFETIME_MS + ids.retryAfterMs)).toBeDefined();
+    expect(ids.used(LIFETIME_MS + ids.retryAfterMs)).toBe(1);
   });
 
   test('the two modes give the rates and the endings that the documents name', () => {

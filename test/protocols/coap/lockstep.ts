@@ -48,7 +48,10 @@ export class MemorySocket implements UdpSocket {
     this.isClosed = true;
   }
   deliver(bytes: Uint8Array, from: Address): void {
-    this.receive(Buffer.from(bytes), from);
+    const datagram = Buffer.from(bytes);
+    this.receive(datagram, from);
+    // As the next one would be written over it.
+    datagram.fill(0xff);
   }
 }
 
