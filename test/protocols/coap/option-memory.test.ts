@@ -39,3 +39,18 @@ test('the same bytes are the same list, which the next datagram does not change'
   expect('options' in first && 'options' in again && first.options === again.options).toBe(true);
   expect(plain(first)).toEqual({ end: 4, options: [[OPTION.uriPath, [...Buffer.from('m2m')]]] });
 });
+
+test('what is kept of a list is found by its bytes, and by the list as it was decoded or screened', () => {
+  const memory = new OptionMemory();
+  const list = [option(OPTION.uriPath, 'm2m'), option(2100, 'elective, and nobody knows it')];
+  const datagram = Uint8Array.from([0x52, ...encodeTail(list, Uint8Array.of(1))]);
+  expect(memory.find(datagram, 1)).toBeUndefined();
+  const decoded = memory.decode(datagram, 1);
+  const heard = memory.find(datagram, 1);
+  expect(heard).toBeDefined();
+  if (!('options' in decoded)) throw new Error(decoded.malformed);
+  expect(memory.of(decoded.options)).toBe(heard);
+  expect(memory.of(memory.screen(decoded.options).options)).toBe(heard);
+  const other = Uint8Array.from([0x52, ...encodeTail([option(OPTION.uriPath, 'm2n')], Uint8Array.of(1))]);
+  expect(memory.find(other, 1)).toBeUndefined();
+});
