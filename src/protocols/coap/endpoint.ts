@@ -243,7 +243,8 @@ export class Endpoint implements Carrier, Answering {
 
   private readonly turnEnded = (): void => {
     this.isTouched = false;
-    for (const to of this.touched) this.flush(to);
+    this.isHolding = false;
+    if (!this.isClosed) this.spread.flushAlone(this.touched);
     this.touched.clear();
   };
 

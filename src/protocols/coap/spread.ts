@@ -24,6 +24,17 @@ export class Spread {
     private readonly windowMs: number,
   ) {}
 
+  /** What waits for these and nobody else: few among many that wait. */
+  flushAlone(to: Iterable<Destination>): void {
+    const { batch } = this.socket;
+    let count = 0;
+    for (const each of to) {
+      if (this.windowMs > 0) this.flush(each);
+      else if (batch.bringForward(each)) count++;
+    }
+    if (count > 0) this.socket.flush(count);
+  }
+
   /** At the end of a turn that has left something to send. @param to whom it is for; with it goes what little else can */
   flush(to: Destination): void {
     const { batch } = this.socket;

@@ -68,3 +68,14 @@ test('whom it is for is served first, and with him 64 datagrams at most: nobody 
   for (const client of clients) spread.flush(client);
   expect(sent()).toHaveLength(200 - 64);
 });
+
+test('an answer leaves without what else waits', () => {
+  const { socket, spread, sent } = stage(0);
+  const clients = Array.from({ length: 5 }, (_, n) => new Destination({ host: '192.0.2.1', port: n + 1 }));
+  for (const client of clients) socket.batch.add(Uint8Array.of(1), client);
+  const idle = new Destination({ host: '192.0.2.1', port: 6 });
+  spread.flushAlone([clients[3]!, idle, clients[1]!]);
+  expect(sent().sort()).toEqual([2, 4]);
+  for (const client of clients) spread.flush(client);
+  expect(sent()).toEqual([1, 3, 5]);
+});
