@@ -121,7 +121,7 @@ function* notificationsOf(
   { routed }: ObserveTerms,
 ): Generator<Notification, void, undefined> {
   const collection = member(document, 'notifyCollection', 'notify');
-  const notifies = Array.isArray(collection) ? collection : [member(document, 'notify')];
+  const notifies: readonly (Json | undefined)[] = Array.isArray(collection) ? collection : [member(document, 'notify')];
   for (const notify of notifies) {
     const path = member(notify, 'path');
     const isOver = member(notify, 'statusCode') !== 'STATUS_OK';

@@ -186,8 +186,9 @@ export class ObserverPort extends Port {
 
   override end(delivery: Delivery, ending: Ending): void {
     const relation = relationOf(delivery);
+    const registered = relation?.registration;
     // One of a pattern just ends; `release` follows.
-    if (relation && relation.registration === relation) this.endRelation(relation, ending);
+    if (registered && registered === relation) this.endRelation(registered, ending);
   }
 
   override release(delivery: Delivery): void {
