@@ -149,13 +149,15 @@ export class Endpoint implements Carrier, Answering {
 
   /** The monotonic clock, read once for all that is sent in one turn: 30 ns less per notification. */
   nowUs(): number {
-    if (!this.isTouched && !this.isHolding) this.readClock();
+    if (this.isTouched || this.isHolding) return this.turnUs;
+    this.turnUs = this.clock.monotonicUs();
+    this.turnMs = Math.floor(this.turnUs / 1000);
     return this.turnUs;
   }
 
   /** The same, whole milliseconds: an integer is handed on without an object being made for it. */
   nowMs(): number {
-    if (!this.isTouched && !this.isHolding) this.readClock();
+    this.nowUs();
     return this.turnMs;
   }
 
@@ -234,11 +236,6 @@ export class Endpoint implements Carrier, Answering {
     this.socket.batch.add(datagram, to);
     this.figures.sent++;
     this.flushSoon(to);
-  }
-
-  private readClock(): void {
-    this.turnUs = this.clock.monotonicUs();
-    this.turnMs = Math.floor(this.turnUs / 1000);
   }
 
   private readonly turnEnded = (): void => {
