@@ -81,6 +81,11 @@ export class AlarmHistory extends History<Sample> {
     return [...this.shelf.alarms.values()].slice(-Math.min(limit, this.count)).map(({ instance }) => instance);
   }
 
+  /** An alarm that changes comes again. */
+  override *after(sequence: number): Generator<InstanceRecord<Sample>> {
+    for (const { instance } of this.shelf.alarms.values()) if (instance.sequence > sequence) yield instance;
+  }
+
   /** What comes in is a report or an act on an alarm, and never gets here. */
   override append(): Refusal {
     return refuse('STATUS_METHOD_NOT_ALLOWED', 'Alarms are reported and acted on; they are not stored one by one.');

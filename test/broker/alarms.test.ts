@@ -91,6 +91,26 @@ test('an alarm is reported, seen in its application’s container and in the bro
   await until('its actor is gone', () => running.broker.alarms.population.size === 0);
 });
 
+interface Page {
+  readonly contentInstanceCollection: { readonly contentInstance: readonly { readonly id: string }[] };
+  readonly next?: string;
+}
+
+test('alarms are queried like other instances, a page at a time; one that has changed since comes again', async () => {
+  const running = await feeder();
+  const conditions = ['one', 'two', 'three'];
+  for (const condition of conditions) await report(running, { ...OVER, condition });
+  const page = async (reference: string): Promise<{ ids: string[]; next: string }> => {
+    const { json } = await http(running, 'GET', reference);
+    const { contentInstanceCollection, next } = (json as { contentInstances: Page }).contentInstances;
+    return { ids: contentInstanceCollection.contentInstance.map(({ id }) => id.replace(/^.*~/, '')), next: next ?? '' };
+  };
+  const first = await page(`${alarmsOf(FEEDER)}?createdSince=2020-01-01T00:00:00Z&limit=2`);
+  expect(first.ids).toEqual(['one', 'two']);
+  await report(running, { ...OVER, condition: 'one', state: 'normal' });
+  expect((await page(first.next)).ids).toEqual(['three', 'one']);
+});
+
 test('a repeated report is counted and changes nothing; a more urgent one asks for another acknowledgement', async () => {
   const running = await feeder();
   await report(running, OVER);
