@@ -102,7 +102,7 @@ test('alarms are queried like other instances, a page at a time; one that has ch
   for (const condition of conditions) await report(running, { ...OVER, condition });
   const page = async (reference: string): Promise<{ ids: string[]; next: string }> => {
     const { json } = await http(running, 'GET', reference);
-    const { contentInstanceCollection, next } = (json as { contentInstances: Page }).contentInstances;
+    const { contentInstanceCollection, next } = (json as unknown as { contentInstances: Page }).contentInstances;
     return { ids: contentInstanceCollection.contentInstance.map(({ id }) => id.replace(/^.*~/, '')), next: next ?? '' };
   };
   const first = await page(`${alarmsOf(FEEDER)}?createdSince=2020-01-01T00:00:00Z&limit=2`);
