@@ -18,13 +18,13 @@ const DURABILITIES = ['latest', 'grouped', 'synced'] as const;
 type Durability = (typeof DURABILITIES)[number];
 
 const FOLDER = '/m2m/containers';
-const PAUSE_MS = 3;
 const LEAST_MS = 700;
 const MOST_MORE_MS = 500;
+/** As many as a container keeps: all of a round. */
+const KEPT = { maxNrOfInstances: 200 };
+const PAUSE_MS = 1 + (LEAST_MS + MOST_MORE_MS) / KEPT.maxNrOfInstances;
 /** What `grouped` promises, and as much again as a machine that does other things as well may keep the broker from its timer. */
 const GROUPED_MS = 100 + 400;
-/** All of a round. */
-const KEPT = { maxNrOfInstances: 10_000, maxByteSize: 10_000_000 };
 
 /** Creates contents in a container of its own, one after the other, and notes when each was answered. */
 class Promisee {
