@@ -31,7 +31,10 @@ export interface UdpSocket {
   queue(datagram: Uint8Array, to: Address): void;
   /** Sends what waits. @param most for how many destinations; the others wait on */
   flush(most?: number): void;
-  /** Called for each datagram, whose bytes are the receiver's until it returns: then the next may be written over them. */
+  /**
+   * Called for each datagram. Of a socket for `few` its bytes are the receiver's for good; of one for `many` only until it returns: then
+   * the next may be written over them.
+   */
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void;
   onError(fail: (error: Error) => void): void;
   figures(): UdpFigures;

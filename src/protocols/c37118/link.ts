@@ -85,6 +85,7 @@ function udpLink(socket: UdpSocket, device: Address | undefined, framing: Framin
   };
   socket.onDatagram((datagram, from) => {
     if (!isOpen || (device !== undefined && from.host !== device.host)) return;
+    // Frames are kept: the socket must be one for few.
     splitDatagram(datagram, framing.counts, emit);
   });
   socket.onError((error) => {
