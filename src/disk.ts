@@ -14,8 +14,11 @@ export interface Disk {
   list(folder: string): Promise<readonly string[]>;
   /** A folder with all above it; harmless where it stands. */
   makeFolder(path: string): Promise<void>;
-  /** `create` refuses (EEXIST) what is there already; `write` and `read` want it to be there. */
-  open(path: string, how: 'read' | 'write' | 'create'): Promise<DiskFile>;
+  /**
+   * `create` refuses (EEXIST) what is there already; the others want it to be there. What is written to a file that was opened
+   * as `write-through` stays through a power cut as soon as its write resolves, without a `sync`: one way to the disk, not two.
+   */
+  open(path: string, how: 'read' | 'create' | 'write-through'): Promise<DiskFile>;
   /** Replaces `to` in one step. */
   rename(from: string, to: string): Promise<void>;
   /** A file, or a folder with all below it; harmless where there is none. */
@@ -29,7 +32,10 @@ export interface DiskFile {
   size(): Promise<number>;
   /** Fewer bytes than `length` only where the file ends. */
   read(position: number, length: number): Promise<Uint8Array>;
-  /** All of `bytes`, or it rejects and any part of them may be there. They must not change until then. */
+  /**
+   * All of `bytes`, or it rejects and any part of them may be there. They must not change until then. Once it has rejected,
+   * nothing more can be believed of this descriptor.
+   */
   write(position: number, bytes: Uint8Array): Promise<void>;
   /** After it, what was written stays through a power cut. Once it has rejected, nothing more can be believed of this descriptor. */
   sync(): Promise<void>;
@@ -44,8 +50,8 @@ export const codeOf = (error: unknown): string | undefined =>
 
 const FLAGS = {
   read: constants.O_RDONLY,
-  write: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+  'write-through': constants.O_RDWR | constants.O_DSYNC,
 } as const;
 
 const PIECE_BYTES = 256 * 1024;

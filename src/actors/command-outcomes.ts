@@ -69,7 +69,7 @@ export class CommandOutcomes {
     const { lanes } = this.options;
     const outcome = outcomeDocument(record);
     lanes.toIssuer(issuer, session, 'outcome', outcome, heard);
-    for (const other of record.others) lanes.toSession(other, 'outcome', outcome);
+    for (const other of record.others ?? []) lanes.toSession(other, 'outcome', outcome);
   }
 
   private told(record: CommandRecord, count: number): void {

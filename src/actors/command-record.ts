@@ -31,8 +31,8 @@ export interface CommandRecord {
   readonly issuer: string;
   /** The session it came by. */
   readonly session: string | undefined;
-  /** Others by which the same was given again: they wait for its outcome as well. */
-  readonly others: Set<string>;
+  /** Others by which the same was given again: they wait for its outcome as well. Mostly there are none. */
+  others: Set<string> | undefined;
   /** Of the contentInstances it was created in. */
   readonly path: readonly string[];
   /** Path text of the application whose device is meant. */
@@ -52,6 +52,9 @@ export interface CommandRecord {
   /** Called when that is over, one way or the other. */
   onWritten: () => void;
 }
+
+/** Waits for no writing. */
+export const nobody = (): void => {};
 
 export const keyOf = (issuer: string, commandId: string): string => `${issuer} ${commandId}`;
 /** A name of one segment: an originator may have a `/`, and never a `~`. */
@@ -127,7 +130,7 @@ export function recordOfRow(key: string, { document }: Row, now: Due): CommandRe
     command: { commandId, action, point, value, deadlineMs, leaseMs, ...OF_ONE_MESSAGE },
     issuer,
     session: typeof session === 'string' ? session : undefined,
-    others: new Set(),
+    others: undefined,
     path,
     application: applicationOf(path),
     states: entries,
@@ -136,7 +139,7 @@ export function recordOfRow(key: string, { document }: Row, now: Due): CommandRe
     told,
     isSent: false,
     isWriting: false,
-    onWritten: () => {},
+    onWritten: nobody,
   };
 }
 

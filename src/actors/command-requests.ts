@@ -26,8 +26,10 @@ export const issuerOf = ({ request, session }: Ask): string =>
 const MOST_SESSIONS = 16;
 
 /** Whoever gives a command again hears of its outcome by his session too. */
-export function waitAlso({ session, others }: CommandRecord, ask: Ask): void {
-  if (ask.session !== undefined && ask.session !== session && others.size < MOST_SESSIONS) others.add(ask.session);
+export function waitAlso(record: CommandRecord, { session }: Ask): void {
+  if (session === undefined || session === record.session) return;
+  const others = (record.others ??= new Set());
+  if (others.size < MOST_SESSIONS) others.add(session);
 }
 
 /** One that names no value means the one that was named. */

@@ -13,7 +13,7 @@
  * store refuses, the machine is walked again to where the record stands.
  */
 import { refuse, type Refusal } from '../errors.js';
-import type { Cancel } from '../clock.js';
+import type { Cancel, Clock } from '../clock.js';
 import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
 import { lifecyclesOf, setup, type Dispose, type Lifecycle } from '../kernel/lifecycle.js';
 import type { CommandState, Word } from '../routing/command.js';
@@ -21,6 +21,7 @@ import {
   isOperated,
   isOver,
   isSelecting,
+  nobody,
   stateOf,
   wordOnStanding,
   type CommandRecord,
@@ -84,10 +85,10 @@ export interface Step {
   readonly dueMs?: number;
 }
 
+/** What all commands have in common. */
 export interface CommandOptions {
   readonly schedule: Schedule;
-  readonly wallUs: () => number;
-  readonly monotonicUs: () => number;
+  readonly clock: Pick<Clock, 'wallUs' | 'monotonicUs'>;
   /** Whether it is first at its point, and a device attached. */
   readonly canGo: (record: CommandRecord) => boolean;
   /** To its device. */
@@ -142,13 +143,12 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
   ) {
     // A new life begins where the last one stood, without telling anybody.
     this.lifecycle = walked(record);
-    const { generation } = cell;
-    record.onWritten = () => {
-      if (cell.generation === generation && cell.state === 'up') this.written();
-    };
+    record.onWritten = () => this.written();
     cell.own(() => {
       this.cancelDue();
       this.lifecycle.dispose();
+      // The record outlives this life by a day, and must not keep it.
+      record.onWritten = nobody;
     });
     this.awaitDue();
     cell.tell({ type: 'DISPATCH' });
@@ -159,7 +159,7 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
   }
 
   private get isDue(): boolean {
-    return this.options.monotonicUs() >= this.record.due.monotonicUs;
+    return this.options.clock.monotonicUs() >= this.record.due.monotonicUs;
   }
 
   receive(message: CommandMessage): void {
@@ -239,7 +239,7 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
     };
     if (this.state === before)
       return answer(message.type === 'WORD' ? wordOnStanding(record, message.word) : undefined);
-    const entry = { state: this.state, atUs: options.wallUs(), ...(reason !== undefined && { reason }) };
+    const entry = { state: this.state, atUs: options.clock.wallUs(), ...(reason !== undefined && { reason }) };
     options.write(record, { entry, by, ...(dueMs !== undefined && { dueMs }) }, (refusal) => {
       // No message is handled when the store answers: what throws here ends this life, and nobody else's.
       try {
@@ -283,7 +283,7 @@ class CommandBehaviour implements Behaviour<CommandMessage> {
     const { due } = this.record;
     this.cancelDue();
     if (isOver(this.state)) return;
-    const leftMs = (due.monotonicUs - this.options.monotonicUs()) / 1000;
+    const leftMs = (due.monotonicUs - this.options.clock.monotonicUs()) / 1000;
     this.cancelDue = this.options.schedule(leftMs, () => this.cell.tell({ type: 'DEADLINE' }));
   }
 }

@@ -17,7 +17,7 @@ import type { Ask } from '../routing/dispatcher.js';
 import { pathText, refused, type Body, type JsonObject } from '../routing/primitive.js';
 import type { Peer } from '../routing/site.js';
 import type { AuditEvent, Change, Row, Rows } from '../store/store.js';
-import { commandKind, type CommandMessage, type Step } from './command.js';
+import { commandKind, type CommandMessage, type CommandOptions, type Step } from './command.js';
 import { CommandOutcomes, type Lanes, type OutcomesOptions } from './command-outcomes.js';
 import { CommandQueues } from './command-queues.js';
 import {
@@ -26,6 +26,7 @@ import {
   isFinal,
   isOver,
   keyOf,
+  nobody,
   orderDocument,
   recordOfRow,
   rowOf,
@@ -83,10 +84,12 @@ export class Commands {
   private readonly told: CommandOutcomes;
   /** Of commands whose acceptance is being journalled. */
   private readonly waiting = new Map<CommandRecord, Waiting[]>();
+  private readonly shared: CommandOptions;
   private lastNumber = 0;
 
   constructor(private readonly options: CommandsOptions) {
     const { clock, random, log, store } = options;
+    this.shared = this.sharedOptions();
     this.population = new Population({
       name: 'commands',
       kind: (key) => this.kindOf(key),
@@ -217,7 +220,7 @@ export class Commands {
       command,
       issuer,
       session: ask.session,
-      others: new Set(),
+      others: undefined,
       path,
       application: applicationOf(path),
       states: [],
@@ -226,7 +229,7 @@ export class Commands {
       told: 1, // its acceptance, by the answer
       isSent: false,
       isWriting: false,
-      onWritten: () => {},
+      onWritten: nobody,
     };
     this.window.add(record);
     this.queues.add(record);
@@ -298,19 +301,22 @@ export class Commands {
   private kindOf(key: string) {
     const record = this.window.get(key);
     if (!record) throw new Error(`a command ${key} that nobody issued`);
+    return commandKind(record, this.shared);
+  }
+
+  private sharedOptions(): CommandOptions {
     const { clock, schedule, lanes } = this.options;
-    return commandKind(record, {
+    return {
       schedule,
-      wallUs: () => clock.wallUs(),
-      monotonicUs: () => clock.monotonicUs(),
+      clock,
       broker: BROKER,
-      canGo: () => this.isFirst(record) && lanes.hasDevice(record.application),
-      send: () =>
+      canGo: (record) => this.isFirst(record) && lanes.hasDevice(record.application),
+      send: (record) =>
         (record.isSent = lanes.toDevice(record.application, 'command', () => orderDocument(record, this.dueIn(0)))),
       sendCancel: ({ command: { commandId }, application }) =>
         lanes.toDevice(application, 'command', { application, commandId, action: 'cancel' }),
-      write: (_record, step, done) => this.write(record, [step], done),
-    });
+      write: (record, step, done) => this.write(record, [step], done),
+    };
   }
 
   private isFirst(record: CommandRecord): boolean {

@@ -3,6 +3,7 @@
  *
  *     command ──> delay ──> "c-1 breaker-1 \"open\"\n" in the effects ──> linger ──> "executed"
  */
+import { dirname } from 'node:path';
 import {
   attachDevice,
   type CommandHandler,
@@ -109,13 +110,7 @@ class Effects {
   ) {}
 
   static async open(disk: Disk, path: string): Promise<Effects> {
-    let file: DiskFile;
-    try {
-      file = await disk.open(path, 'write');
-    } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error;
-      file = await disk.open(path, 'create');
-    }
+    const file = await openOrCreate(disk, path);
     const size = await file.size();
     const text = Buffer.from(await file.read(0, size)).toString();
     // What a crash tore off is a line that no command has.
@@ -142,6 +137,16 @@ class Effects {
     const bytes = Buffer.from(text);
     await this.file.write(this.end, bytes);
     this.end += bytes.length;
-    await this.file.sync();
   }
+}
+
+async function openOrCreate(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path, 'write-through');
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+  await (await disk.open(path, 'create')).close();
+  await disk.syncFolder(dirname(path));
+  return disk.open(path, 'write-through');
 }

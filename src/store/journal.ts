@@ -1,8 +1,8 @@
 /**
  * The journal: an append-only log in a folder of its own, which says that something is done when it is on the disk.
  *
- *     append ──> waiting ──(end of the turn; 50 ms if only grouped)──> one frame ──> write, fdatasync ──> done, done, ...
- *                   ^                                                                      │ fails
+ *     append ──> waiting ──(end of the turn; 50 ms if only grouped)──> one frame ──> written through ──> done, done, ...
+ *                   ^                                                                     │ fails
  *                   └── grouped ones stay, as they have been answered; the rest is refused ┘
  *
  * While one frame is on its way the next gathers. A descriptor that failed is never trusted again: a new segment begins after
@@ -233,7 +233,6 @@ export class Journal {
       for (const { form } of batch) form?.({ segment: current.number, frameAt: current.at });
       const { bytes, crc } = encodeFrame(entries, { ...current, sequence: sequence + 1, chain });
       await current.file.write(current.at, bytes);
-      await current.file.sync();
       current.at += bytes.length;
       this.written += bytes.length;
       this.durable = { sequence: sequence + entries.length, chain: crc };

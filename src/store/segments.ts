@@ -64,7 +64,7 @@ export class Segments {
     const last = segments.at(-1);
     this.lastNumber = last?.number ?? 0;
     if (last && !hasBegun(last)) {
-      this.spare = { ...last, file: await disk.open(last.path, 'write') };
+      this.spare = { ...last, file: await disk.open(last.path, 'write-through') };
       if (last.version !== FORMAT_VERSION) await this.discard(this.spare);
     }
     return segments;
@@ -77,11 +77,10 @@ export class Segments {
    */
   async resume({ segment, bytes, at, isTorn, lastAt }: JournalEnd): Promise<void> {
     const { number, size, beginning, version, path } = segment;
-    const file = await this.disk.open(path, 'write');
+    const file = await this.disk.open(path, 'write-through');
     if (isTorn) bytes.fill(0, at);
     const start = lastAt ?? SECTOR_BYTES;
     await file.write(start, bytes.subarray(start, isTorn ? size : at));
-    await file.sync();
     if (version === FORMAT_VERSION) this.current = { file, path, number, size, seed: seedOf(number, beginning), at };
     else await file.close();
   }
@@ -106,7 +105,7 @@ export class Segments {
     });
   }
 
-  /** A write or a sync of the current segment has failed: nothing more is written there. */
+  /** A write to the current segment has failed: nothing more is written there. */
   abandon(): void {
     void this.current?.file.close().catch(() => {}); // closing it is all that is left to do with it
     this.current = undefined;
@@ -134,7 +133,7 @@ export class Segments {
     return made;
   }
 
-  /** Makes the spare the current segment, with a sync of its own: a frame must never be there without the beginning. */
+  /** Makes the spare the current segment, with a write of its own: a frame must never be there without the beginning. */
   private async begin(bytes: number, beginning: Beginning): Promise<CurrentSegment> {
     const fits = this.spare !== undefined && this.spare.size - FRAMES_AT >= bytes;
     if (this.spare && !fits) await this.discard(this.spare); // so that only the last one has not begun
@@ -142,7 +141,6 @@ export class Segments {
     this.spare = undefined;
     try {
       await spare.file.write(SECTOR_BYTES, encodeBeginning(spare.number, beginning));
-      await spare.file.sync();
     } catch (error) {
       await this.discard(spare);
       throw error;
@@ -159,14 +157,16 @@ export class Segments {
     const size = Math.max(this.segmentBytes, FRAMES_AT + bytes);
     const path = `${folder}/${segmentName(number)}`;
     await disk.remove(path + PARTIAL);
-    const file = await disk.open(path + PARTIAL, 'create');
+    let file = await disk.open(path + PARTIAL, 'create');
     try {
       for (let at = 0; at < size; at += ZEROS.length)
         await file.write(at, ZEROS.subarray(0, Math.min(ZEROS.length, size - at)));
       await file.write(0, encodeSegmentHeader({ version: FORMAT_VERSION, size, number }));
       await file.sync();
+      await file.close();
       await disk.rename(path + PARTIAL, path);
       await disk.syncFolder(folder);
+      file = await disk.open(path, 'write-through');
     } catch (error) {
       await this.discard({ file, path, number });
       throw error;

@@ -62,8 +62,7 @@ function stage(deadlineMs = 10_000) {
     kind: () =>
       commandKind(record, {
         schedule,
-        wallUs: clock.wallUs,
-        monotonicUs: clock.monotonicUs,
+        clock,
         canGo: () => device.isThere,
         send: () => {
           record.isSent = true;

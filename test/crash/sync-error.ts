@@ -1,7 +1,7 @@
 /**
- * fsync fails: strace makes the kernel answer the daemon's fdatasync with EIO, for a while or for once.
+ * The disk fails: strace makes the kernel answer the daemon's writes and syncs with EIO, for a while or for once.
  *
- *     strace -f -p PID -e trace=fdatasync,fsync -e inject=fdatasync,fsync:error=EIO
+ *     strace -f -p PID -e trace=pwrite64,fdatasync,fsync -e inject=pwrite64,fdatasync,fsync:error=EIO
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { insist, seconds, withoutRoot, withoutTool, type Circumstances, type Par
 import { NARROW, Rig } from './rig.js';
 import { SickDisk } from './sick-disk.js';
 
-const CALLS = 'fdatasync,fsync';
+const CALLS = 'pwrite64,fdatasync,fsync';
 const ATTACH_LIMIT_MS = 10_000;
 /** Each lasting error is followed by one that comes once. */
 const ERRORS = 3;

@@ -35,7 +35,7 @@ async function backedUp(stage: HistoryStage) {
 }
 
 const flip = async (stage: HistoryStage, path: string, at: number): Promise<void> => {
-  const file = await stage.disk.open(path, 'write');
+  const file = await stage.disk.open(path, 'write-through');
   const [byte = 0] = await file.read(at, 1);
   await file.write(at, Uint8Array.of(byte ^ 1));
 };

@@ -154,14 +154,15 @@ export class MemoryDisk implements Disk {
     return this.operate({ kind: 'makeFolder', path }, () => void this.folders.add(path));
   }
 
-  open(path: string, how: 'read' | 'write' | 'create'): Promise<DiskFile> {
+  open(path: string, how: 'read' | 'create' | 'write-through'): Promise<DiskFile> {
     return this.operate({ kind: 'open', path }, (operation) => {
       if (how === 'create') {
         if (this.files.has(path)) throw failure('EEXIST', operation);
         const inode = new Inode();
         this.change(folderOf(path), (files) => void files.set(path, inode));
       }
-      return this.fileOf(path, this.inode(operation));
+      const file = this.fileOf(path, this.inode(operation));
+      return how === 'write-through' ? writtenThrough(file) : file;
     });
   }
 
@@ -280,5 +281,14 @@ export class MemoryDisk implements Disk {
     return act(operation);
   }
 }
+
+/** Each write is followed by its sync, and either may fail. */
+const writtenThrough = (file: DiskFile): DiskFile => ({
+  ...file,
+  async write(position, bytes) {
+    await file.write(position, bytes);
+    await file.sync();
+  },
+});
 
 const isAtOrBelow = (folder: string, path: string): boolean => path === folder || path.startsWith(`${folder}/`);
