@@ -24,7 +24,12 @@ const SLICE_US = 150;
 /** Deliveries or flushes from one look at the clock to the next: some 20 us. */
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
-const MOST_GATHERED = 16;
+const MOST_SLICES = 16;
+/**
+ * And deliveries: half of what a socket's batch holds [network/udp.ts]. That one has room again when nothing waits in it, and where
+ * it is full it sends all it has in one go: 500 trains are 7 ms.
+ */
+const MOST_GATHERED = 4096;
 /** Samples x groups of one class. */
 const MOST_WALKS = 4096;
 /** One walk in so many goes into the age histogram. */
@@ -71,7 +76,9 @@ export class FanOut {
   private readonly touched = LATENCY_CLASSES.map(() => new Ports());
   private readonly untilAge = LATENCY_CLASSES.map(() => AGE_SAMPLING);
   private isArmed = false;
-  private gatheredSlices = 0;
+  /** Of walks, since nothing was left to flush: slices, and deliveries offered. */
+  private slices = 0;
+  private gathered = 0;
   private sliceEndUs = 0.5;
   private wallUs = 0.5;
   private untilLook = LOOK_EVERY;
@@ -91,7 +98,7 @@ export class FanOut {
     const waiting = this.waiting[rank]!; // one for each class
     let left = group.deliveries.length;
     if (rank === 0) left = this.walk(group, sample, ordinal, left, true);
-    else if (this.hasTime && this.isFirst(rank)) left = this.walk(group, sample, ordinal, left, false);
+    else if (this.mayBegin(rank)) left = this.walk(group, sample, ordinal, left, false);
     if (left === 0) return;
     if (waiting.length === MOST_WALKS) this.advance(waiting, true);
     waiting.add(group, sample, ordinal, left);
@@ -112,8 +119,9 @@ export class FanOut {
     this.touched[rank]!.add(port); // one for each class
   }
 
-  /** Nothing that is at least as urgent waits. */
-  private isFirst(rank: number): boolean {
+  /** There is time, what is less urgent finds room, and nothing that is at least as urgent waits. */
+  private mayBegin(rank: number): boolean {
+    if (!this.hasTime || (rank >= URGENT_RANKS && this.isFull)) return false;
     for (let other = 1; other <= rank; other++) if (this.waiting[other]!.length > 0) return false; // as above
     return true;
   }
@@ -132,6 +140,7 @@ export class FanOut {
       offers++;
       this.offer(delivery, sample, rank);
     }
+    this.gathered += offers;
     this.time(sample, rank, offers);
     return next;
   }
@@ -159,19 +168,16 @@ export class FanOut {
   private readonly endTurn = (): void => {
     this.flushUrgent();
     this.beginSlice();
-    const isFull = this.gatheredSlices >= MOST_GATHERED;
-    if (!isFull && this.isWalking) {
-      this.gatheredSlices++;
-      for (const walks of this.waiting) while (walks.length > 0 && this.mayGoOn()) this.advance(walks, false);
-      this.flushUrgent();
-    }
-    if (isFull || !this.isWalking) {
-      for (const ports of this.touched) this.flush(ports, false);
-      if (!this.isTouched) this.gatheredSlices = 0;
-    }
+    if (!this.isFull && this.isWalking) this.walkOn();
+    if (this.isFull || !this.isWalking) for (const ports of this.touched) this.flush(ports, false);
+    if (!this.isTouched) this.slices = this.gathered = 0;
     this.isArmed = false;
     if (this.isWalking || this.isTouched) this.arm();
   };
+
+  private get isFull(): boolean {
+    return this.slices >= MOST_SLICES || this.gathered >= MOST_GATHERED;
+  }
 
   private get isWalking(): boolean {
     return this.waiting.some(isAny);
@@ -179,6 +185,12 @@ export class FanOut {
 
   private get isTouched(): boolean {
     return this.touched.some(isAny);
+  }
+
+  private walkOn(): void {
+    this.slices++;
+    for (const walks of this.waiting) while (walks.length > 0 && this.mayGoOn()) this.advance(walks, false);
+    this.flushUrgent();
   }
 
   private flushUrgent(): void {
