@@ -6,9 +6,9 @@
  * The machine sets the delivery's integer mode; the router and the port read that and nothing else. A crash of this actor
  * leaves the delivery where it is: the stream goes on, and the next life takes over the state it finds.
  */
-import type { Clock } from '../clock.js';
-import type { Behaviour, CellKind } from '../kernel/cell.js';
-import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
+import type { Cancel, Clock } from '../clock.js';
+import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
+import { lifecyclesOf, setup, type Dispose } from '../kernel/lifecycle.js';
 import { MODE, type Delivery, type Mode } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
 import type { Account } from '../routing/group.js';
@@ -36,6 +36,8 @@ const subscriptionMachine = setup({
   },
 });
 
+const subscriptionLifecycle = lifecyclesOf(subscriptionMachine);
+
 const MODES: Readonly<Record<string, Mode>> = {
   opening: MODE.opening,
   active: MODE.active,
@@ -51,96 +53,93 @@ const TAKE_OVER: Readonly<Record<Mode, readonly ('OPEN' | 'SUSPEND')[]>> = {
   [MODE.ended]: [],
 };
 
-/** What a subscription is, apart from its life: kept while it is restarted. */
-export interface SubscriptionRecord {
-  readonly delivery: Delivery;
-  readonly route: Route;
-  /** Who subscribed, and to what: asked for anew when rights change. */
-  readonly originator: string | undefined;
-  readonly node: Node;
-  /** Whoever subscribed hears once that it is over, whoever ended it. */
-  readonly ended: (delivery: Delivery) => void;
-}
-
 export interface SubscriptionOptions {
   readonly router: Router;
   readonly clock: Clock;
   readonly schedule: Schedule;
-  /** The subscription is over: its balance, for the books. */
-  readonly onEnded: (ending: Ending, account: Account) => void;
+  /** A subscription is over: its balance, for the books. */
+  readonly onEnded: (subscription: Subscription, ending: Ending, account: Account) => void;
 }
 
-export function subscriptionKind(
-  record: SubscriptionRecord,
-  options: SubscriptionOptions,
-): CellKind<SubscriptionMessage> {
-  return {
-    start(cell) {
-      const behaviour = new SubscriptionBehaviour(record, options);
-      cell.own(() => behaviour.dispose());
-      return behaviour;
-    },
-    // What meets a crashed actor must not be lost: the table is data and is put right without it; the next life finds it so.
-    undelivered(message) {
-      if (message.type === 'END') options.onEnded(message.ending, options.router.unsubscribe(record.delivery));
-      else if (message.type === 'OPEN' || record.delivery.mode !== MODE.opening)
-        record.delivery.mode = MODE_AFTER[message.type];
-    },
-  };
+/** What a subscription is, apart from its life: kept while it is restarted. */
+export class Subscription implements CellKind<SubscriptionMessage> {
+  /**
+   * @param options what all of them have in common
+   * @param originator who subscribed, and `node` to what: asked for anew when rights change
+   * @param ended whoever subscribed hears once that it is over, whoever ended it
+   */
+  constructor(
+    readonly options: SubscriptionOptions,
+    readonly id: string,
+    readonly delivery: Delivery,
+    readonly route: Route,
+    readonly originator: string | undefined,
+    readonly node: Node,
+    readonly ended: (delivery: Delivery) => void,
+  ) {}
+
+  start(cell: Cell<SubscriptionMessage>): Behaviour<SubscriptionMessage> {
+    const { maxSpacingS } = this.delivery.terms;
+    if (maxSpacingS !== undefined) cell.own(repeating(this, maxSpacingS));
+    return new SubscriptionBehaviour(this);
+  }
+
+  /** What meets a crashed actor must not be lost: the table is data and is put right without it; the next life finds it so. */
+  undelivered(message: SubscriptionMessage): void {
+    const { delivery, options } = this;
+    if (message.type === 'END') options.onEnded(this, message.ending, options.router.unsubscribe(delivery));
+    else if (message.type === 'OPEN' || delivery.mode !== MODE.opening) delivery.mode = MODE_AFTER[message.type];
+  }
 }
 
 class SubscriptionBehaviour implements Behaviour<SubscriptionMessage> {
-  private readonly lifecycle;
-  private cancelRepeat: (() => void) | undefined;
-  private lastRepeatUs = -Infinity;
+  private readonly lifecycle = subscriptionLifecycle();
 
-  constructor(
-    private readonly record: SubscriptionRecord,
-    private readonly options: SubscriptionOptions,
-  ) {
-    const { delivery } = record;
-    let isTakingOver = true;
-    this.lifecycle = createLifecycle(subscriptionMachine, undefined, (state) => {
-      // The end of this life is not the end of the delivery: that is the router's to say.
-      if (isTakingOver || state === 'ended') return;
-      delivery.mode = MODES[state] ?? MODE.ended;
-      if (delivery.mode !== MODE.active) return;
-      delivery.port.drain();
-      delivery.feeder?.relieved(delivery);
-    });
-    for (const type of TAKE_OVER[delivery.mode]) this.lifecycle.send({ type });
-    isTakingOver = false;
-    if (delivery.terms.maxSpacingS !== undefined) this.armRepeat(delivery.terms.maxSpacingS * 1000);
+  constructor(private readonly subscription: Subscription) {
+    for (const type of TAKE_OVER[subscription.delivery.mode]) this.lifecycle.send({ type });
   }
 
   receive(message: SubscriptionMessage): void {
-    if (message.type !== 'END') {
-      this.lifecycle.send(message);
-      return;
-    }
-    const account = this.options.router.unsubscribe(this.record.delivery);
-    this.dispose();
-    this.options.onEnded(message.ending, account);
+    if (message.type === 'END') return this.end(message.ending);
+    const before = this.lifecycle.state;
+    this.lifecycle.send(message);
+    const { state } = this.lifecycle;
+    if (state !== before) this.changed(MODES[state] ?? MODE.ended);
   }
 
-  dispose(): void {
-    this.cancelRepeat?.();
-    this.cancelRepeat = undefined;
+  private changed(mode: Mode): void {
+    const { delivery } = this.subscription;
+    delivery.mode = mode;
+    if (mode !== MODE.active) return;
+    delivery.port.drain();
+    delivery.feeder?.relieved(delivery);
+  }
+
+  private end(ending: Ending): void {
+    const { options, delivery } = this.subscription;
+    const account = options.router.unsubscribe(delivery);
     this.lifecycle.dispose();
+    options.onEnded(this.subscription, ending, account);
   }
+}
 
-  /** c.pmax: the latest value goes again when nothing newer came for so long. */
-  private armRepeat(delayMs: number): void {
-    this.cancelRepeat = this.options.schedule(delayMs, () => {
-      const { route, delivery } = this.record;
-      const periodUs = (delivery.terms.maxSpacingS ?? 0) * 1e6;
-      const nowUs = this.options.clock.monotonicUs();
-      const quietUs = nowUs - Math.max(this.lastRepeatUs, route.latest?.arrivedUs ?? nowUs);
+/** c.pmax: the latest value goes again when nothing newer came for so long. */
+function repeating({ delivery, route, options }: Subscription, maxSpacingS: number): Cancel {
+  const { router, clock, schedule } = options;
+  const periodUs = maxSpacingS * 1e6;
+  let lastUs = -Infinity;
+  let cancel: Cancel;
+  const arm = (delayMs: number): void => {
+    cancel = schedule(delayMs, () => {
+      const nowUs = clock.monotonicUs();
+      const quietUs = nowUs - Math.max(lastUs, route.latest?.arrivedUs ?? nowUs);
       if (quietUs >= periodUs) {
-        this.lastRepeatUs = nowUs;
-        this.options.router.repeat(route, delivery);
+        lastUs = nowUs;
+        router.repeat(route, delivery);
       }
-      this.armRepeat(Math.max(10, (periodUs - (quietUs >= periodUs ? 0 : quietUs)) / 1000));
+      arm(Math.max(10, (periodUs - (quietUs >= periodUs ? 0 : quietUs)) / 1000));
     });
-  }
+  };
+  arm(periodUs / 1000);
+  return () => cancel();
 }

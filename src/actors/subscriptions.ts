@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.js';
 import { isRefusal, refuse, type Refusal } from '../errors.js';
+import type { Cell } from '../kernel/cell.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { randomId, type Random } from '../random.js';
@@ -25,7 +26,7 @@ import type { Schedule } from './notification-channel.js';
 import { numberOf, type Node, type Resources } from './resources.js';
 import { SNAPSHOT } from './snapshots.js';
 import { meantBy } from './wanted.js';
-import { subscriptionKind, type SubscriptionMessage, type SubscriptionRecord } from './subscription.js';
+import { Subscription, type SubscriptionMessage, type SubscriptionOptions } from './subscription.js';
 
 export interface SubscriptionsOptions {
   readonly resources: Resources;
@@ -65,15 +66,18 @@ export class Subscriptions {
   /** Of those that are over. */
   readonly ended: Totals = { received: 0, delivered: 0, decimated: 0, dropped: new Map() };
   readonly endings = new Map<Ending, number>();
-  private readonly records = new Map<string, SubscriptionRecord>();
-  private readonly ids = new Map<Delivery, string>();
+  private readonly byId = new Map<string, Subscription>();
+  private readonly byDelivery = new Map<Delivery, Subscription>();
+  /** What all of them have in common. */
+  private readonly common: SubscriptionOptions;
 
   constructor(private readonly options: SubscriptionsOptions) {
-    const { clock, random, log } = options;
+    const { router, clock, random, log, schedule } = options;
+    this.common = { router, clock, schedule, onEnded: (...over) => this.close(...over) };
     this.population = new Population({
       name: 'subscriptions',
       kind: (id) => this.kindOf(id),
-      members: () => this.records.keys(),
+      members: () => this.byId.keys(),
       clock,
       random,
       log,
@@ -117,9 +121,9 @@ export class Subscriptions {
     if (isMeant) delivery.isWanted = (sample) => isMeant(recordOf(target.node, sample));
     this.options.router.subscribe(route, delivery, cadence, filterOf(terms, this.options.contents));
     const id = randomId(this.options.random);
-    const { originator } = wanted;
-    this.records.set(id, { delivery, route, originator, node: target.node, ended });
-    this.ids.set(delivery, id);
+    const subscription = new Subscription(this.common, id, delivery, route, wanted.originator, target.node, ended);
+    this.byId.set(id, subscription);
+    this.byDelivery.set(delivery, subscription);
     this.population.activate(id);
     return delivery;
   }
@@ -131,9 +135,8 @@ export class Subscriptions {
 
   /** Gives it the newest there is, whose answer to the registration bore none. */
   tellLatest(delivery: Delivery): void {
-    const id = this.ids.get(delivery);
-    const record = id === undefined ? undefined : this.records.get(id);
-    if (record && !record.route.feeder) this.options.router.repeat(record.route, delivery);
+    const route = this.byDelivery.get(delivery)?.route;
+    if (route && !route.feeder) this.options.router.repeat(route, delivery);
   }
 
   suspend(delivery: Delivery): void {
@@ -163,7 +166,7 @@ export class Subscriptions {
   /** Rights have changed: who may not read any more what he subscribed to is told, and it is over. */
   recheck(): void {
     const { access } = this.options;
-    for (const { originator, node, delivery } of [...this.records.values()])
+    for (const { originator, node, delivery } of [...this.byId.values()])
       if (originator !== undefined && !access.may(originator, 'READ', node))
         this.endAndTell(delivery, 'PERMISSION_DENIED');
   }
@@ -174,8 +177,7 @@ export class Subscriptions {
 
   /** Whether a subscriber may know of a resource. */
   shows(delivery: Delivery, node: Node): boolean {
-    const id = this.ids.get(delivery);
-    const originator = id === undefined ? undefined : this.records.get(id)?.originator;
+    const originator = this.byDelivery.get(delivery)?.originator;
     return originator === undefined || this.options.access.may(originator, 'DISCOVER', node);
   }
 
@@ -192,15 +194,14 @@ export class Subscriptions {
 
   /** Something threw on the way to one subscriber; its actor starts anew, the delivery stands. */
   failed(delivery: Delivery, error: unknown): void {
-    const id = this.ids.get(delivery);
-    const cell = id === undefined ? undefined : this.population.get(id);
+    const cell = this.cellOf(delivery);
     // One that is down already has said so: a fault in every sample must not fill the log.
     if (cell?.state === 'up') cell.fail(error);
   }
 
   /** Accounts of the subscriptions that stand. */
   *accounts(): Iterable<Account> {
-    for (const { delivery } of this.records.values()) yield accountOf(delivery);
+    for (const { delivery } of this.byId.values()) yield accountOf(delivery);
   }
 
   private cadenceOf(contentInstances: Node, route: Route, terms: Terms): Cadence | Refusal {
@@ -226,26 +227,25 @@ export class Subscriptions {
   }
 
   private tell(delivery: Delivery, message: SubscriptionMessage): void {
-    const id = this.ids.get(delivery);
-    if (id !== undefined) this.population.get(id)?.tell(message);
+    this.cellOf(delivery)?.tell(message);
   }
 
-  private kindOf(id: string) {
-    const record = this.records.get(id);
-    if (!record) throw new Error(`a subscription ${id} that nobody made`);
-    const { router, clock, schedule } = this.options;
-    return subscriptionKind(record, {
-      router,
-      clock,
-      schedule,
-      onEnded: (ending, account) => this.close(id, record.delivery, ending, account),
-    });
+  private cellOf(delivery: Delivery): Cell<SubscriptionMessage> | undefined {
+    const subscription = this.byDelivery.get(delivery);
+    return subscription && this.population.get(subscription.id);
   }
 
-  private close(id: string, delivery: Delivery, ending: Ending, account: Account): void {
-    this.records.get(id)?.ended(delivery);
-    this.records.delete(id);
-    this.ids.delete(delivery);
+  private kindOf(id: string): Subscription {
+    const subscription = this.byId.get(id);
+    if (!subscription) throw new Error(`a subscription ${id} that nobody made`);
+    return subscription;
+  }
+
+  private close(subscription: Subscription, ending: Ending, account: Account): void {
+    const { id, delivery } = subscription;
+    this.byId.get(id)?.ended(delivery);
+    this.byId.delete(id);
+    this.byDelivery.delete(delivery);
     this.population.end(id);
     this.endings.set(ending, (this.endings.get(ending) ?? 0) + 1);
     this.ended.received += account.received;
