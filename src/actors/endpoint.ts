@@ -8,31 +8,22 @@
  *                                  └── the peer is back: its lane is replayed, its subscriptions go on
  */
 import type { Cancel } from '../clock.js';
-import { isRefusal, refuse, type Refusal } from '../errors.js';
-import type { Behaviour, Cell, CellKind } from '../kernel/cell.js';
-import { createLifecycle, setup, type Dispose } from '../kernel/lifecycle.js';
+import { isRefusal } from '../errors.js';
+import type { Behaviour, Cell, CellKind, Fault } from '../kernel/cell.js';
+import { lifecyclesOf, setup, type Dispose } from '../kernel/lifecycle.js';
 import type { Delivery, Port, ReliableWay } from '../routing/delivery.js';
 import type { Ending } from '../routing/endings.js';
 import { direct } from '../resources/filter.js';
-import { readWord } from '../routing/command.js';
 import { answer, isSuccess, refused, type JsonObject, type Request, type Response } from '../routing/primitive.js';
 import type { Dispatcher } from '../routing/dispatcher.js';
-import {
-  RESUME_WITHIN_S,
-  type Peer,
-  type ReliableKind,
-  type ReliablePort,
-  type Session,
-  type Subscribed,
-} from '../routing/site.js';
+import { RESUME_WITHIN_S, type Peer, type ReliableKind, type ReliablePort, type Subscribed } from '../routing/site.js';
 import type { Terms } from '../routing/terms.js';
 import { patternOf, type PatternSubscription, type RouteSink } from '../routing/pattern.js';
-import type { Alarms } from './alarms.js';
 import type { Commands } from './commands.js';
 import type { Schedule } from './notification-channel.js';
 import { PatternRoutes } from './pattern-routes.js';
 import type { Patterns } from './patterns.js';
-import { ReliableLane, type LaneMessage } from './reliable-lane.js';
+import { ReliableLane, type LaneMessage, type LaneOwner } from './reliable-lane.js';
 import { FAULTS } from './resource.js';
 import { QUOTA_RETRY_S, type Quotas } from './quotas.js';
 import type { Node } from './resources.js';
@@ -64,28 +55,22 @@ export type EndpointMessage =
   | { readonly type: 'CLOSE'; readonly ending: Ending };
 
 type EndpointEvent =
-  | { readonly type: 'CONGESTED' | 'RELIEVED' | 'DETACHED' }
-  | { readonly type: 'RESUMED'; readonly isCongested: boolean }
-  | Dispose;
+  { readonly type: 'CONGESTED' | 'RELIEVED' | 'DETACHED' | 'RESUMED' | 'RESUMED_CONGESTED' } | Dispose;
 
-const endpointMachine = setup({
-  types: { events: {} as EndpointEvent },
-  guards: { isCongested: ({ event }) => event.type === 'RESUMED' && event.isCongested },
-}).createMachine({
+const endpointMachine = setup({ types: { events: {} as EndpointEvent } }).createMachine({
   id: 'endpoint',
   initial: 'connected',
   on: { DISPOSE: '.closed' },
   states: {
     connected: { on: { CONGESTED: 'congested', DETACHED: 'detached' } },
     congested: { on: { RELIEVED: 'connected', DETACHED: 'detached' } },
-    detached: { on: { RESUMED: [{ guard: 'isCongested', target: 'congested' }, { target: 'connected' }] } },
+    detached: { on: { RESUMED: 'connected', RESUMED_CONGESTED: 'congested' } },
     closed: { type: 'final' },
   },
 });
+const endpointLifecycle = lifecyclesOf(endpointMachine);
 
 export interface EndpointOptions {
-  readonly peer: Peer;
-  readonly port: Port | ReliablePort;
   readonly dispatcher: Dispatcher;
   readonly subscriptions: Subscriptions;
   /** Where they are seen as resources. */
@@ -93,45 +78,50 @@ export interface EndpointOptions {
   readonly quotas: Quotas;
   readonly patterns: Patterns;
   readonly schedule: Schedule;
-  /** Its peer is away, or back. */
-  readonly onDetached: (isDetached: boolean) => void;
-  /** The endpoint is over: it leaves the population and every register. */
-  readonly onClosed: (ending: Ending) => void;
+  /** A peer is away, or back. */
+  readonly onDetached: (endpoint: Connected, isDetached: boolean) => void;
+  /** An endpoint is over: it leaves the population and every register. */
+  readonly onClosed: (endpoint: Connected, ending: Ending) => void;
 }
 
-export function endpointKind(options: EndpointOptions): CellKind<EndpointMessage> {
-  return {
-    start: (cell) => new EndpointBehaviour(cell, options),
-    undelivered(message, fault) {
-      if (message.type === 'SUBSCRIBE' || message.type === 'SUBSCRIBE_PATTERN') message.reply(refused(FAULTS[fault]));
-    },
-  };
+/** What an endpoint is, apart from its life. */
+export class Connected implements CellKind<EndpointMessage> {
+  /** Of what it begins with when it has been welcomed. */
+  cancelStart: Cancel | undefined;
+
+  /** @param options what all of them have in common */
+  constructor(
+    readonly options: EndpointOptions,
+    readonly id: string,
+    readonly peer: Peer,
+    readonly port: Port | ReliablePort,
+    readonly commands: Commands,
+  ) {}
+
+  start(cell: Cell<EndpointMessage>): Behaviour<EndpointMessage> {
+    return new EndpointBehaviour(cell, this);
+  }
+
+  undelivered(message: EndpointMessage, fault: Fault): void {
+    if (message.type === 'SUBSCRIBE' || message.type === 'SUBSCRIBE_PATTERN') message.reply(refused(FAULTS[fault]));
+  }
 }
 
-class EndpointBehaviour implements Behaviour<EndpointMessage> {
-  /** Those that stand: one that anybody ends leaves by itself. */
-  private readonly deliveries = new Set<Delivery>();
-  private readonly patterns = new Set<PatternRoutes>();
-  private readonly lane: ReliableLane;
-  private readonly way: ReliableWay = (body, acknowledged) =>
-    this.cell.tell({ type: 'SEND', message: { kind: 'alarm', body, acknowledged } });
-  private readonly lifecycle;
+class EndpointBehaviour implements Behaviour<EndpointMessage>, LaneOwner {
+  /** Those that stand, and what shows each in the tree: one that anybody ends leaves by itself. */
+  private readonly deliveries = new Map<Delivery, Node | undefined>();
+  // Made when first needed: most endpoints have neither, and of many thousand each counts.
+  private patterns: Set<PatternRoutes> | undefined;
+  private ownLane: ReliableLane | undefined;
+  private ownWay: ReliableWay | undefined;
+  private readonly lifecycle = endpointLifecycle();
   private ending: Ending = 'CRASHED';
-  private cancelWindow: Cancel = () => {};
+  private cancelWindow: Cancel | undefined;
 
   constructor(
     private readonly cell: Cell<EndpointMessage>,
-    private readonly options: EndpointOptions,
+    private readonly endpoint: Connected,
   ) {
-    this.lifecycle = createLifecycle(endpointMachine, undefined, (state, before) => this.changed(state, before));
-    this.lane = new ReliableLane(
-      {
-        transmit: (seq, kind, body) => isReliable(options.port) && options.port.sendReliable(seq, kind, body),
-        congested: (isCongested) => this.lifecycle.send({ type: isCongested ? 'CONGESTED' : 'RELIEVED' }),
-        overrun: () => cell.tell({ type: 'CLOSE', ending: 'SLOW_CONSUMER' }),
-      },
-      options.schedule,
-    );
     cell.own(() => this.dispose());
   }
 
@@ -141,8 +131,8 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         this.subscribe(message.request, message.terms, message.reply);
         return;
       case 'OPEN':
-        this.options.subscriptions.open(message.delivery);
-        if (this.lifecycle.state !== 'connected') this.options.subscriptions.suspend(message.delivery);
+        this.endpoint.options.subscriptions.open(message.delivery);
+        if (this.lifecycle.state !== 'connected') this.endpoint.options.subscriptions.suspend(message.delivery);
         return;
       case 'SUBSCRIBE_PATTERN':
         message.reply(this.subscribePattern(message.request, message.terms, message.sink));
@@ -154,59 +144,89 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         if (message.container) message.routes.match(message.container);
         return;
       case 'END_PATTERN':
-        this.patterns.delete(message.routes);
+        this.patterns?.delete(message.routes);
         message.routes.end(message.ending);
         return;
       case 'UNSUBSCRIBE':
-        this.options.subscriptions.end(message.delivery, message.ending);
+        this.endpoint.options.subscriptions.end(message.delivery, message.ending);
         return;
       case 'SEND':
         this.lane.send(message.message);
         return;
       case 'ACKNOWLEDGE':
-        this.lane.acknowledge(message.seq);
+        this.ownLane?.acknowledge(message.seq);
         return;
       case 'DETACH':
-        if (message.isWanted || !this.lane.isEmpty || this.deliveries.size > 0)
-          this.lifecycle.send({ type: 'DETACHED' });
+        if (message.isWanted || this.ownLane?.isEmpty === false || this.deliveries.size > 0) this.move('DETACHED');
         else this.close(message.cause);
         return;
       case 'RESUME':
         if (this.lifecycle.state !== 'detached') return;
         // What must not be lost goes before the measurements.
         this.lane.replay();
-        this.lifecycle.send({ type: 'RESUMED', isCongested: this.lane.isHigh });
+        this.move(this.lane.isHigh ? 'RESUMED_CONGESTED' : 'RESUMED');
         return;
       case 'CLOSE':
         this.close(message.ending);
     }
   }
 
+  transmit(seq: number, kind: ReliableKind, body: JsonObject): void {
+    const { port } = this.endpoint;
+    if (isReliable(port)) port.sendReliable(seq, kind, body);
+  }
+
+  congested(isCongested: boolean): void {
+    this.move(isCongested ? 'CONGESTED' : 'RELIEVED');
+  }
+
+  overrun(): void {
+    this.cell.tell({ type: 'CLOSE', ending: 'SLOW_CONSUMER' });
+  }
+
+  private get lane(): ReliableLane {
+    return (this.ownLane ??= new ReliableLane(this, this.endpoint.options.schedule));
+  }
+
+  private get way(): ReliableWay {
+    return (this.ownWay ??= (body, acknowledged) =>
+      this.cell.tell({ type: 'SEND', message: { kind: 'alarm', body, acknowledged } }));
+  }
+
+  private move(type: Exclude<EndpointEvent, Dispose>['type']): void {
+    const before = this.lifecycle.state;
+    this.lifecycle.send({ type });
+    const { state } = this.lifecycle;
+    if (state !== before) this.changed(state, before);
+  }
+
   private changed(state: string, before: string): void {
-    if (state === 'closed') return;
+    const { endpoint } = this;
+    const { schedule, onDetached } = endpoint.options;
     this.suspendMeasurements(state !== 'connected');
     if (state === 'detached') {
       this.lane.hold();
-      this.cancelWindow = this.options.schedule(RESUME_WITHIN_S * 1000, () =>
+      this.cancelWindow = schedule(RESUME_WITHIN_S * 1000, () =>
         this.cell.tell({ type: 'CLOSE', ending: 'RESUME_EXPIRED' }),
       );
-      this.options.onDetached(true);
+      onDetached(endpoint, true);
     } else if (before === 'detached') {
-      this.cancelWindow();
-      this.options.onDetached(false);
+      this.cancelWindow?.();
+      onDetached(endpoint, false);
     }
   }
 
   private close(ending: Ending): void {
-    const { port, onClosed } = this.options;
+    const { port, options } = this.endpoint;
     this.ending = ending;
-    onClosed(ending);
+    options.onClosed(this.endpoint, ending);
     // Harmless where the peer has closed it.
     if (isReliable(port)) port.close(ending);
   }
 
   private subscribe(asked: Request, terms: Terms, reply: (result: Subscribed | Response) => void): void {
-    const { dispatcher, subscriptions, shown, quotas, port, peer } = this.options;
+    const { port, peer, options } = this.endpoint;
+    const { dispatcher, subscriptions, shown, quotas } = options;
     const request = direct(asked);
     if (isRefusal(request)) return reply(refused(request));
     const target = dispatcher.find(request, 'subscription');
@@ -215,14 +235,9 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     const collection = target.node.child('subscriptions');
     const full = collection && quotas.refusalOf(collection, { kind: 'originator', id: originator });
     if (full) return reply(refused(full, { retryAfterS: QUOTA_RETRY_S }));
-    let withdraw = (): void => {};
-    const delivery = subscriptions.subscribe(target, wantedBy(request, terms), port, (ended) => {
-      this.deliveries.delete(ended);
-      withdraw();
-    });
+    const delivery = subscriptions.subscribe(target, wantedBy(request, terms), port, this.over);
     if (isRefusal(delivery)) return reply(refused(delivery));
-    this.deliveries.add(delivery);
-    withdraw = shown.relate(target, delivery, peer);
+    this.deliveries.set(delivery, shown.relate(target, delivery, peer));
     if (isReliable(port)) delivery.way = this.way;
     const { generation } = this.cell;
     const accept = [delivery.format.mediaType];
@@ -245,17 +260,27 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
     dispatcher.read(reading, target).then(settle, fail);
   }
 
+  /** For all deliveries alike: a closure of one of them would hold on to its request and what that was answered. */
+  private readonly over = (delivery: Delivery): void => {
+    const shownAs = this.deliveries.get(delivery);
+    this.deliveries.delete(delivery);
+    if (shownAs) this.endpoint.options.shown.over(shownAs);
+  };
+
   private subscribePattern(request: Request, terms: Terms, sink: RouteSink): PatternSubscription | Response {
     const pattern = patternOf(request.to);
     if (isRefusal(pattern)) return refused(pattern);
-    const { patterns, quotas, port, peer, dispatcher } = this.options;
+    const { port, peer, options } = this.endpoint;
+    const { patterns, quotas, dispatcher, subscriptions, shown } = options;
     const { cell } = this;
     const anchor = patterns.anchorOf(pattern);
     const collection = anchor?.child('subscriptions');
     const full = collection && quotas.refusalOf(collection, { kind: 'originator', id: request.originator });
     if (full) return refused(full, { retryAfterS: QUOTA_RETRY_S });
     const routes: PatternRoutes = new PatternRoutes({
-      ...this.options,
+      patterns,
+      subscriptions,
+      port,
       pattern,
       wanted: wantedBy(request, terms),
       sink,
@@ -264,19 +289,19 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
         return 'kind' in target ? target : undefined;
       },
       opened: (delivery) => {
-        this.deliveries.add(delivery);
+        this.deliveries.set(delivery, undefined);
         if (isReliable(port)) delivery.way = this.way;
-        if (this.lifecycle.state !== 'connected') this.options.subscriptions.suspend(delivery);
+        if (this.lifecycle.state !== 'connected') subscriptions.suspend(delivery);
       },
-      over: (delivery) => this.deliveries.delete(delivery),
+      over: this.over,
       listen: () => patterns.listen(pattern, (container) => cell.tell({ type: 'MATCH', routes, container })),
       show: () =>
-        this.options.shown.relatePattern(anchor, pattern, terms, peer, (ending) => {
+        shown.relatePattern(anchor, pattern, terms, peer, (ending) => {
           sink.ended(ending);
           cell.tell({ type: 'END_PATTERN', routes, ending });
         }),
     });
-    this.patterns.add(routes);
+    (this.patterns ??= new Set()).add(routes);
     return {
       open: () => cell.tell({ type: 'OPEN_PATTERN', routes }),
       end: () => cell.tell({ type: 'END_PATTERN', routes, ending: 'UNSUBSCRIBED' }),
@@ -284,26 +309,27 @@ class EndpointBehaviour implements Behaviour<EndpointMessage> {
   }
 
   private suspendMeasurements(isSuspended: boolean): void {
-    for (const delivery of this.deliveries) this.options.subscriptions[isSuspended ? 'suspend' : 'resume'](delivery);
+    const { subscriptions } = this.endpoint.options;
+    for (const delivery of this.deliveries.keys()) subscriptions[isSuspended ? 'suspend' : 'resume'](delivery);
   }
 
   private dispose(): void {
-    this.cancelWindow();
-    this.lane.dispose();
+    this.cancelWindow?.();
+    this.ownLane?.dispose();
     this.lifecycle.dispose();
-    const { subscriptions, port } = this.options;
+    const { port, options } = this.endpoint;
     const hasCrashed = this.ending === 'CRASHED';
-    for (const routes of this.patterns) {
+    for (const routes of this.patterns ?? []) {
       if (hasCrashed && !isReliable(port)) routes.endAndTell(this.ending);
       else routes.end(this.ending);
     }
-    for (const delivery of [...this.deliveries]) {
+    for (const delivery of [...this.deliveries.keys()]) {
       // A connection says it once, when it is closed; where there is none each observer would wait for ever.
       if (hasCrashed && !isReliable(port)) port.end(delivery, this.ending);
-      subscriptions.end(delivery, this.ending);
+      options.subscriptions.end(delivery, this.ending);
     }
     if (!hasCrashed) return;
-    this.options.onClosed('CRASHED');
+    options.onClosed(this.endpoint, 'CRASHED');
     if (isReliable(port)) port.close('CRASHED');
   }
 }
@@ -320,66 +346,3 @@ const wantedBy = (
 });
 
 const isReliable = (port: Port | ReliablePort): port is ReliablePort => 'sendReliable' in port;
-
-/** What a binding holds of an endpoint: messages to its actor, and words straight to those they are for. */
-export class EndpointSession implements Session {
-  constructor(
-    readonly id: string,
-    private readonly cell: Cell<EndpointMessage>,
-    private readonly peer: Peer,
-    private readonly dispatcher: Dispatcher,
-    private readonly commands: Commands,
-    private readonly alarms: Alarms,
-    private readonly lost: (cause: Ending) => void,
-  ) {}
-
-  readonly request = (request: Request): Promise<Response> => this.dispatcher.dispatch(request, this.id);
-
-  subscribe(request: Request, terms: Terms): Promise<Subscribed | Response> {
-    return new Promise((reply) => this.cell.tell({ type: 'SUBSCRIBE', request, terms, reply }));
-  }
-
-  open(delivery: Delivery): void {
-    this.cell.tell({ type: 'OPEN', delivery });
-  }
-
-  subscribePattern(request: Request, terms: Terms, sink: RouteSink): Promise<PatternSubscription | Response> {
-    return new Promise((reply) => this.cell.tell({ type: 'SUBSCRIBE_PATTERN', request, terms, sink, reply }));
-  }
-
-  unsubscribe(delivery: Delivery, ending: Ending): void {
-    this.cell.tell({ type: 'UNSUBSCRIBE', delivery, ending });
-  }
-
-  acknowledge(seq: number): void {
-    this.cell.tell({ type: 'ACKNOWLEDGE', seq });
-  }
-
-  receive(kind: ReliableKind, body: JsonObject): Promise<Refusal | undefined> {
-    return kind === 'alarm' ? this.alarms.word(this.peer, body) : Promise.resolve(this.hear(kind, body));
-  }
-
-  close(ending: Ending): void {
-    this.cell.tell({ type: 'CLOSE', ending });
-  }
-
-  detach(cause: Ending, isWanted: boolean): void {
-    this.lost(cause);
-    this.cell.tell({ type: 'DETACH', cause, isWanted });
-  }
-
-  resume(): void {
-    this.cell.tell({ type: 'RESUME' });
-  }
-
-  private hear(kind: ReliableKind, body: JsonObject): Refusal | Promise<Refusal | undefined> {
-    if (kind !== 'outcome') {
-      return refuse(
-        'STATUS_NOT_IMPLEMENTED',
-        `A ${kind} is created in the tree, not sent on the reliable lane; a device sends "outcome" and "alarm".`,
-      );
-    }
-    const word = readWord(body);
-    return isRefusal(word) ? word : this.commands.word(this.peer, word);
-  }
-}

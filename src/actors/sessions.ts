@@ -2,7 +2,7 @@
  * Who is connected: the endpoints' population, which session speaks for which application, and the way from a command to its
  * device and from an outcome to its issuer.
  */
-import type { Cancel, Clock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { refuse, type Refusal } from '../errors.js';
 import { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
@@ -15,7 +15,8 @@ import type { Peer, ReliableBody, ReliableKind, ReliablePort, Session } from '..
 import type { Access } from './access.js';
 import type { Alarms } from './alarms.js';
 import type { Commands, Lanes } from './commands.js';
-import { endpointKind, EndpointSession, type EndpointMessage } from './endpoint.js';
+import { Connected, type EndpointMessage, type EndpointOptions } from './endpoint.js';
+import { EndpointSession } from './endpoint-session.js';
 import type { Schedule } from './notification-channel.js';
 import type { LaneMessage } from './reliable-lane.js';
 import type { Resources } from './resources.js';
@@ -44,15 +45,6 @@ export interface SessionsOptions {
   readonly ended: (endpoint: ClosedEndpoint) => void;
 }
 
-interface Connected {
-  readonly id: string;
-  readonly peer: Peer;
-  readonly port: Port | ReliablePort;
-  readonly commands: Commands;
-  /** Of what it begins with when it has been welcomed. */
-  cancelStart: Cancel;
-}
-
 /** An endpoint that is gone, and why. */
 export interface ClosedEndpoint {
   readonly address: string;
@@ -78,8 +70,16 @@ export class Sessions implements Lanes {
   /** By application: the sessions that are its device, the newest last. */
   private readonly devices = new Map<string, string[]>();
 
+  /** What all endpoints have in common. */
+  private readonly common: EndpointOptions;
+
   constructor(private readonly options: SessionsOptions) {
-    const { clock, random, log } = options;
+    const { dispatcher, subscriptions, shown, quotas, patterns, schedule, clock, random, log } = options;
+    this.common = {
+      ...{ dispatcher, subscriptions, shown, quotas, patterns, schedule },
+      onDetached: (endpoint, isDetached) => this.setDetached(endpoint, isDetached),
+      onClosed: (endpoint, ending) => this.close(endpoint, ending),
+    };
     this.population = new Population({
       name: 'endpoints',
       kind: (id) => this.kindOf(id),
@@ -105,7 +105,7 @@ export class Sessions implements Lanes {
       }
     }
     const id = randomId(this.options.random);
-    const connected: Connected = { id, peer, port, commands, cancelStart: () => {} };
+    const connected = new Connected(this.common, id, peer, port, commands);
     this.connected.set(id, connected);
     const cell = this.population.activate(id);
     if (cell.state === 'stopped') {
@@ -114,8 +114,7 @@ export class Sessions implements Lanes {
     }
     // After the welcome, which the binding sends when this returns.
     if ('sendReliable' in port) connected.cancelStart = this.options.schedule(0, () => this.begin(connected));
-    const lost = (cause: Ending): void => count(this.losses, cause);
-    return new EndpointSession(id, cell, peer, this.options.dispatcher, commands, alarms, lost);
+    return new EndpointSession(connected, cell, alarms, this.lost);
   }
 
   toDevice(application: string, kind: ReliableKind, body: ReliableBody, acknowledged?: () => void): boolean {
@@ -206,28 +205,17 @@ export class Sessions implements Lanes {
     return true;
   }
 
-  private kindOf(id: string) {
+  private readonly lost = (cause: Ending): void => count(this.losses, cause);
+
+  private kindOf(id: string): Connected {
     const connected = this.connected.get(id);
     if (!connected) throw new Error(`an endpoint ${id} that nobody connected`);
-    const { dispatcher, subscriptions, shown, quotas, patterns, schedule } = this.options;
-    const { peer, port } = connected;
-    return endpointKind({
-      peer,
-      port,
-      dispatcher,
-      subscriptions,
-      shown,
-      quotas,
-      patterns,
-      schedule,
-      onDetached: (isDetached) => this.setDetached(connected, isDetached),
-      onClosed: (ending) => this.close(connected, ending),
-    });
+    return connected;
   }
 
   private close({ id, peer, commands, cancelStart }: Connected, ending: Ending): void {
     if (!this.connected.delete(id)) return;
-    cancelStart();
+    cancelStart?.();
     this.detached.delete(id);
     for (const application of peer.attach.map(pathText)) {
       const devices = this.devices.get(application) ?? [];

@@ -123,17 +123,17 @@ export class SubscriptionResources {
     return undefined;
   }
 
-  /** Shows a peer's relation in the tree. @returns what is to be called when the relation is over */
-  relate(target: FoundTarget, delivery: Delivery, peer: Peer): () => void {
+  /** Shows a peer's relation in the tree. @returns its resource, for `over` when the relation is */
+  relate(target: FoundTarget, delivery: Delivery, peer: Peer): Node | undefined {
     const accessor = target.kind === 'instance' ? [target.by, ...target.rest].join('/') : undefined;
     const node = this.showRelation(target.node, delivery.terms, peer, {
       ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
       accept: delivery.format.mediaType,
     });
-    if (!node) return () => {};
+    if (!node) return undefined;
     this.relations.add(node);
     this.deliveries.set(node, delivery);
-    return () => this.over(node);
+    return node;
   }
 
   /**
@@ -222,7 +222,7 @@ export class SubscriptionResources {
   }
 
   /** The subscription has ended, whoever ended it: so has its resource. */
-  private over(node: Node): void {
+  over(node: Node): void {
     this.deliveries.delete(node);
     if (!node.isRemoved) this.options.resources.remove(node);
   }

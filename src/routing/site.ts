@@ -49,7 +49,7 @@ export interface Subscribed {
 /** One connected endpoint, an actor in the supervision tree. */
 export interface Session {
   readonly id: string;
-  readonly request: (request: Request) => Promise<Response>;
+  request(request: Request): Promise<Response>;
   /**
    * Subscribes the endpoint to `request.to` (op retrieve). The delivery starts in mode `opening`: the binding calls `open`
    * when its answer is on the way, so that no notification overtakes it. A Response alone is a refusal.
