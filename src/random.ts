@@ -42,12 +42,15 @@ export function seededRandom(seed: number): Random {
 
 /** An id of 16 characters without look-alikes of `/` or reserved names: 80 random bits. */
 export function randomId(random: Random): string {
-  let id = '';
-  for (const byte of random.bytes(ID_LENGTH)) id += ID_ALPHABET.charAt(byte & 31);
-  return id;
+  const bytes = random.bytes(ID_LENGTH);
+  for (let n = 0; n < ID_LENGTH; n++) letters[n] = ID_ALPHABET.charCodeAt((bytes[n] ?? 0) & 31);
+  // Put together character by character it would stay the 160 bytes of its pieces instead of 32.
+  return letters.toString('latin1');
 }
 const ID_ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
 const ID_LENGTH = 16;
+/** Of the id that is being made. */
+const letters = Buffer.alloc(ID_LENGTH);
 
 /**
  * Ids of the same kind for what comes ten thousand times a second: 60 bits are drawn for a million of them, the others count. For

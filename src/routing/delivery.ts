@@ -47,6 +47,8 @@ const DROP_INDEX = Object.fromEntries(DROP_REASONS.map((reason, index) => [reaso
   number
 >;
 
+const NO_DROPS: readonly number[] = DROP_REASONS.map(() => 0);
+
 /**
  * Gives its deliveries what is theirs one by one, each when the one before has gone: for what may be neither conflated nor
  * decimated.
@@ -74,8 +76,8 @@ export class Delivery {
   unwanted = 0;
   /** Whether what is offered is what its filterCriteria want, where it has some. */
   isWanted: ((sample: Sample) => boolean) | undefined;
-  /** By index of DROP_REASONS. */
-  readonly dropped = new Uint32Array(DROP_REASONS.length);
+  // Made with the first drop: most have none.
+  private drops: number[] | undefined;
   /** The newest sample that could not go yet. */
   held: Sample | undefined;
   /** Its place in the router's table; undefined before and after. */
@@ -96,8 +98,14 @@ export class Delivery {
     readonly terms: Terms,
   ) {}
 
+  /** By index of DROP_REASONS. */
+  get dropped(): readonly number[] {
+    return this.drops ?? NO_DROPS;
+  }
+
   drop(reason: DropReason, count = 1): void {
-    this.dropped[DROP_INDEX[reason]]! += count; // the index comes from the table that made the array
+    this.drops ??= [...NO_DROPS];
+    this.drops[DROP_INDEX[reason]]! += count; // the index comes from the table that made the array
     this.missed += count;
   }
 }

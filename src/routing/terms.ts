@@ -49,6 +49,7 @@ export const rankOf = ({ latencyClass = DEFAULT_CLASS }: Terms): number => LATEN
 
 /** Reads the terms out of a query (CoAP, HTTP); other parameters are not looked at, other `c.*` refused. */
 export function termsOfQuery(query: URLSearchParams): Terms | Refusal {
+  if (query.size === 0) return NO_TERMS;
   for (const name of query.keys()) {
     if (name.startsWith('c.') && !KNOWN.includes(name)) {
       return refuse('STATUS_BAD_REQUEST', `The parameter ${name} is not offered here; offered: ${KNOWN.join(', ')}.`);
@@ -125,6 +126,8 @@ export function checkTerms(terms: Terms): Terms | Refusal {
   return terms;
 }
 
+/** Of the many that ask for nothing. */
+const NO_TERMS: Terms = {};
 const KNOWN: readonly string[] = ['c.pmin', 'c.pmax', 'c.con', ...CONDITION_NAMES.filter((name) => name !== 'field')];
 const DECIMAL = /^\d{1,9}(\.\d{1,9})?$/;
 
