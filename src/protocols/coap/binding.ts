@@ -15,7 +15,7 @@ import type { Site } from '../../routing/site.js';
 import { termsOfQuery } from '../../routing/terms.js';
 import { believe, type Identify } from '../identity.js';
 import { AuthzInfo, isAuthzInfo } from './authz-info.js';
-import { blockOf, Blockwise, LARGEST_EXPONENT } from './blocks.js';
+import { blockOf, Blockwise, cacheKeyOf, LARGEST_EXPONENT } from './blocks.js';
 import type { Endpoint } from './endpoint.js';
 import { isUnwanted, type Reply } from './exchange.js';
 import { CODE, type Message } from './message.js';
@@ -54,7 +54,7 @@ export class CoapBinding {
     identify: Identify = believe,
   ) {
     this.blockwise = new Blockwise(endpoint.clock, endpoint.timers);
-    this.observers = new Observers(endpoint, site, log);
+    this.observers = new Observers(endpoint, site, log, (...long) => this.blockwise.keep(...long));
     this.authzInfo = new AuthzInfo(endpoint, this.observers, identify);
     this.idPrefix = randomId(endpoint.random);
     this.publishers = new Publishers(site, (peer) => this.authzInfo.whoIs(peer));
@@ -134,7 +134,7 @@ export class CoapBinding {
       respond(replyOf(isUnobservable ? await this.site.request(request) : response, request));
       return;
     }
-    relation.keepsLong = this.blockwise.keeper(peer, message);
+    relation.cacheKey = cacheKeyOf(message);
     const { maxAgeS: _bare, ...rest } = response;
     const observing = isSuccess(response)
       ? [option(OPTION.observe, response.sequence ?? 0), ...maxAgeOption(relation.maxAgeS)]

@@ -80,9 +80,8 @@ export class Blockwise {
   }
 
   /** What an observer was told the first block of takes the place of what it read before: the newest is what it goes on with. */
-  keeper(peer: Peer, request: Message): (representation: Representation) => void {
-    const key = frozenKeyOf({ peer, request });
-    return (representation) => this.frozen.putAnyway(key, peer.key, representation, representation.payload.length);
+  keep(peer: Peer, cacheKey: string, representation: Representation): void {
+    this.frozen.putAnyway(shelfKey(peer, cacheKey), peer.key, representation, representation.payload.length);
   }
 
   /** Answers what belongs to a transfer under way; whole requests reach `handle`. */
@@ -96,7 +95,7 @@ export class Blockwise {
       );
     }
     // Asked for where it is needed: a sample that is published needs none.
-    const frozenKey = (): string => frozenKeyOf(exchange);
+    const frozenKey = (): string => shelfKey(exchange.peer, cacheKeyOf(request));
     // A FETCH that comes with its body again asks for itself, whatever another one left here.
     const isWholeFetch = request.code === CODE.fetch && request.payload.length > 0;
     if (in2 && in2.number > 0 && !in1 && !isWholeFetch) {
@@ -141,7 +140,7 @@ export class Blockwise {
     const { request, peer } = exchange;
     const { payload } = request;
     const size = blockBytes(block.exponent);
-    const key = keyOf(exchange, []);
+    const key = shelfKey(peer, `${request.code} ${keyOf(request.options, [])}`);
     const answer = (reply: Reply): undefined => {
       exchange.respond(reply);
     };
@@ -218,13 +217,26 @@ export function cut({ code, options, payload }: Representation, block: Block): R
   };
 }
 
-/** Endpoint, method and the options of the cache key, those of the transfer itself left out [RFC7959-2.4, RFC9175-3.3]. */
-function keyOf({ peer, request }: Pick<Exchange, 'peer' | 'request'>, alsoWithout: readonly number[]): string {
-  const options = request.options.filter(
-    ({ number }) => !isNoCacheKey(number) && !TRANSFER_OPTIONS.includes(number) && !alsoWithout.includes(number),
-  );
-  return `${peer.key} ${request.code} ${encodeTail(options, NOTHING).toString('latin1')}`;
+/** Of a transfer: its endpoint, method and the options of the cache key [RFC7959-2.4]. */
+const shelfKey = ({ key }: Peer, cacheKey: string): string => `${key} ${cacheKey}`;
+
+/** The options of the cache key as bytes, those of the transfer itself left out [RFC9175-3.3]. */
+const keyOf = (options: readonly Option[], alsoWithout: readonly number[]): string =>
+  encodeTail(
+    options.filter(
+      ({ number }) => !isNoCacheKey(number) && !TRANSFER_OPTIONS.includes(number) && !alsoWithout.includes(number),
+    ),
+    NOTHING,
+  ).toString('latin1');
+
+/** By list: those of observers come again and again, and each relation keeps its own [option-memory]. */
+const cacheKeys = new WeakMap<readonly Option[], string>();
+
+/** What the answer to a request is known by: the requests for its further blocks have no body, so no format of one. */
+export function cacheKeyOf({ code, options }: Pick<Message, 'code' | 'options'>): string {
+  let key = cacheKeys.get(options);
+  if (key === undefined) cacheKeys.set(options, (key = keyOf(options, [OPTION.contentFormat])));
+  return `${code} ${key}`;
 }
-/** Of an answer: the requests for its further blocks have no body, so no format of one. */
-const frozenKeyOf = (exchange: Pick<Exchange, 'peer' | 'request'>): string => keyOf(exchange, [OPTION.contentFormat]);
+
 const TRANSFER_OPTIONS: readonly number[] = [OPTION.block1, OPTION.block2, OPTION.observe];

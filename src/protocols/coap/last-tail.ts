@@ -18,15 +18,9 @@ export class LastTail {
   /** What stands before the payload, by format and Max-Age, with 0 as Observe. */
   private readonly options = new Map<number, Buffer>();
   /** Of a body longer than a block: the representation whose further blocks are asked for. */
-  private long: Representation | undefined;
+  long: Representation | undefined;
 
-  of(sample: Sample, body: Uint8Array, relation: Relation): Buffer {
-    const tail = this.tailOf(sample, body, relation);
-    if (this.long) relation.keepsLong(this.long);
-    return tail;
-  }
-
-  private tailOf(sample: Sample, body: Uint8Array, { delivery, maxAgeS, exponent }: Relation): Buffer {
+  of(sample: Sample, body: Uint8Array, { delivery, maxAgeS, exponent }: Relation): Buffer {
     const isSame = sample === this.sample && sample.sequence === this.sequence && body === this.body;
     if (isSame && maxAgeS === this.maxAgeS && exponent === this.exponent) return this.tail;
     this.sample = sample;

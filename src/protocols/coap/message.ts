@@ -126,6 +126,9 @@ export function writeHead(
 /** An empty message: an acknowledgement, a reset, or (confirmable) a ping. */
 export const encodeEmpty = (type: MessageType, id: number): Buffer => compose(type, CODE.empty, id, NOTHING, NOTHING);
 
-/** A token as a key of maps. */
-export const tokenKey = (token: Uint8Array): string =>
-  Buffer.from(token.buffer, token.byteOffset, token.length).toString('latin1');
+/** A token as a key of maps. Not by way of a Buffer: whoever looks at the `buffer` of a small array has it moved out of the heap. */
+export function tokenKey(token: Uint8Array): string {
+  let key = '';
+  for (const byte of token) key += String.fromCharCode(byte);
+  return key;
+}

@@ -15,8 +15,6 @@ import { Port, type Delivery } from '../../routing/delivery.js';
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import type { Sample } from '../../routing/sample.js';
 import type { Session } from '../../routing/site.js';
-import type { Representation } from './blocks.js';
-import type { LastTail } from './last-tail.js';
 import { tokenKey } from './message.js';
 import { encodeTail, OPTION, option, type Option } from './options.js';
 import { DEFAULT_MAX_AGE_S, MESSAGE_IDS } from './parameters.js';
@@ -39,8 +37,8 @@ export interface Registration {
   readonly maxAgeS: number;
   /** Notifications per second by its cadence. */
   readonly rate: number;
-  /** Keeps what was told in a first block, until the client has read the rest [RFC7959-3.4]. */
-  keepsLong: (representation: Representation) => void;
+  /** By which the further blocks of what it was told are asked for; set once it is registered. */
+  cacheKey: string;
   /** No notification goes by it any more. */
   detach(): void;
   /** The same, and the client wants none: the broker is told. */
@@ -54,7 +52,7 @@ export class Relation implements Registration {
   readonly rate: number;
   /** Nothing but CON: asked for, or what must not be lost. */
   readonly isConfirmable: boolean;
-  keepsLong: (representation: Representation) => void = () => {};
+  cacheKey = '';
 
   constructor(
     readonly token: Uint8Array,
@@ -74,8 +72,11 @@ export class Relation implements Registration {
   }
 
   /** Options and payload of a notification. */
-  tail(sample: Sample, body: Uint8Array, lastTail: LastTail): Uint8Array {
-    return lastTail.of(sample, body, this);
+  tail(sample: Sample, body: Uint8Array, { observers, peer }: ObserverPort): Uint8Array {
+    const { lastTail } = observers;
+    const tail = lastTail.of(sample, body, this);
+    if (lastTail.long) observers.keepLong(peer, this.cacheKey, lastTail.long);
+    return tail;
   }
 
   detach(): void {
@@ -121,7 +122,7 @@ export class ObserverPort extends Port {
   readonly registering = new Map<string, number>();
 
   constructor(
-    private readonly observers: Observers,
+    readonly observers: Observers,
     readonly peer: Peer,
   ) {
     super();
@@ -232,20 +233,20 @@ export class ObserverPort extends Port {
   protected override transmit(delivery: Delivery, sample: Sample, body: Uint8Array): boolean {
     const relation = relationOf(delivery);
     if (!relation) return false;
-    const { endpoint, lastTail } = this.observers;
+    const { endpoint } = this.observers;
     if (relation.isConfirmable || !this.pacer.isQuiet(endpoint.nowMs())) return this.pace(relation, sample, body);
-    return this.sendNon(relation, relation.tail(sample, body, lastTail));
+    return this.sendNon(relation, relation.tail(sample, body, this));
   }
 
   private pace(relation: Relation, sample: Sample, body: Uint8Array): boolean {
-    const { endpoint, lastTail } = this.observers;
+    const { endpoint } = this.observers;
     const nowUs = endpoint.nowUs();
     const verdict = this.pacer.verdict(nowUs, relation.isConfirmable, relation);
     if (verdict === 'wait') {
       this.wakeAt(nowUs, this.pacer.freeAtUs);
       return false;
     }
-    const tail = relation.tail(sample, body, lastTail);
+    const tail = relation.tail(sample, body, this);
     if (verdict === 'con') {
       this.confirm(relation, tail, nowUs);
       return true;
@@ -292,7 +293,7 @@ export class ObserverPort extends Port {
     const isReplaced = relationOf(delivery) !== undefined && delivery.feeder === undefined;
     const sample = isReplaced ? this.redeem(delivery) : undefined;
     const body = sample?.body(delivery.projection, delivery.format);
-    return sample && body && relation.tail(sample, body, this.observers.lastTail);
+    return sample && body && relation.tail(sample, body, this);
   }
 
   /** One timer per client, and only while something waits for the path to be free. */

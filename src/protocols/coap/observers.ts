@@ -11,6 +11,7 @@ import { answer, refused, type Request, type Response } from '../../routing/prim
 import { isPattern } from '../../routing/pattern.js';
 import type { Session, Site } from '../../routing/site.js';
 import type { Terms } from '../../routing/terms.js';
+import type { Blockwise } from './blocks.js';
 import type { Endpoint } from './endpoint.js';
 import { LastTail } from './last-tail.js';
 import { tokenKey } from './message.js';
@@ -55,6 +56,8 @@ export class Observers {
     readonly endpoint: Endpoint,
     private readonly site: Site,
     private readonly log: Log,
+    /** Keeps what was told in a first block, until the client has read the rest [RFC7959-3.4]. */
+    readonly keepLong: Blockwise['keep'],
   ) {
     endpoint.onReset((peer, id) => this.ports.get(peer)?.reset(id));
   }

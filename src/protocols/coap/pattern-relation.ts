@@ -13,9 +13,9 @@ import type { Delivery } from '../../routing/delivery.js';
 import type { Ending } from '../../routing/endings.js';
 import type { PatternSubscription, RouteSink } from '../../routing/pattern.js';
 import type { Sample } from '../../routing/sample.js';
-import { blockBytes, blockOption, tagOf, type Representation } from './blocks.js';
+import { blockBytes, blockOption, tagOf } from './blocks.js';
 import { sequenceBytes } from './last-tail.js';
-import { maxAgeOf, maxAgeOption, Relation, type Registration } from './observe.js';
+import { maxAgeOf, maxAgeOption, Relation, type ObserverPort, type Registration } from './observe.js';
 import { encodeTail, OPTION, option, type Option } from './options.js';
 import { DEFAULT_MAX_AGE_S } from './parameters.js';
 
@@ -27,7 +27,7 @@ export class PatternRelation implements Registration, RouteSink {
   /** Of a container that has told nothing yet nobody knows when it will. */
   readonly maxAgeS = DEFAULT_MAX_AGE_S;
   ordinal = 0;
-  keepsLong: (representation: Representation) => void = () => {};
+  cacheKey = '';
   subscription: PatternSubscription | undefined;
   private readonly members = new Set<Member>();
   private sequence = 0;
@@ -113,12 +113,13 @@ class Member extends Relation {
     this.pattern.left(this);
   }
 
-  override tail(_: Sample, body: Uint8Array): Uint8Array {
+  override tail(_: Sample, body: Uint8Array, { observers, peer }: ObserverPort): Uint8Array {
     const { from, exponent, pattern } = this;
     const observe = option(OPTION.observe, sequenceBytes(pattern.nextSequence()));
     if (body.length <= blockBytes(exponent)) return encodeTail([observe, ...from], body);
     const etag = option(OPTION.etag, tagOf(body));
-    pattern.keepsLong({ code: STATUSES.STATUS_OK.coap, options: [etag, ...from], payload: body });
+    const long = { code: STATUSES.STATUS_OK.coap, options: [etag, ...from], payload: body };
+    observers.keepLong(peer, pattern.cacheKey, long);
     const block = blockOption(OPTION.block2, { number: 0, isMore: true, exponent });
     return encodeTail([observe, ...from, etag, block], body.subarray(0, blockBytes(exponent)));
   }
