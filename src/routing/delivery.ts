@@ -113,8 +113,8 @@ export class Delivery {
 export abstract class Port {
   /** Set by the router: how urgent what it has to flush is, as a rank of a latency class; UNTOUCHED: nothing. */
   touched: number = UNTOUCHED;
-  /** Deliveries that hold a sample, oldest first. */
-  private readonly waiting = new Set<Delivery>();
+  /** Deliveries that hold a sample, oldest first; made with the first. */
+  private waiting: Set<Delivery> | undefined;
 
   /** Takes a sample of the delivery's cadence: it goes now, or is held as the newest. */
   offer(delivery: Delivery, sample: Sample): void {
@@ -130,26 +130,27 @@ export abstract class Port {
   /** Lets go of what is held, in the order it began to wait, until the transport refuses. Called when it has room again. */
   drain(): void {
     // Called for each subscriber of each turn: no iterator is made where nobody waits.
-    if (this.waiting.size === 0) return;
-    for (const delivery of this.waiting) {
+    const { waiting } = this;
+    if (waiting === undefined || waiting.size === 0) return;
+    for (const delivery of waiting) {
       if (delivery.mode !== MODE.active || delivery.held === undefined) continue;
       if (!this.attempt(delivery, delivery.held)) return;
       delivery.held = undefined;
-      this.waiting.delete(delivery);
+      waiting.delete(delivery);
       delivery.feeder?.relieved(delivery);
     }
   }
 
   /** True while a delivery that may send holds a sample. */
   get hasWaiting(): boolean {
-    for (const { mode } of this.waiting) if (mode === MODE.active) return true;
+    for (const { mode } of this.waiting ?? []) if (mode === MODE.active) return true;
     return false;
   }
 
   /** Forgets a delivery that has ended; a held sample is counted as dropped. */
   release(delivery: Delivery): void {
     delivery.mode = MODE.ended;
-    this.waiting.delete(delivery);
+    this.waiting?.delete(delivery);
     if (delivery.held) delivery.drop('ended');
     delivery.held = undefined;
   }
@@ -171,7 +172,7 @@ export abstract class Port {
     const { held } = delivery;
     if (delivery.mode !== MODE.active || held === undefined) return undefined;
     delivery.held = undefined;
-    this.waiting.delete(delivery);
+    this.waiting?.delete(delivery);
     delivery.delivered++;
     delivery.missed = 0;
     return held;
@@ -194,6 +195,6 @@ export abstract class Port {
   private hold(delivery: Delivery, sample: Sample): void {
     if (delivery.held) delivery.drop('conflated');
     delivery.held = sample;
-    this.waiting.add(delivery);
+    (this.waiting ??= new Set()).add(delivery);
   }
 }

@@ -229,14 +229,16 @@ const keyOf = (options: readonly Option[], alsoWithout: readonly number[]): stri
     NOTHING,
   ).toString('latin1');
 
-/** By list: those of observers come again and again, and each relation keeps its own [option-memory]. */
-const cacheKeys = new WeakMap<readonly Option[], string>();
+/** By list, for the method it last came with: those of observers come again and again, and each relation keeps its own [option-memory]. */
+const cacheKeys = new WeakMap<readonly Option[], { readonly code: number; readonly key: string }>();
 
 /** What the answer to a request is known by: the requests for its further blocks have no body, so no format of one. */
 export function cacheKeyOf({ code, options }: Pick<Message, 'code' | 'options'>): string {
-  let key = cacheKeys.get(options);
-  if (key === undefined) cacheKeys.set(options, (key = keyOf(options, [OPTION.contentFormat])));
-  return `${code} ${key}`;
+  const known = cacheKeys.get(options);
+  if (known?.code === code) return known.key;
+  const key = `${code} ${keyOf(options, [OPTION.contentFormat])}`;
+  cacheKeys.set(options, { code, key });
+  return key;
 }
 
 const TRANSFER_OPTIONS: readonly number[] = [OPTION.block1, OPTION.block2, OPTION.observe];

@@ -31,7 +31,7 @@ import {
   optionsAt,
   TYPE,
   tokenKey,
-  writeHead,
+  writeNonHead,
   type Message,
 } from './message.js';
 import { OptionMemory, type Take } from './option-memory.js';
@@ -168,13 +168,13 @@ export class Endpoint implements Carrier, Answering {
 
   /** Sends a non-confirmable and returns its id; `undefined` if the message-id budget is spent. */
   sendNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
-    const id = this.queueNon(peer, code, token, tail);
+    const id = this.queueNon(peer, code, tokenKey(token), tail);
     if (id !== undefined) this.flushSoon(peer.destination);
     return id;
   }
 
-  /** As `sendNon`, of whoever calls `flush` when there is no more to come: what goes to one peer leaves in one train. */
-  queueNon(peer: Peer, code: number, token: Uint8Array, tail: Uint8Array): number | undefined {
+  /** As `sendNon`, by a token's key, of whoever calls `flush` when all is queued: what goes to one peer leaves in one train. */
+  queueNon(peer: Peer, code: number, token: string, tail: Uint8Array): number | undefined {
     const id = peer.ids.take(this.nowMs());
     if (id === undefined) {
       this.figures.outOfIds++;
@@ -183,7 +183,7 @@ export class Endpoint implements Carrier, Answering {
     if (this.isClosed) return id;
     const { batch } = this.socket;
     const at = batch.open(peer.destination, HEADER_BYTES + token.length, tail);
-    writeHead(batch.bytes, at, TYPE.nonConfirmable, code, id, token);
+    writeNonHead(batch.bytes, at, code, id, token);
     this.figures.sent++;
     this.isHolding = true;
     return id;

@@ -15,7 +15,7 @@ import { Port, type Delivery } from '../../routing/delivery.js';
 import { ENDINGS, type Ending } from '../../routing/endings.js';
 import type { Sample } from '../../routing/sample.js';
 import type { Session } from '../../routing/site.js';
-import { tokenKey } from './message.js';
+import { tokenOf } from './message.js';
 import { encodeTail, OPTION, option, type Option } from './options.js';
 import { DEFAULT_MAX_AGE_S, MESSAGE_IDS } from './parameters.js';
 import type { Observers } from './observers.js';
@@ -23,14 +23,19 @@ import { Pacer } from './pacing.js';
 import type { PatternRelation } from './pattern-relation.js';
 import type { Peer } from './peer.js';
 
-/** Ids whose relation is known when a reset comes. One for an older id is swallowed: the next notification is reset as well. */
+/**
+ * Ids whose relation is known when a reset comes: so many for each relation, and this many at most. One for an older id is swallowed:
+ * the next notification is reset as well.
+ */
 const REMEMBERED_IDS = 1024;
+const REMEMBERED_OF_EACH = 64;
 /** Stands in for the rate of a source that declares none, per second. */
 const ASSUMED_RATE = 1;
 
 /** What a token stands for: the observation of one resource, or of all that match a pattern (pattern-relation.ts). */
 export interface Registration {
-  readonly token: Uint8Array;
+  /** As a key of maps. */
+  readonly token: string;
   /** Number within its port, 1..65535: what a message id is traced back by. */
   readonly ordinal: number;
   /** When the next notification is due, whole seconds. */
@@ -55,7 +60,7 @@ export class Relation implements Registration {
   cacheKey = '';
 
   constructor(
-    readonly token: Uint8Array,
+    readonly token: string,
     readonly ordinal: number,
     readonly delivery: Delivery,
     /** Of the largest block the client asked for; notifications bear block 0 only [RFC7959-3.4]. */
@@ -111,10 +116,9 @@ export const maxAgeOption = (seconds: number): readonly Option[] =>
 export class ObserverPort extends Port {
   /** By token. */
   readonly relations = new Map<string, Registration>();
-  private readonly byOrdinal = new Map<number, Registration>();
   private readonly pacer: Pacer;
-  /** By the low bits of a message id: the id in the upper half, the ordinal of its relation in the lower. */
-  private readonly senders = new Uint32Array(REMEMBERED_IDS);
+  /** By the low bits of a message id: the id in the upper half, the ordinal of its relation in the lower. As many as a power of two. */
+  private senders = new Uint32Array(REMEMBERED_OF_EACH);
   private lastOrdinal = 0;
   private cancelWait: Cancel | undefined;
   session: Session | undefined;
@@ -132,9 +136,9 @@ export class ObserverPort extends Port {
   }
 
   /** Whether the message ids suffice for a stream of `rate` notifications a second beside those of other tokens. */
-  affords(token: Uint8Array, rate: number): boolean {
+  affords(token: string, rate: number): boolean {
     let sum = rate;
-    for (const [key, relation] of this.relations) if (key !== tokenKey(token)) sum += relation.rate;
+    for (const [other, relation] of this.relations) if (other !== token) sum += relation.rate;
     return sum <= MESSAGE_IDS / (this.observers.endpoint.parameters.exchangeLifetimeMs / 1000);
   }
 
@@ -143,9 +147,8 @@ export class ObserverPort extends Port {
   }
 
   /** Enters a relation; one with the same token is replaced [RFC7641-4.1]. */
-  add(token: Uint8Array, delivery: Delivery, exponent: number): Relation {
-    // A copy: the token is a view into the datagram that registered.
-    const relation = new Relation(Uint8Array.from(token), this.makeRoom(token), delivery, exponent);
+  add(token: string, delivery: Delivery, exponent: number): Relation {
+    const relation = new Relation(token, this.makeRoom(token), delivery, exponent);
     delivery.mark = relation;
     this.enter(relation);
     return relation;
@@ -158,21 +161,35 @@ export class ObserverPort extends Port {
   }
 
   /** @returns a free ordinal */
-  private makeRoom(token: Uint8Array): number {
+  private makeRoom(token: string): number {
     this.remove(token, 'REPLACED');
     do this.lastOrdinal = (this.lastOrdinal % 0xffff) + 1;
-    while (this.byOrdinal.has(this.lastOrdinal));
+    while (this.ofOrdinal(this.lastOrdinal));
     return this.lastOrdinal;
   }
 
+  /** Looked for: it is asked at a registration and a reset alone, and a map of them would cost every relation its place in it. */
+  private ofOrdinal(ordinal: number): Registration | undefined {
+    for (const relation of this.relations.values()) if (relation.ordinal === ordinal) return relation;
+    return undefined;
+  }
+
   private enter(relation: Registration): void {
-    this.relations.set(tokenKey(relation.token), relation);
-    this.byOrdinal.set(relation.ordinal, relation);
+    this.relations.set(relation.token, relation);
+    // A pattern is as many as match it.
+    const mostRelations = relation instanceof Relation ? this.relations.size : Infinity;
+    while (this.senders.length < Math.min(mostRelations * REMEMBERED_OF_EACH, REMEMBERED_IDS)) this.rememberMore();
+  }
+
+  private rememberMore(): void {
+    const senders = new Uint32Array(2 * this.senders.length);
+    for (const sender of this.senders) senders[(sender >>> 16) & (senders.length - 1)] = sender;
+    this.senders = senders;
   }
 
   /** The client, or we on its behalf, end the relation with this token. */
-  remove(token: Uint8Array, ending: Ending): void {
-    const relation = this.relations.get(tokenKey(token));
+  remove(token: string, ending: Ending): void {
+    const relation = this.relations.get(token);
     if (!relation) return;
     this.detach(relation, ending);
     relation.leave(this.session, ending);
@@ -180,8 +197,8 @@ export class ObserverPort extends Port {
 
   /** A reset to a non-confirmable notification [RFC7641-3.6]. */
   reset(id: number): void {
-    const sender = this.senders[id % REMEMBERED_IDS] ?? 0;
-    const relation = sender >>> 16 === id ? this.byOrdinal.get(sender & 0xffff) : undefined;
+    const sender = this.senders[id & (this.senders.length - 1)] ?? 0;
+    const relation = sender >>> 16 === id ? this.ofOrdinal(sender & 0xffff) : undefined;
     if (relation) this.ended(relation, 'PEER_RESET');
   }
 
@@ -202,7 +219,7 @@ export class ObserverPort extends Port {
     const isRefused = typeof why !== 'string';
     this.detach(relation, isRefused ? 'UNSUBSCRIBED' : why);
     const final = isRefused ? answerOf(why.status, why.detail) : finalOf(why);
-    const { token } = relation;
+    const token = tokenOf(relation.token);
     if (final) this.observers.endpoint.confirm(this.peer, { ...final, token, settled: () => {} });
     this.observers.closeIfIdle(this);
   }
@@ -212,7 +229,7 @@ export class ObserverPort extends Port {
     const final = finalOf(ending);
     for (const relation of [...this.relations.values()]) {
       this.detach(relation, ending);
-      if (final) this.observers.endpoint.sendNon(this.peer, final.code, relation.token, final.tail);
+      if (final) this.observers.endpoint.sendNon(this.peer, final.code, tokenOf(relation.token), final.tail);
     }
     this.cancelWait?.();
     this.peer.onRoom = undefined;
@@ -264,7 +281,7 @@ export class ObserverPort extends Port {
       this.wakeAt(nowUs, nowUs + this.peer.ids.retryAfterMs * 1000);
       return false;
     }
-    this.senders[id % REMEMBERED_IDS] = (id << 16) | relation.ordinal;
+    this.senders[id & (this.senders.length - 1)] = (id << 16) | relation.ordinal;
     return true;
   }
 
@@ -273,7 +290,7 @@ export class ObserverPort extends Port {
     this.pacer.sentConfirmable(nowUs, relation, this.relations.size);
     endpoint.confirm(this.peer, {
       code: NOTIFICATION,
-      token: relation.token,
+      token: tokenOf(relation.token),
       tail,
       renew: () => this.newer(relation),
       settled: (outcome) => {
@@ -307,16 +324,15 @@ export class ObserverPort extends Port {
 
   private ended(relation: Registration, ending: Ending): void {
     // An older one of the same token may already have been replaced.
-    if (this.relations.get(tokenKey(relation.token)) !== relation) return;
+    if (this.relations.get(relation.token) !== relation) return;
     this.remove(relation.token, ending);
     this.observers.closeIfIdle(this);
   }
 
   private detach(relation: Registration, ending: Ending): void {
     this.observers.countEnding(ending);
-    this.relations.delete(tokenKey(relation.token));
+    this.relations.delete(relation.token);
     relation.detach();
-    this.byOrdinal.delete(relation.ordinal);
   }
 }
 

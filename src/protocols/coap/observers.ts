@@ -31,7 +31,8 @@ export interface Registered {
 interface Attempt {
   readonly port: ObserverPort;
   readonly session: Session;
-  readonly token: Uint8Array;
+  /** As a key of maps. */
+  readonly token: string;
   readonly exponent: number;
   /** To be asked once, when the broker has answered: nothing has taken its place meanwhile. */
   readonly isCurrent: () => boolean;
@@ -78,7 +79,7 @@ export class Observers {
     const ticket = ++this.lastTicket;
     port.registering.set(key, ticket);
     const isCurrent = (): boolean => port.registering.get(key) === ticket && port.registering.delete(key);
-    const attempt = { port, session, token, exponent, isCurrent };
+    const attempt = { port, session, token: key, exponent, isCurrent };
     return isPattern(request.to)
       ? this.registerPattern(attempt, request, terms)
       : this.registerOne(attempt, request, terms);
@@ -136,8 +137,9 @@ export class Observers {
   deregister(peer: Peer, token: Uint8Array): void {
     const port = this.ports.get(peer);
     if (!port) return;
-    port.registering.delete(tokenKey(token));
-    port.remove(token, 'UNSUBSCRIBED');
+    const key = tokenKey(token);
+    port.registering.delete(key);
+    port.remove(key, 'UNSUBSCRIBED');
     this.closeIfIdle(port);
   }
 

@@ -23,7 +23,6 @@ import { DEFAULT_MAX_AGE_S } from './parameters.js';
 const SEQUENCE_MASK = 0xff_ffff;
 
 export class PatternRelation implements Registration, RouteSink {
-  readonly token: Uint8Array;
   /** Of a container that has told nothing yet nobody knows when it will. */
   readonly maxAgeS = DEFAULT_MAX_AGE_S;
   ordinal = 0;
@@ -35,13 +34,10 @@ export class PatternRelation implements Registration, RouteSink {
 
   /** @param end ends it with an answer that says why */
   constructor(
-    token: Uint8Array,
+    readonly token: string,
     readonly exponent: number,
     private readonly end: (relation: PatternRelation, why: Ending | Refusal) => void,
-  ) {
-    // A copy: the token is a view into the datagram that registered.
-    this.token = Uint8Array.from(token);
-  }
+  ) {}
 
   get rate(): number {
     let sum = 0;
