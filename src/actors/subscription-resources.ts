@@ -52,9 +52,10 @@ const NOT_HIS = refuse('STATUS_PERMISSION_DENIED', ENDINGS.PERMISSION_DENIED.sen
 const bad = (detail: string): Refusal => refuse('STATUS_BAD_REQUEST', detail);
 
 export class SubscriptionResources {
+  /** Of those that somebody created. */
   private readonly deliveries = new Map<Node, Delivery>();
-  /** Those that end with their subscriber's relation. */
-  private readonly relations = new WeakSet<Node>();
+  /** Of those that end with their subscriber's relation. */
+  private readonly relations = new Map<Node, Delivery>();
   /** By aggregateURI, contact and creator. */
   private readonly aggregates = new Map<string, Aggregate>();
   private readonly patterns = new Map<Node, (ending: Ending) => void>();
@@ -131,8 +132,7 @@ export class SubscriptionResources {
       accept: delivery.format.mediaType,
     });
     if (!node) return undefined;
-    this.relations.add(node);
-    this.deliveries.set(node, delivery);
+    this.relations.set(node, delivery);
     return node;
   }
 
@@ -190,11 +190,12 @@ export class SubscriptionResources {
     this.patterns.delete(node);
     pattern?.(ending);
     this.patternContacts.close(node, ending);
-    const delivery = this.deliveries.get(node);
-    if (!delivery) return;
-    this.deliveries.delete(node);
     const { subscriptions } = this.options;
-    if (ending === 'LEASE_EXPIRED' || this.relations.has(node)) subscriptions.endAndTell(delivery, ending);
+    const related = this.relations.get(node);
+    const delivery = related ?? this.deliveries.get(node);
+    if (!delivery) return;
+    this.forget(node);
+    if (ending === 'LEASE_EXPIRED' || related) subscriptions.endAndTell(delivery, ending);
     else subscriptions.end(delivery, 'UNSUBSCRIBED');
   }
 
@@ -223,8 +224,13 @@ export class SubscriptionResources {
 
   /** The subscription has ended, whoever ended it: so has its resource. */
   over(node: Node): void {
-    this.deliveries.delete(node);
+    this.forget(node);
     if (!node.isRemoved) this.options.resources.remove(node);
+  }
+
+  private forget(node: Node): void {
+    this.deliveries.delete(node);
+    this.relations.delete(node);
   }
 
   /** Undefined: the broker itself. */

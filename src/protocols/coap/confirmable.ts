@@ -41,7 +41,8 @@ export interface Carrier {
 }
 
 export class Confirmable {
-  private readonly ids: number[] = [];
+  /** One for each time that it was sent with something newer. */
+  readonly ids: number[] = [];
   private datagram: Uint8Array | undefined;
   private retransmissions = 0;
   private waitMs = 0;
@@ -78,7 +79,6 @@ export class Confirmable {
     if (this.isSettled) return;
     this.isSettled = true;
     this.cancelWait();
-    for (const id of this.ids) this.peer.outstanding.delete(id);
     this.outgoing.settled(outcome, reply);
     // Last, so that what the owner ends because of it does not get the free place.
     this.peer.left(this);
@@ -107,7 +107,6 @@ export class Confirmable {
     const id = this.peer.ids.take(Math.floor(this.carrier.clock.monotonicUs() / 1000));
     if (id === undefined) return false;
     this.ids.push(id);
-    this.peer.outstanding.set(id, this);
     this.datagram = compose(TYPE.confirmable, this.outgoing.code, id, this.outgoing.token, tail);
     return true;
   }

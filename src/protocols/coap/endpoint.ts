@@ -296,7 +296,7 @@ export class Endpoint implements Carrier, Answering {
   }
 
   private settle(message: Message, peer: Peer | undefined): void {
-    const confirmable = peer?.outstanding.get(message.id);
+    const confirmable = peer?.outstanding(message.id);
     const outcome = message.type === TYPE.reset ? 'reset' : 'acknowledged';
     if (confirmable) confirmable.answered(outcome, message);
     else if (peer && outcome === 'reset') this.wasReset(peer, message.id);

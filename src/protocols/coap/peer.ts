@@ -42,10 +42,8 @@ export class Peer {
   readonly ids: MessageIds;
   readonly recent: Recent;
   readonly arrivals = new Arrivals();
-  /** Confirmables sent and unsettled, by each of their ids. */
-  readonly outstanding = new Map<number, Confirmable>();
-  /** Our requests by token. */
-  readonly awaited = new Map<string, Awaited>();
+  // Made when first needed: of a thousand observers none is asked anything.
+  private requests: Map<string, Awaited> | undefined;
   /** Whose token was last posted from there; see authz-info.ts. */
   identity: Identity | undefined;
   /** When something last came from it, monotonic microseconds. */
@@ -69,6 +67,17 @@ export class Peer {
     this.recent = new Recent(budget);
   }
 
+  /** Our requests by token. */
+  get awaited(): Map<string, Awaited> {
+    return (this.requests ??= new Map());
+  }
+
+  /** The confirmable, sent and unsettled, that has had this id: one of a few, NSTART bounds them. */
+  outstanding(id: number): Confirmable | undefined {
+    for (const confirmable of this.inFlight) if (confirmable.ids.includes(id)) return confirmable;
+    return undefined;
+  }
+
   /** Confirmables sent and unsettled. */
   get inFlightCount(): number {
     return this.inFlight.size;
@@ -81,7 +90,7 @@ export class Peer {
 
   /** True while forgetting it would break something. */
   get isBusy(): boolean {
-    return this.pins > 0 || this.inFlight.size > 0 || this.awaited.size > 0;
+    return this.pins > 0 || this.inFlight.size > 0 || (this.requests?.size ?? 0) > 0;
   }
 
   /** Sends a confirmable now or in its turn [RFC7252-4.7]. */
