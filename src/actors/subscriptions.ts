@@ -67,7 +67,6 @@ export class Subscriptions {
   readonly ended: Totals = { received: 0, delivered: 0, decimated: 0, dropped: new Map() };
   readonly endings = new Map<Ending, number>();
   private readonly byId = new Map<string, Subscription>();
-  private readonly byDelivery = new Map<Delivery, Subscription>();
   /** What all of them have in common. */
   private readonly common: SubscriptionOptions;
 
@@ -123,7 +122,7 @@ export class Subscriptions {
     const id = randomId(this.options.random);
     const subscription = new Subscription(this.common, id, delivery, route, wanted.originator, target.node, ended);
     this.byId.set(id, subscription);
-    this.byDelivery.set(delivery, subscription);
+    delivery.id = id;
     this.population.activate(id);
     return delivery;
   }
@@ -135,7 +134,7 @@ export class Subscriptions {
 
   /** Gives it the newest there is, whose answer to the registration bore none. */
   tellLatest(delivery: Delivery): void {
-    const route = this.byDelivery.get(delivery)?.route;
+    const route = this.byId.get(delivery.id)?.route;
     if (route && !route.feeder) this.options.router.repeat(route, delivery);
   }
 
@@ -177,7 +176,7 @@ export class Subscriptions {
 
   /** Whether a subscriber may know of a resource. */
   shows(delivery: Delivery, node: Node): boolean {
-    const originator = this.byDelivery.get(delivery)?.originator;
+    const originator = this.byId.get(delivery.id)?.originator;
     return originator === undefined || this.options.access.may(originator, 'DISCOVER', node);
   }
 
@@ -231,8 +230,7 @@ export class Subscriptions {
   }
 
   private cellOf(delivery: Delivery): Cell<SubscriptionMessage> | undefined {
-    const subscription = this.byDelivery.get(delivery);
-    return subscription && this.population.get(subscription.id);
+    return this.population.get(delivery.id);
   }
 
   private kindOf(id: string): Subscription {
@@ -245,7 +243,6 @@ export class Subscriptions {
     const { id, delivery } = subscription;
     this.byId.get(id)?.ended(delivery);
     this.byId.delete(id);
-    this.byDelivery.delete(delivery);
     this.population.end(id);
     this.endings.set(ending, (this.endings.get(ending) ?? 0) + 1);
     this.ended.received += account.received;

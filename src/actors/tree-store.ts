@@ -26,7 +26,7 @@ export class TreeStore {
   /** Whether any of them has been promised to be on disk before it is answered. */
   private isSynced = false;
   /** In the tree as long as something else lasts, and never in the store. */
-  private readonly passing = new WeakSet<Node>();
+  private readonly passing = new Set<Node>();
   private isArmed = false;
   /** Keys that the store refused to write, with their tables. */
   private readonly unwritten = new Map<string, 'resource' | 'instance'>();
@@ -69,6 +69,7 @@ export class TreeStore {
   /** The resource has been removed from the tree. */
   drop(node: Node): void {
     if (this.isKept(node)) this.note({ table: 'resource', key: node.reference, row: undefined }, true);
+    this.passing.delete(node);
     this.forgetInstances(node);
   }
 

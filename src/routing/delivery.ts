@@ -68,6 +68,8 @@ export type ReliableWay = (body: JsonObject, acknowledged: () => void) => void;
 
 export class Delivery {
   mode: Mode = MODE.opening;
+  /** Of its subscription; empty before it is one. */
+  id = '';
   /** Samples handed to the transport. */
   delivered = 0;
   /** Samples of the asked cadence lost since the last one delivered; told with the next notification, then 0 again. */

@@ -8,7 +8,7 @@
  * or leaves while a walk is under way is neither offered twice nor what is from before his time.
  */
 import type { Cadence } from './cadence.js';
-import { DROP_REASONS, type Delivery, type DropReason } from './delivery.js';
+import type { Delivery, DropReason } from './delivery.js';
 import type { Filter, FilterKind } from './filter.js';
 import type { Route } from './router.js';
 import type { Sample } from './sample.js';
@@ -136,17 +136,28 @@ export const pendingOf = ({ membership, walked }: Delivery): number =>
 
 const NONE: Counters = { offered: 0, decimated: 0, duplicate: 0, outOfOrder: 0 };
 
+/** Asked of every delivery at each scrape: written out `dropped` takes 0.02 us to make, put together 2 to 4 us. */
 export function accountOf(delivery: Delivery): Account {
-  const { membership, delivered, unwanted, dropped, held } = delivery;
+  const { membership, delivered, unwanted, held } = delivery;
   const { group, before, repeated } = membership ?? { group: NONE, before: NONE, repeated: 0 };
   const duplicate = group.duplicate - before.duplicate;
   const outOfOrder = group.outOfOrder - before.outOfOrder;
-  const own = Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, dropped[index] ?? 0]));
+  // As DROP_REASONS has them.
+  const [conflated = 0, ended = 0, noSuchFormat = 0, tooLarge = 0, sendFailed = 0, fault = 0] = delivery.dropped;
   return {
     received: group.offered - before.offered + duplicate + outOfOrder + repeated,
     delivered,
     decimated: group.decimated - before.decimated + unwanted,
-    dropped: { ...(own as Record<DropReason, number>), duplicate, 'out-of-order': outOfOrder },
+    dropped: {
+      conflated,
+      ended,
+      'no-such-format': noSuchFormat,
+      'too-large': tooLarge,
+      'send-failed': sendFailed,
+      fault,
+      duplicate,
+      'out-of-order': outOfOrder,
+    },
     held: (held ? 1 : 0) + pendingOf(delivery),
   };
 }
