@@ -40,6 +40,7 @@ export async function memory({ rounds, ...order }: MemoryEffort, progress: (line
     ['an idle container', `${of((each) => each.resourceBytes).toFixed(0)} B`],
     ['a CoAP endpoint with one relation', `${of((each) => each.endpointBytes).toFixed(0)} B`],
     ['a further relation of an endpoint', `${of((each) => each.relationBytes).toFixed(0)} B`],
+    ['left by a relation that has come and gone', `${of((each) => each.passedBytes).toFixed(0)} B`],
   ];
   return {
     text: [
