@@ -31,6 +31,7 @@ import { OwnAlarms } from './actors/own-alarms.js';
 import { Patterns } from './actors/patterns.js';
 import { Passivation, type PassivationLimits } from './actors/passivation.js';
 import { openOwnApplication } from './actors/own-application.js';
+import { rowFor } from './actors/row-contents.js';
 import { Quotas } from './actors/quotas.js';
 import { Resources } from './actors/resources.js';
 import { Retargeting } from './actors/retargeting.js';
@@ -113,6 +114,7 @@ export class Broker implements Site {
   readonly passivation: Passivation;
   private readonly publishing: PublicationsOptions;
   private readonly dispatcher: Dispatcher;
+  private readonly kind: ReturnType<typeof resourceKind>;
   private readonly supervisor: Supervisor;
   private isReady = false;
   /** What it calls itself to those it sends requests on to. */
@@ -165,7 +167,10 @@ export class Broker implements Site {
       },
     });
     const { authorise } = this.access;
-    this.dispatcher = new Dispatcher(this.resources.tree, clock, authorise, (ask) => this.handOn(ask));
+    this.dispatcher = new Dispatcher(this.resources.tree, clock, authorise, (ask) => this.handOn(ask), {
+      rowFor: (request) => rowFor(request, this),
+      take: (ask) => this.kind.take(ask),
+    });
     const mayRead: SnapshotOptions['mayRead'] = (originator, node) => this.access.may(originator, 'READ', node);
     this.snapshots = new Snapshots(
       { ...shared, resources: this.resources, encoder: sampleEncoder, sizes: snapshotSizes, concentratorOf, mayRead },
@@ -222,7 +227,7 @@ export class Broker implements Site {
     });
     this.commands.onExecutedLate = ({ application, command }) =>
       this.ownAlarms.executedLate(application, command.commandId);
-    const kind = resourceKind({
+    this.kind = resourceKind({
       ...shared,
       resources: this.resources,
       encoder: sampleEncoder,
@@ -240,7 +245,7 @@ export class Broker implements Site {
       place: surroundings.history,
       readMeasurement: measurementReader(),
     });
-    this.population = new Population({ name: 'resources', kind: () => kind, clock, random, log });
+    this.population = new Population({ name: 'resources', kind: () => this.kind, clock, random, log });
     this.sources = new Sources({
       ...shared,
       ...surroundings,

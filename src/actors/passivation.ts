@@ -7,7 +7,8 @@
  *       └─────────── used ────────────┘
  *     row ──> woken, for one reading after a period without any ──(the turn ends)──> row
  *
- * A gateway that posts now and then is live for a turn: what is made of it is gone before the garbage collector has copied it once.
+ * A gateway that posts now and then stays a row [row-contents.ts], or is live for a turn: what is made of it is gone before the garbage
+ * collector has copied it once.
  * A small collection is left alone: what it would save is less than what it costs to look.
  */
 import type { Cancel, Clock } from '../clock.js';
@@ -67,11 +68,15 @@ export class Passivation implements Resting {
     this.cancel ??= this.options.clock.after(this.periodMs, () => this.turn());
   }
 
+  /** Whether what has last been changed at that instant, UTC, has had a period without. */
+  isQuiet(changedUs: number): boolean {
+    return this.options.clock.wallUs() - changedUs >= this.periodMs * 1000;
+  }
+
   /** It was a row until now, and had last been changed at that instant, UTC. */
   woke(unit: Node, changedUs: number): void {
-    const { clock } = this.options;
-    if (clock.wallUs() - changedUs < this.periodMs * 1000) return this.used(unit);
-    if (this.woken.size + this.read.size === 0) clock.atTurnEnd(() => this.endTurn());
+    if (!this.isQuiet(changedUs)) return this.used(unit);
+    if (this.woken.size + this.read.size === 0) this.options.clock.atTurnEnd(() => this.endTurn());
     this.woken.add(unit);
   }
 

@@ -12,7 +12,7 @@ import { etagOf } from '../resources/revision.js';
 import type { VirtualTarget } from '../resources/target.js';
 import { isObject } from '../resources/values.js';
 import { COMMANDS_CONTAINER } from '../routing/command.js';
-import type { Ask, FoundTarget } from '../routing/dispatcher.js';
+import type { Ask, FoundTarget, Route } from '../routing/dispatcher.js';
 import { bareMediaType, FORMATS } from '../routing/format.js';
 import {
   answer,
@@ -65,9 +65,16 @@ export function actorOf(target: FoundTarget): Node {
   return node.type === 'contentInstances' && node.parent ? node.parent : node;
 }
 
-export function resourceKind(options: ResourceOptions): CellKind<ResourceMessage> {
+interface ResourceKind extends CellKind<ResourceMessage> {
+  /** Does what the actor of a resource would do, for one that is a row. */
+  readonly take: Route;
+}
+
+export function resourceKind(options: ResourceOptions): ResourceKind {
   const retrieval = new Retrieval(options);
+  const ofRows = new ResourceBehaviour(options, retrieval, 'a row');
   return {
+    take: (ask) => ofRows.receive(ask),
     start: (cell) => new ResourceBehaviour(options, retrieval, cell.path),
     isConflatable: (message) => message instanceof Sample,
     undelivered(message, fault) {

@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.js';
 import type { Kind } from '../resources/ring.js';
 import type { RowReader, RowWriter } from '../resources/row-bytes.js';
-import type { ValueForm } from '../resources/passive-form.js';
+import type { ValueForm } from '../resources/passive-history.js';
 import type { PackedForm } from '../routing/measurement.js';
 import { Sample, type SampleEncoder } from '../routing/sample.js';
 

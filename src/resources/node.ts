@@ -26,9 +26,19 @@ export interface Children<T> {
   values(): Iterable<ResourceNode<T>>;
 }
 
+/** The history of a contentInstances in a row, opened for one change while nobody else acts. */
+export interface OpenRow<T> {
+  /** The contentInstances with what stands above it, and nothing else: nobody may hold it. */
+  readonly contentInstances: ResourceNode<T>;
+  /** Puts its history as it is now into the row. */
+  close(): void;
+}
+
 /** The same, where idle children are rows. */
 export interface RowChildren<T> extends Children<T> {
   after(ordinal: number): Iterable<ResourceNode<T>>;
+  /** Undefined where the child is no row, or has no contentInstances at that path below it. */
+  open(id: string, path: readonly string[]): OpenRow<T> | undefined;
   passivate(child: ResourceNode<T>, wakeAt: number | undefined): boolean;
 }
 
@@ -135,6 +145,11 @@ export class ResourceNode<T> {
     if (!this.below) return false;
     this.below = this.rows ??= make(this.below.values());
     return this.rows.passivate(child, wakeAt);
+  }
+
+  /** Of a child that is a row. @param path of a contentInstances below it */
+  openRow(id: string, path: readonly string[]): OpenRow<T> | undefined {
+    return this.rows?.open(id, path);
   }
 
   /** Some children may be rows. */

@@ -2,12 +2,13 @@
  * The children of a large collection: those that are in use as they are, the idle ones as rows.
  *
  *     id ──> index ──> slot ──┬──> live node
- *                             └──> row ── get ──> live node          passivate: back into a row
+ *                             ├──> row ── get ──> live node          passivate: back into a row
+ *                             └──> row ── open ──> a history of it ── close ──> row
  *
  * Slots are in the order in which the children came, whatever became of them meanwhile, and so is every reading.
  */
-import type { PassiveForm } from './passive-form.js';
-import type { ResourceNode, RowChildren } from './node.js';
+import type { OpenHistory, PassiveForm } from './passive-form.js';
+import type { OpenRow, ResourceNode, RowChildren } from './node.js';
 import { RowArena, type RowAt } from './row-arena.js';
 
 /** What a slot holds in place of a row. */
@@ -111,6 +112,34 @@ export class PassiveChildren<T> implements RowChildren<T> {
     this.willWake(slot, child.ordinal, wakeAt);
     this.compact();
     return true;
+  }
+
+  open(id: string, path: readonly string[]): OpenRow<T> | undefined {
+    const place = this.find(id);
+    const slot = place === undefined ? undefined : this.slotAt(place);
+    const row = slot === undefined ? GONE : (this.slots[slot] ?? GONE);
+    if (slot === undefined || row === GONE || row === LIVE) return undefined;
+    const { arena, collection, form } = this;
+    const opened = form.open(arena.pieceOf(row), arena.startOf(row), collection, path);
+    if (!opened) return undefined;
+    return { contentInstances: opened.contentInstances, close: () => this.close(id, path, slot, row, opened) };
+  }
+
+  private close(id: string, path: readonly string[], slot: number, row: RowAt, opened: OpenHistory<T>): void {
+    const { arena, form } = this;
+    const isThere = this.slots[slot] === row;
+    const written = isThere
+      ? form.rewrite(arena.pieceOf(row), arena.startOf(row), arena.endOf(row), opened)
+      : undefined;
+    if (written) {
+      arena.release(row);
+      this.slots[slot] = arena.put(written);
+      return this.compact();
+    }
+    // It has grown too large for a row, or somebody has asked for it meanwhile.
+    let node = this.get(id);
+    for (const each of path) node = node?.child(each);
+    if (node) node.history = opened.contentInstances.history;
   }
 
   /** Rows that are live now come back, mostly as long as they were; what is free beyond their share is too much. */

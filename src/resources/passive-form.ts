@@ -8,49 +8,59 @@
  * Attributes that many resources have are one map, which the rows name; `expirationTime`, which differs in each, stands in the row.
  */
 import { formatTime, parseTime } from '../clock.js';
-import { History, InstanceRecord } from './history.js';
+import { History } from './history.js';
 import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
-import { ringOf } from './retention.js';
-import type { Packing } from './ring.js';
+import { PassiveHistory, type ValueForm } from './passive-history.js';
 import type { Revisions } from './revision.js';
-import { MOST_SHARED, RowReader, RowWriter, SERIES, SharedWords } from './row-bytes.js';
+import { MOST_SHARED, RowReader, RowWriter, SERIES, SharedWords, type Mark } from './row-bytes.js';
 import { TYPES, type TypeName } from './types.js';
 import type { Json } from './values.js';
-
-/** Writes and reads what a record holds; what a row cannot hold may lie packed in its ring. */
-export interface ValueForm<T> extends Packing<T> {
-  /** False for what cannot stand in a row. */
-  write(value: T, row: RowWriter): boolean;
-  read(row: RowReader, measuredUs: number, name: string | undefined): T;
-}
 
 const TYPE_NAMES = Object.keys(TYPES) as TypeName[];
 const EXPIRY = 'expirationTime';
 /** How attributes are written: the place of a shared map stands above these. */
 const ATTRIBUTES = { none: 0, spelt: 1, shared: 2 } as const;
 const CREATOR = { internal: 0, source: 1, originator: 2, asAbove: 3 } as const;
-/** Bits of a record. */
-const RECORD = { hasAttributes: 1, isFractional: 2 } as const;
 /** Bits of a node. */
-const NODE = { isCollection: 1, hasHistory: 2, hasExpiry: 4, hasTags: 8 } as const;
+const NODE = { isCollection: 1, hasHistory: 2, hasExpiry: 4 } as const;
 
 type Attributes = ReadonlyMap<string, Json>;
+
+/** A node as it stands in a row, and whether a history follows. */
+interface Head<T> {
+  readonly node: ResourceNode<T>;
+  readonly hasHistory: boolean;
+}
+
+/** A history of a row, as it can be changed without the row being made live. */
+export interface OpenHistory<T> {
+  readonly id: string;
+  /** The contentInstances, with what stands above it and nothing else. */
+  readonly contentInstances: ResourceNode<T>;
+  /** Where it stands, in bytes from the beginning of the row. */
+  readonly from: number;
+  readonly to: number;
+  readonly mark: Mark;
+}
 
 export class PassiveForm<T> {
   private readonly words = new SharedWords();
   private readonly writer = new RowWriter(this.words);
+  private readonly histories: PassiveHistory<T>;
   private readonly shared: Attributes[] = [];
   private readonly places = new Map<string, number>();
   /** Of maps that are shared already: they need not be written out to be found. */
   private readonly placeByMap = new WeakMap<Attributes, number>();
 
   constructor(
-    private readonly revisions: Revisions,
+    revisions: Revisions,
     private readonly births: Births<T>,
-    private readonly values: ValueForm<T>,
+    values: ValueForm<T>,
     /** A row is a resource again, with all below it. */
     readonly activated: (node: ResourceNode<T>) => void,
-  ) {}
+  ) {
+    this.histories = new PassiveHistory(revisions, values);
+  }
 
   /** The row of a resource, until the next is written; undefined where something of it is not to be had as bytes, or too large. */
   write(node: ResourceNode<T>): Buffer | undefined {
@@ -60,7 +70,31 @@ export class PassiveForm<T> {
 
   read(bytes: Buffer, start: number, parent: ResourceNode<T>): ResourceNode<T> {
     const row = new RowReader(bytes, start, this.words);
-    return this.readNode(row, parent, row.id, undefined);
+    return this.readBelow(row, this.readHead(row, parent, row.id, undefined));
+  }
+
+  /** The history of the contentInstances at a path below the row's resource; undefined where none stands there. */
+  open(bytes: Buffer, start: number, parent: ResourceNode<T>, path: readonly string[]): OpenHistory<T> | undefined {
+    const row = new RowReader(bytes, start, this.words);
+    let head: Head<T> | undefined = this.readHead(row, parent, row.id, undefined);
+    for (const id of path) head = head && this.readTo(row, head, id);
+    if (!head?.hasHistory) return undefined;
+    const [contentInstances, from, mark] = [head.node, row.place - start, row.mark];
+    contentInstances.history = this.histories.read(row, contentInstances);
+    return { id: row.id, contentInstances, from, to: row.place - start, mark };
+  }
+
+  /** The row with its history as that is now, until the next is written; undefined as `write` has it. */
+  rewrite(bytes: Buffer, start: number, end: number, opened: OpenHistory<T>): Buffer | undefined {
+    const { id, contentInstances, from, to, mark } = opened;
+    const { history } = contentInstances;
+    const { writer } = this;
+    writer.begin(id);
+    writer.copy(bytes, writer.place + start, start + from);
+    writer.mark = mark;
+    if (!history || !this.histories.write(history, writer)) return undefined;
+    writer.copy(bytes, start + to, end);
+    return writer.row;
   }
 
   /** Where a row comes in the order of its collection. */
@@ -74,14 +108,12 @@ export class PassiveForm<T> {
     if (node.hasRows || (history && (history.constructor !== History || history.archive))) return false;
     const isCollection = above?.row.collections.includes(row.name) ?? false;
     const expiry = attributes.get(EXPIRY);
-    const state = history?.state;
     writer.near(SERIES.ordinal, node.ordinal);
     writer.whole(TYPE_NAMES.indexOf(row.name));
     writer.whole(
       (isCollection ? NODE.isCollection : 0) +
-        (state ? NODE.hasHistory : 0) +
-        (typeof expiry === 'string' ? NODE.hasExpiry : 0) +
-        (state && state.highestTagUs !== -Infinity ? NODE.hasTags : 0),
+        (history ? NODE.hasHistory : 0) +
+        (typeof expiry === 'string' ? NODE.hasExpiry : 0),
     );
     if (above && !isCollection) writer.text(node.id);
     this.writeCreator(node.creator, above?.creator);
@@ -90,18 +122,18 @@ export class PassiveForm<T> {
     writer.near(SERIES.revision, touched.revision);
     if (typeof expiry === 'string') this.writeExpiry(expiry);
     this.writeAttributes(attributes);
-    if (history && state && !this.writeHistory(history)) return false;
+    if (history && !this.histories.write(history, writer)) return false;
     writer.whole(node.size);
     for (const child of node.known) if (!this.writeNode(child, node)) return false;
     return true;
   }
 
-  private readNode(
+  private readHead(
     row: RowReader,
     parent: ResourceNode<T>,
     rowId: string | undefined,
     above: Creator | undefined,
-  ): ResourceNode<T> {
+  ): Head<T> {
     const ordinal = row.near(SERIES.ordinal);
     const name = TYPE_NAMES[row.whole()];
     if (name === undefined) throw new Error('a row of no type');
@@ -116,10 +148,25 @@ export class PassiveForm<T> {
     const expiry = (bits & NODE.hasExpiry) !== 0 ? readExpiry(row) : undefined;
     const attributes = this.readAttributes(row);
     node.attributes = expiry === undefined ? attributes : new Map([[EXPIRY, expiry], ...attributes]);
-    if ((bits & NODE.hasHistory) !== 0) node.history = this.readHistory(row, parent, (bits & NODE.hasTags) !== 0);
+    return { node, hasHistory: (bits & NODE.hasHistory) !== 0 };
+  }
+
+  private readBelow(row: RowReader, { node, hasHistory }: Head<T>): ResourceNode<T> {
+    if (hasHistory) node.history = this.histories.read(row, node);
     for (let children = row.whole(); children > 0; children--)
-      node.adopt(this.readNode(row, node, undefined, node.creator));
+      node.adopt(this.readBelow(row, this.readHead(row, node, undefined, node.creator)));
     return node;
+  }
+
+  /** The child of this id; those before it are passed by. */
+  private readTo(row: RowReader, { node, hasHistory }: Head<T>, id: string): Head<T> | undefined {
+    if (hasHistory) return undefined;
+    for (let children = row.whole(); children > 0; children--) {
+      const head = this.readHead(row, node, undefined, node.creator);
+      if (head.node.id === id) return head;
+      this.readBelow(row, head);
+    }
+    return undefined;
   }
 
   /** As a number where it is written as the broker or a client's library writes it: that is where it comes from nearly always. */
@@ -172,72 +219,6 @@ export class PassiveForm<T> {
     const attributes = this.shared[written - ATTRIBUTES.shared];
     if (!attributes) throw new RangeError(`there are no attributes ${written}`);
     return attributes;
-  }
-
-  private writeHistory(history: History<T>): boolean {
-    const { writer } = this;
-    const { epoch, revision, changedUs, highestTagUs } = history.state;
-    writer.near(SERIES.revision, epoch);
-    writer.whole(revision === 0 ? 0 : 1);
-    if (revision !== 0) {
-      writer.near(SERIES.revision, revision);
-      writer.near(SERIES.time, changedUs);
-    }
-    if (highestTagUs !== -Infinity) writer.any(highestTagUs);
-    const records = history.newest();
-    writer.whole(records.length);
-    for (const record of records) if (!this.writeRecord(record)) return false;
-    return true;
-  }
-
-  private readHistory(row: RowReader, container: ResourceNode<T>, hasTags: boolean): History<T> {
-    const epoch = row.near(SERIES.revision);
-    const isChanged = row.whole() === 1;
-    const revision = isChanged ? row.near(SERIES.revision) : 0;
-    const changedUs = isChanged ? row.near(SERIES.time) : 0;
-    const highestTagUs = hasTags ? row.any() : -Infinity;
-    const state = { epoch, revision, changedUs, highestTagUs };
-    const history = new History<T>(this.revisions, ringOf(container.attributes), state, this.values);
-    for (let records = row.whole(); records > 0; records--) this.readRecord(row, history);
-    return history;
-  }
-
-  private writeRecord({
-    value,
-    sequence,
-    measuredUs,
-    createdUs,
-    sizeBytes,
-    name,
-    attributes,
-    creator,
-  }: InstanceRecord<T>) {
-    const { writer } = this;
-    const isFractional = !Number.isSafeInteger(measuredUs);
-    writer.whole((attributes ? RECORD.hasAttributes : 0) + (isFractional ? RECORD.isFractional : 0));
-    writer.near(SERIES.revision, sequence);
-    writer.near(SERIES.time, createdUs);
-    if (isFractional) writer.any(measuredUs);
-    else writer.near(SERIES.time, measuredUs);
-    writer.whole(sizeBytes);
-    writer.word(creator);
-    writer.name(name);
-    if (attributes) writer.text(JSON.stringify([...attributes]));
-    return this.values.write(value, writer);
-  }
-
-  private readRecord(row: RowReader, history: History<T>): void {
-    const bits = row.whole();
-    const sequence = row.near(SERIES.revision);
-    const createdUs = row.near(SERIES.time);
-    const measuredUs = (bits & RECORD.isFractional) !== 0 ? row.any() : row.near(SERIES.time);
-    const sizeBytes = row.whole();
-    const creator = row.word();
-    const name = row.name();
-    const attributes =
-      (bits & RECORD.hasAttributes) !== 0 ? new Map(JSON.parse(row.text()) as [string, Json][]) : undefined;
-    const value = this.values.read(row, measuredUs, name);
-    history.reclaim(new InstanceRecord(value, measuredUs, createdUs, sizeBytes, name, attributes, creator), sequence);
   }
 }
 

@@ -67,6 +67,11 @@ export class RowArena {
     return startOf(at) + HEADER_BYTES;
   }
 
+  /** And where it ends. */
+  endOf(at: RowAt): number {
+    return this.startOf(at) + this.pieceOf(at).readUInt16LE(startOf(at) + LENGTH_AT);
+  }
+
   /** Gives the place of a row to others. */
   release(at: RowAt): void {
     this.pieceOf(at).writeUInt16LE(0, startOf(at) + LENGTH_AT);

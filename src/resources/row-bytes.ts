@@ -17,6 +17,9 @@ const CONTINUED = 128;
 /** Beyond it a resource is no row: what is so large is not one of a million. */
 export const MOST_ROW_BYTES = 4096;
 
+/** Of each series, the number before. */
+export type Mark = readonly number[];
+
 /** Texts and other things that many rows share, up to so many: later ones stand in the rows themselves. */
 export const MOST_SHARED = 4096;
 
@@ -47,7 +50,7 @@ const NAME = { absent: 0, spelt: 1, generated: 2 } as const;
 /** Writes one row after the other into the same bytes. */
 export class RowWriter {
   private readonly bytes = Buffer.allocUnsafe(2 * MOST_ROW_BYTES);
-  private readonly last = [0, 0, 0];
+  private last = [0, 0, 0];
   private id = '';
   private at = 0;
 
@@ -56,9 +59,23 @@ export class RowWriter {
   /** Begins a row, with the id that it is found by. */
   begin(id: string): void {
     this.at = 0;
-    this.last.fill(0);
+    this.last = [0, 0, 0];
     this.id = id;
     this.text(id);
+  }
+
+  /** Bytes written. */
+  get place(): number {
+    return this.at;
+  }
+
+  /** From where the next numbers go on: who sets it back has what lies between stand for itself. */
+  get mark(): Mark {
+    return [...this.last];
+  }
+
+  set mark(mark: Mark) {
+    this.last = [...mark];
   }
 
   /** The row, until the next begins; undefined for one that is too large. */
@@ -89,6 +106,12 @@ export class RowWriter {
     this.whole(bytes.length);
     if (this.at + bytes.length <= this.bytes.length) this.bytes.set(bytes, this.at);
     this.at += bytes.length;
+  }
+
+  /** What stands in a row already. */
+  copy(bytes: Buffer, start: number, end: number): void {
+    bytes.copy(this.bytes, Math.min(this.at, this.bytes.length), start, end);
+    this.at += end - start;
   }
 
   text(text: string): void {
@@ -125,7 +148,7 @@ export class RowWriter {
 
 /** Reads what a RowWriter has written, in the same order. */
 export class RowReader {
-  private readonly last = [0, 0, 0];
+  private last = [0, 0, 0];
   private at: number;
   readonly id: string;
 
@@ -137,6 +160,20 @@ export class RowReader {
   ) {
     this.at = start;
     this.id = this.text();
+  }
+
+  /** Where the next is read from. */
+  get place(): number {
+    return this.at;
+  }
+
+  /** As the writer has it. */
+  get mark(): Mark {
+    return [...this.last];
+  }
+
+  set mark(mark: Mark) {
+    this.last = [...mark];
   }
 
   whole(): number {

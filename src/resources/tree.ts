@@ -12,9 +12,10 @@ import { randomId, type Random } from '../random.js';
 import { checkId, isWritable, readBody, readRoot, type Draft } from './document.js';
 import { History } from './history.js';
 import type { InstanceContent } from './instance.js';
-import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator } from './node.js';
+import { INTERNAL, NO_ATTRIBUTES, ResourceNode, type Births, type Creator, type OpenRow } from './node.js';
 import { PassiveChildren } from './passive-children.js';
-import { PassiveForm, type ValueForm } from './passive-form.js';
+import { PassiveForm } from './passive-form.js';
+import type { ValueForm } from './passive-history.js';
 import { ringOf } from './retention.js';
 import { Revisions } from './revision.js';
 import { resolve, type AttributeTarget, type Target } from './target.js';
@@ -198,6 +199,18 @@ export class ResourceTree<T> implements Births<T> {
       this.withRows.add(rows);
       return rows;
     });
+  }
+
+  /** The contents of a container that is a row or stands in one. @param to decoded segments from the root, to its contentInstances */
+  openRow(to: readonly string[]): OpenRow<T> | undefined {
+    if (this.withRows.size === 0 || to[0] !== this.root.id) return undefined;
+    let node: ResourceNode<T> | undefined = this.root;
+    for (let n = 1; node && n < to.length; n++) {
+      const opened: OpenRow<T> | undefined = node.hasRows ? node.openRow(to[n]!, to.slice(n + 1)) : undefined; // below its length
+      if (opened) return opened;
+      node = node.standing(to[n]!);
+    }
+    return undefined;
   }
 
   /** Makes what was to be woken then live again, one at each step. */

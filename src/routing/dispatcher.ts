@@ -2,12 +2,14 @@
  * The dispatcher: the walk of every request, whichever binding it came by.
  *
  *     Request ──> authorise ──> resolve ──> verb ──> conditions ──> the resource's actor ──> Response
+ *        └─ a content for a row ──> authorise ──> what its actor would do ──> Response
  *
  * Each step either passes on or answers with a row of the status table. Rights come first: no answer may tell of what the
  * originator is not to know of.
  */
 import type { Clock } from '../clock.js';
 import type { Refusal } from '../errors.js';
+import type { OpenRow } from '../resources/node.js';
 import { ANY_PATH } from '../resources/retarget.js';
 import { checkConditions, etagOf, type State } from '../resources/revision.js';
 import { checkVerb, type Target } from '../resources/target.js';
@@ -41,20 +43,44 @@ export type Purpose = 'answer' | 'subscription' | 'attachment';
 /** The one decision on rights, also on a path at which there is nothing: why the asker gets no further. */
 export type Authorise = (asking: Asking, target: SampleTarget, purpose: Purpose) => Refusal | undefined;
 
+/** The way into idle containers, which have no actor. */
+export interface IdleWay {
+  /** The row that takes a request's content, if there is one. */
+  readonly rowFor: (request: Request) => OpenRow<Sample> | undefined;
+  /** Does what its container's actor would do, before it returns. */
+  readonly take: Route;
+}
+
 export class Dispatcher {
   constructor(
     private readonly tree: ResourceTree<Sample>,
     private readonly clock: Clock,
     private readonly authorise: Authorise,
     private readonly handOn: Route,
+    private readonly idle: IdleWay,
   ) {}
 
   dispatch(request: Request, session?: string): Promise<Response> {
     return new Promise((reply) => {
+      const row = this.idle.rowFor(request);
+      if (row) return this.takeByRow(row, request, session, reply);
       const target = this.find(request);
       if ('kind' in target) this.walk(request, target, session, reply);
       else reply(target);
     });
+  }
+
+  private takeByRow(
+    row: OpenRow<Sample>,
+    request: Request,
+    session: string | undefined,
+    reply: (response: Response) => void,
+  ): void {
+    const target = { kind: 'resource', node: row.contentInstances } as const;
+    const forbidden = this.authorise(request, target, 'answer');
+    if (forbidden) return reply(refused(forbidden));
+    this.idle.take({ kind: 'ask', request, target, session, reply });
+    row.close();
   }
 
   /** Reads what was found for a subscription: its state at this moment. */

@@ -5,7 +5,7 @@ import { isRefusal } from '../../src/errors.js';
 import { packId, randomId, unpackId, seededRandom } from '../../src/random.js';
 import { InstanceRecord } from '../../src/resources/history.js';
 import type { ResourceNode } from '../../src/resources/node.js';
-import type { ValueForm } from '../../src/resources/passive-form.js';
+import type { ValueForm } from '../../src/resources/passive-history.js';
 import { resourceDocument } from '../../src/resources/representation.js';
 import { RowArena } from '../../src/resources/row-arena.js';
 import { RowReader, RowWriter, SERIES, SharedWords } from '../../src/resources/row-bytes.js';
