@@ -40,7 +40,9 @@ export function encodeChange({ table, key, row }: Change): Buffer {
     at += documentBytes;
     if (row.bytes) bytes.set(row.bytes, at);
   }
-  return Buffer.from(bytes.subarray(0, at + content));
+  const entry = Buffer.allocUnsafe(at + content);
+  bytes.copy(entry, 0, 0, entry.length);
+  return entry;
 }
 
 export const encodeAudit = (event: Buffer): Buffer => Buffer.concat([Buffer.of(AUDIT), event]);

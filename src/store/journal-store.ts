@@ -91,15 +91,19 @@ export class JournalStore implements Store {
     const form = (): void => {
       for (const event of events) this.head = chainEvent(eventOf(event), this.head);
     };
-    const entries = [...changes.map(encodeChange), ...events];
-    this.journal.append({ entries, durability, isVital, ...(events.length > 0 && { form }) }, (refusal) => {
-      // A bug of one owner's must not keep the others from their answers.
-      try {
-        done(refusal);
-      } catch (error) {
-        this.options.log.error({ err: error }, 'store: an owner failed over what was written');
-      }
-    });
+    const entries = changes.map(encodeChange);
+    const appending = { entries, durability, isVital };
+    this.journal.append(
+      events.length > 0 ? { ...appending, entries: [...entries, ...events], form } : appending,
+      (refusal) => {
+        // A bug of one owner's must not keep the others from their answers.
+        try {
+          done(refusal);
+        } catch (error) {
+          this.options.log.error({ err: error }, 'store: an owner failed over what was written');
+        }
+      },
+    );
   }
 
   async open(): Promise<Readonly<Record<Table, Rows>> | Refusal> {

@@ -59,7 +59,8 @@ export interface Appending {
   readonly form?: (place: { readonly segment: number; readonly frameAt: number }) => void;
 }
 
-interface Waiting extends Appending {
+interface Waiting extends Pick<Appending, 'entries' | 'durability'> {
+  readonly form: Appending['form'];
   /** 0 for what only waits to be told its refusal. */
   readonly bytes: number;
   readonly done: (refusal?: Refusal) => void;
@@ -134,18 +135,20 @@ export class Journal {
 
   /** @param done called once, with a refusal if nothing of it can be relied upon; for those that are synced in the order of the calls */
   append(appending: Appending, done: (refusal?: Refusal) => void): void {
-    const { entries, durability, isVital = false } = appending;
+    const { entries, durability, isVital = false, form } = appending;
     const isGrouped = durability === 'grouped';
     const bytes = entries.length === 0 ? 0 : frameBytes(entries);
     const refusal = this.refusalOf(bytes, isVital);
     if (isGrouped) {
-      if (!refusal) this.wait({ ...appending, bytes, done: () => {} });
+      if (!refusal) this.wait({ entries, durability, form, bytes, done: answered });
       done(refusal);
       return;
     }
     // What is refused waits as well: no answer overtakes another.
     this.wait(
-      refusal ? { entries: [], durability, bytes: 0, done: () => done(refusal) } : { ...appending, bytes, done },
+      refusal
+        ? { entries: [], durability, form: undefined, bytes: 0, done: () => done(refusal) }
+        : { entries, durability, form, bytes, done },
     );
   }
 
@@ -313,6 +316,9 @@ export class Journal {
     await this.segments.close();
   }
 }
+
+/** Of what is grouped: it was done when it was taken. */
+const answered = (): void => {};
 
 function troubleOf(error: unknown): Trouble {
   const code = codeOf(error);
