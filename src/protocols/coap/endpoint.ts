@@ -17,7 +17,7 @@ import { addressKey, type Address, type UdpFigures, type UdpSocket } from '../..
 import { Destination } from '../../network/batch.js';
 import type { Random } from '../../random.js';
 import { Confirmable, type Carrier, type Outgoing, type Timers } from './confirmable.js';
-import { DedupBudget } from './dedup.js';
+import { DedupBudget, datagramOf } from './dedup.js';
 import { Exchange, type Answering } from './exchange.js';
 import {
   CODE,
@@ -308,7 +308,7 @@ export class Endpoint implements Carrier, Answering {
     const handled = peer.recent.find(message.id, nowUs);
     if (handled) {
       this.figures.duplicates++;
-      if (handled.reply) this.send(peer, handled.reply);
+      if (handled.reply !== undefined) this.send(peer, datagramOf(handled.reply));
       return;
     }
     peer.arrivals.note(message.id);
@@ -337,9 +337,9 @@ export class Endpoint implements Carrier, Answering {
     const nowUs = this.clock.monotonicUs();
     const isConfirmable = message.type === TYPE.confirmable;
     const handled = isConfirmable ? peer?.recent.find(message.id, nowUs) : undefined;
-    if (peer && handled?.reply) {
+    if (peer && handled?.reply !== undefined) {
       this.figures.duplicates++;
-      return this.send(peer, handled.reply);
+      return this.send(peer, datagramOf(handled.reply));
     }
     peer?.arrivals.note(message.id);
     const awaited = peer?.awaited.get(tokenKey(message.token));
