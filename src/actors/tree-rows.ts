@@ -55,7 +55,7 @@ export function rowOfInstance(record: InstanceRecord<Sample>): Row | undefined {
       sequence,
       measuredUs,
       createdUs,
-      // What is undefined is not written; a spread for each costs a microsecond in all.
+      // What is undefined is not written.
       quality: quality === 0 ? undefined : quality,
       name,
       creator,
