@@ -23,6 +23,8 @@ export class Inspection {
   /** Alarms are few here: none of them ever gives way to another. */
   private readonly records = new Map<string, AlarmRecord>();
   private readonly seen = new Map<string, { readonly held: Alarm | undefined; readonly moves: number }>();
+  /** What contents say. */
+  private readonly read = new WeakMap<Uint8Array, number>();
   private looks = 0;
 
   constructor(
@@ -87,9 +89,17 @@ export class Inspection {
     for (const durability of ['grouped', 'synced'] as const) {
       const content = this.contentInstancesOf(durability)?.history?.latest?.value.content;
       const bytes = content?.kind === 'stored' ? content.bytes : undefined;
-      const newest = bytes ? Number(/\d+/.exec(Buffer.from(bytes).toString())?.[0]) : 0;
-      this.model.holds(durability, newest, durability === 'grouped' ? groupedUntilUs : undefined);
+      this.model.holds(durability, this.readingIn(bytes), durability === 'grouped' ? groupedUntilUs : undefined);
     }
+  }
+
+  private readingIn(bytes: Uint8Array | undefined): number {
+    if (!bytes) return 0;
+    const known = this.read.get(bytes);
+    if (known !== undefined) return known;
+    const reading = Number(/\d+/.exec(Buffer.from(bytes).toString())?.[0]);
+    this.read.set(bytes, reading);
+    return reading;
   }
 
   private contentInstancesOf(durability: 'grouped' | 'synced'): Node | undefined {

@@ -25,6 +25,8 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
+  /** Between two sweeps of the heart-beats; theirs where absent. */
+  readonly sweepMs?: number;
 }
 
 export class WsBinding {
@@ -46,7 +48,7 @@ export class WsBinding {
     readonly surroundings: Surroundings,
     readonly identify: Identify = believe,
   ) {
-    this.heartbeats = new Heartbeats(surroundings.clock);
+    this.heartbeats = new Heartbeats(surroundings.clock, surroundings.sweepMs);
     this.expiries = new Expiries(surroundings.clock, (session) => session.end('TOKEN_EXPIRED'));
     this.idPrefix = randomId(surroundings.random);
   }

@@ -38,6 +38,7 @@ export class Heartbeat {
     intervalMs: number,
     private readonly pulse: Pulse,
     private readonly clock: Clock,
+    private readonly sweepUs: number,
     readonly stop: Cancel,
   ) {
     this.intervalUs = intervalMs * 1000;
@@ -51,13 +52,13 @@ export class Heartbeat {
   }
 
   sweep(nowUs: number, isLate: boolean): void {
-    const { intervalUs } = this;
+    const { intervalUs, sweepUs } = this;
     // The sweep before the last interval's end: the next one would be late.
-    const lossUs = INTERVALS_TO_LOSS * intervalUs - SWEEP_MS * 1000;
+    const lossUs = INTERVALS_TO_LOSS * intervalUs - sweepUs;
     if (isLate) this.heardUs = Math.max(this.heardUs, nowUs - lossUs + intervalUs);
     if (nowUs - this.heardUs >= lossUs) return this.pulse.lost();
     // The sweep nearest to its time: waiting for the next would make every interval longer by half.
-    if (nowUs < this.pingUs - (SWEEP_MS * 1000) / 2) return;
+    if (nowUs < this.pingUs - sweepUs / 2) return;
     this.pingUs = nowUs + intervalUs;
     this.pulse.ping();
   }
@@ -68,15 +69,21 @@ export class Heartbeats {
   private sweptUs = 0;
   private cancelSweep: Cancel | undefined;
 
-  constructor(private readonly clock: Clock) {}
+  /** @param sweepMs between two sweeps: where no interval is short, sweeps may be fewer */
+  constructor(
+    private readonly clock: Clock,
+    private readonly sweepMs = SWEEP_MS,
+  ) {}
 
   /** Watches a socket from now on. */
   start(intervalMs: number, pulse: Pulse): Heartbeat {
-    const heartbeat: Heartbeat = new Heartbeat(intervalMs, pulse, this.clock, () => this.stop(heartbeat));
+    const heartbeat: Heartbeat = new Heartbeat(intervalMs, pulse, this.clock, this.sweepMs * 1000, () =>
+      this.stop(heartbeat),
+    );
     this.beating.add(heartbeat);
     if (!this.cancelSweep) {
       this.sweptUs = this.clock.monotonicUs();
-      this.cancelSweep = every(this.clock, SWEEP_MS, () => this.sweep());
+      this.cancelSweep = every(this.clock, this.sweepMs, () => this.sweep());
     }
     return heartbeat;
   }
@@ -90,7 +97,7 @@ export class Heartbeats {
 
   private sweep(): void {
     const nowUs = this.clock.monotonicUs();
-    const isLate = nowUs - this.sweptUs > 2 * SWEEP_MS * 1000;
+    const isLate = nowUs - this.sweptUs > 2 * this.sweepMs * 1000;
     this.sweptUs = nowUs;
     for (const heartbeat of this.beating) heartbeat.sweep(nowUs, isLate);
   }
