@@ -64,7 +64,7 @@ export async function commands({ rounds, seconds }: Effort, progress: (line: str
   const issuing = new Worker<IssueOrder, IssueReport>(ISSUER);
   const flooding = new Worker<FloodOrder, FloodReport>(FLOOD);
   const taken = new Map(VARIANTS.map((variant) => [variant, [] as Round[]]));
-  let flooded = 0;
+  let kept = 0;
   const timer = monitorEventLoopDelay({ resolution: TIMER_MS });
   try {
     await furnish(stand.daemon.site.http);
@@ -92,7 +92,7 @@ export async function commands({ rounds, seconds }: Effort, progress: (line: str
       const bystander = { p99Us: lateUs(timer.percentile(99)), longestUs: lateUs(timer.max) };
       const done = await load;
       const flood = await alarms;
-      flooded += flood?.sent ?? 0;
+      kept += flood?.answered ?? 0;
       const [brokerCpuUs = 0, deviceCpuUs = 0, busyUs = 0] = cpuUs().map((us, n) => us - (before[n] ?? 0));
       const loadCpuUs = done?.cpuUs ?? flood?.cpuUs ?? 0;
       const othersUs = busyUs - brokerCpuUs - deviceCpuUs - loadCpuUs - report.cpuUs;
@@ -110,7 +110,7 @@ export async function commands({ rounds, seconds }: Effort, progress: (line: str
         );
       }
     }
-    return report(taken, { rounds, seconds }, await alarmAccounts(stand.daemon, flooded));
+    return report(taken, { rounds, seconds }, await alarmAccounts(stand.daemon, kept));
   } finally {
     issuing.close();
     flooding.close();
@@ -120,15 +120,15 @@ export async function commands({ rounds, seconds }: Effort, progress: (line: str
   }
 }
 
-/** Throws where a report that a flood has sent has come to nothing in the broker's own counts. */
-async function alarmAccounts(daemon: DaemonUnderTest, sent: number): Promise<string> {
+/** Throws where a report that the broker has acknowledged to a flood has come to nothing in its own counts. */
+async function alarmAccounts(daemon: DaemonUnderTest, kept: number): Promise<string> {
   const figures = await daemon.figures();
   const waiting = [...figures('gridcast_alarm_reports_waiting').values()].reduce((sum, count) => sum + count, 0);
   const outcomes = [...figures('gridcast_alarm_reports_total'), ['waiting', waiting] as const];
-  const own = outcomes.reduce((sum, [, count]) => sum + count, -sent);
-  if (own < 0) throw new Error(`${-own} of ${sent} reports of alarms have come to nothing`);
+  const own = outcomes.reduce((sum, [, count]) => sum + count, -kept);
+  if (own < 0) throw new Error(`${-own} of ${kept} acknowledged reports of alarms have come to nothing`);
   const named = outcomes.map(([outcome, count]) => `${count} ${outcome}`).join(' + ');
-  return `${sent} with those of the warm-up, and ${own} of its own = ${named}`;
+  return `${kept} acknowledged, with those of the warm-up, and ${own} others (its own, or said again after a connection broke) = ${named}`;
 }
 
 async function furnish(http: number): Promise<void> {

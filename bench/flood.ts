@@ -14,8 +14,9 @@ export interface FloodOrder {
 
 export interface FloodReport {
   readonly sent: number;
-  /** Acknowledged by the broker, which says that they are on disk. */
+  /** Acknowledged by the broker, which says that they are on disk: these it must account for. */
   readonly answered: number;
+  /** By the broker, or because the session ended. */
   readonly refused: number;
   readonly cpuUs: number;
   readonly elapsedUs: number;
@@ -41,6 +42,8 @@ async function run({ broker, applications, perSecond, seconds }: FloodOrder): Pr
     const client = await open(broker, {
       originator: `device-of-${application}`,
       attach: [`/m2m/applications/${application}`],
+      // A starved machine stops this process for longer than three heart-beats: a device comes back.
+      reconnect: true,
     });
     if (!(client instanceof WsClient)) throw new Error(`${broker} is no WebSocket`);
     reporters.push({ client, reports: 0, underWay: 0 });
