@@ -157,8 +157,8 @@ function exposeAlarms({ metrics, alarms }: Broker): void {
   metrics.counter('gridcast_alarm_reports_total', 'Reports of alarms by what they came to', ['outcome'], () =>
     Object.entries(alarms.outcomes).map(([outcome, count]): Reading => [{ outcome }, count]),
   );
-  metrics.gauge('gridcast_alarm_reports_waiting', 'Reports that wait to be taken in', ['priority'], () =>
-    byPriority(alarms.intake.pending),
+  metrics.gauge('gridcast_alarm_reports_waiting', 'Reports that have come to nothing yet', ['priority'], () =>
+    byPriority(alarms.waiting),
   );
   const { figures } = alarms.places.pump;
   metrics.counter(

@@ -20,7 +20,7 @@ export class AlarmRecord implements AlarmSubject, Tellable, Shown {
   readonly key: string;
   readonly id: string;
   readonly application: string;
-  /** Reports of it that wait in the intake, all in the queue of one priority: their order is theirs. */
+  /** Reports of it that have come to nothing yet, all in the queue of one priority: their order is theirs. */
   waiting = 0;
   queue: Priority;
   /** Undefined until it was told for the first time. */

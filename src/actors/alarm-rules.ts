@@ -6,9 +6,10 @@
  *     silence ── one deadline per stale rule, moved on when it finds that something came ──> Alarms.report
  */
 import type { Cancel, Clock } from '../clock.js';
+import type { Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import { rulesOf, type AlarmRule } from '../resources/alarm-rules.js';
-import { isActive } from '../routing/alarm.js';
+import { isActive, type AlarmReport } from '../routing/alarm.js';
 import { RuleCheck } from '../routing/alarm-rule.js';
 import type { ValueReader } from '../routing/field.js';
 import type { Route } from '../routing/router.js';
@@ -89,44 +90,66 @@ class RuleWatch {
     this.route.watch = undefined;
     for (const cancel of this.deadlines.values()) cancel();
     this.deadlines.clear();
+    this.silent.clear();
   }
 
   private readonly see = (sample: Sample): void => {
     this.seenUs = sample.arrivedUs;
     try {
-      for (const check of this.checks) {
-        // Refused for want of room: tried again with the next sample that is beyond.
-        if (check.see(sample) && !this.tell(check.rule, check.isActive, check.value)) check.isActive = !check.isActive;
-      }
-      for (const rule of this.silent) {
-        this.silent.delete(rule);
-        this.tell(rule, false);
-        this.arm(rule);
-      }
+      for (const check of this.checks) if (check.see(sample)) this.tellOf(check);
+      // What comes to nothing is silent again at once, and waits for the next sample.
+      if (this.silent.size > 0) for (const rule of [...this.silent]) this.sounds(rule);
     } catch (error) {
       this.options.log.error({ err: error, container: this.source }, 'a rule failed by a fault of the broker');
     }
   };
 
+  private tellOf(check: RuleCheck): void {
+    const { rule, isActive: isBeyond, value } = check;
+    this.tell(rule, isBeyond, value, () => {
+      if (check.isActive === isBeyond) check.isActive = !isBeyond;
+    });
+  }
+
+  private sounds(rule: AlarmRule): void {
+    this.silent.delete(rule);
+    this.arm(rule);
+    this.tell(rule, false, undefined, () => this.silent.add(rule));
+  }
+
+  private fallsSilent(rule: AlarmRule): void {
+    this.silent.add(rule);
+    this.tell(rule, true, undefined, () => {
+      if (this.silent.delete(rule)) this.arm(rule);
+    });
+  }
+
   private arm(rule: AlarmRule, afterS = rule.staleAfterS ?? 0): void {
     const { schedule, clock } = this.options;
+    this.deadlines.get(rule)?.();
     const cancel = schedule(afterS * 1000, () => {
       const leftS = (rule.staleAfterS ?? 0) - (clock.monotonicUs() - this.seenUs) / 1e6;
       if (leftS > 0) this.arm(rule, leftS);
-      else if (this.tell(rule, true)) this.silent.add(rule);
-      else this.arm(rule);
+      else this.fallsSilent(rule);
     });
     this.deadlines.set(rule, cancel);
   }
 
-  private tell({ condition, priority, text }: AlarmRule, isBeyond: boolean, value?: number): boolean {
-    return this.options.alarms.report(this.source, {
+  /** @param undone it came to nothing, for want of room or with its actor: the next sample says it again */
+  private tell(rule: AlarmRule, isBeyond: boolean, value: number | undefined, undone: () => void): void {
+    const { condition, priority, text } = rule;
+    const report: AlarmReport = {
       condition,
       state: isBeyond ? 'active' : 'normal',
       ...(priority !== undefined && { priority }),
       ...(text !== undefined && { text }),
       ...(value !== undefined && { value }),
-    });
+    };
+    // One that the disk refused stands all the same.
+    const answered = (refusal?: Refusal): void => {
+      if (refusal && this.stands(rule) !== isBeyond) undone();
+    };
+    if (!this.options.alarms.report(this.source, report, answered)) undone();
   }
 
   private stands({ condition }: AlarmRule): boolean {

@@ -144,6 +144,8 @@ export interface AlarmOptions {
   readonly changed: (by: 'raised' | 'cleared' | Deed, answered: Answered) => void;
   /** A report changed nothing. */
   readonly unchanged: (outcome: 'repeated' | 'idle', answered: Answered) => void;
+  /** A report was not handled: its actor crashed over it, or is down. */
+  readonly lost: (refusal: Refusal, answered: Answered) => void;
 }
 
 /** Who takes a shelving back when its time is over. */
@@ -155,7 +157,8 @@ export function alarmKind(subject: AlarmSubject, options: AlarmOptions): CellKin
     // While its actor is being restarted a report waits: what is wrong out there does not come again by itself.
     isConflatable: ({ type }) => type !== 'ACT',
     undelivered(message, fault) {
-      if (message.type !== 'LEASE_OVER') message.answered(FAULTS[fault]);
+      if (message.type === 'REPORT') options.lost(FAULTS[fault], message.answered);
+      else if (message.type === 'ACT') message.answered(FAULTS[fault]);
     },
   };
 }

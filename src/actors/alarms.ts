@@ -15,6 +15,7 @@ import type { Random } from '../random.js';
 import { rulesOf } from '../resources/alarm-rules.js';
 import {
   DEFAULT_PRIORITY,
+  PRIORITIES,
   isActive,
   isSourceTooLong,
   readAlarm,
@@ -60,7 +61,9 @@ export class Alarms {
   readonly places: AlarmPlaces;
   readonly journal: AlarmJournal;
   readonly intake: AlarmIntake;
-  /** Reports by what they came to: all that were ever made = their sum + those in the intake. */
+  /** Reports that have come to nothing yet, by priority from 1 on: in the intake, or before an actor that is being restarted. */
+  readonly waiting: number[] = PRIORITIES.map(() => 0);
+  /** Reports by what they came to: all that were ever made = their sum + those that wait. */
   readonly outcomes: Record<ReportOutcome | 'refused', number> = {
     raised: 0,
     cleared: 0,
@@ -131,15 +134,12 @@ export class Alarms {
     const record = standing ?? this.enter(source, report, isOwn);
     if (isRefusal(record)) return this.refuse(record, answered);
     if (isSettled) record.queue = state === 'active' ? priority : record.alarm.priority;
-    const take = (): void => {
-      record.waiting--;
-      this.population.activate(record.key).tell({ type: 'REPORT', report, answered });
-    };
+    const take = (): void => this.population.activate(record.key).tell({ type: 'REPORT', report, answered });
     if (!this.intake.put(record.queue, take)) {
       if (!standing) this.records.delete(record.key);
       return this.refuse(FLOODED, answered);
     }
-    record.waiting++;
+    this.wait(record, 1);
     this.idle.delete(record);
     return true;
   }
@@ -194,13 +194,28 @@ export class Alarms {
       clock,
       schedule,
       changed: (by, answered) => this.changed(record, by, answered),
-      unchanged: (outcome, answered) => this.count(outcome, record, answered),
+      unchanged: (outcome, answered) => {
+        this.wait(record, -1);
+        this.count(outcome, record, answered);
+      },
+      lost: (refusal, answered) => {
+        this.wait(record, -1);
+        this.refuse(refusal, answered);
+      },
     });
+  }
+
+  private wait(record: AlarmRecord, more: 1 | -1): void {
+    record.waiting += more;
+    this.waiting[record.queue - 1]! += more; // one for each priority
   }
 
   private changed(record: AlarmRecord, by: 'raised' | 'cleared' | Deed, answered: Answered): void {
     const { alarm, key } = record;
-    if (typeof by === 'string') this.outcomes[by]++;
+    if (typeof by === 'string') {
+      this.wait(record, -1);
+      this.outcomes[by]++;
+    }
     const audit = typeof by === 'string' ? undefined : auditOf(record, by);
     this.journal.note(key, alarm, audit, (refusal) => {
       this.places.tell(record, alarm);
@@ -210,12 +225,12 @@ export class Alarms {
     this.settleDown(record);
   }
 
-  /** A normal alarm is a row: its actor is done. */
+  /** A normal alarm is a row: its actor is done, unless more is on its way to it. */
   private settleDown(record: AlarmRecord): void {
     const { alarm, told, key, waiting } = record;
-    if (alarm.state !== 'normal') return;
+    if (alarm.state !== 'normal' || waiting > 0) return;
     this.population.end(key);
-    if (waiting === 0 && told === alarm) this.idle.add(record);
+    if (told === alarm) this.idle.add(record);
   }
 
   /** A report that changes nothing is answered when what it repeats is on disk. */
