@@ -10,6 +10,8 @@ import { isRefusal } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { lockFolder } from '../../src/store/folder-lock.js';
 import { JournalStore } from '../../src/store/journal-store.js';
+import { startDaemon } from '../support/daemon.js';
+import { temporaryFolder } from '../support/folder.js';
 
 async function run(...words: string[]) {
   const [out, complaints]: [string[], string[]] = [[], []];
@@ -109,3 +111,46 @@ describe('a data folder', () => {
     }
   });
 });
+
+test('a daemon that starts on a backup has the history on disk of the one that it was taken from', async () => {
+  const [data, copy] = [temporaryFolder(), join(temporaryFolder(), 'copy')];
+  const first = await startDaemon({ data });
+  const load = '/m2m/containers/load';
+  const post = async (path: string, body: string, type = 'application/json'): Promise<void> => {
+    const response = await fetch(`${first.roots.http}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body,
+    });
+    expect(response.status).toBe(201);
+  };
+  await post('/m2m/containers', JSON.stringify({ container: { id: 'load', storage: 'disk', durability: 'synced' } }));
+  for (let n = 1; n <= 20; n++) await post(`${load}/contentInstances`, `reading ${n}`, 'text/plain');
+  // What waits for its turn is written within a second.
+  const wellWith20 = /^All is well: .* 20 instances of 1 containers on disk\.$/;
+  let backup = await run('store', 'backup', data, copy);
+  for (let tries = 1; tries < 10 && !wellWith20.test(backup.out[0] ?? ''); tries++) {
+    await new Promise((resolve) => systemClock.after(300, () => resolve(undefined)));
+    rmSync(copy, { recursive: true });
+    backup = await run('store', 'backup', data, copy);
+  }
+  expect(backup.out).toEqual([expect.stringMatching(wellWith20)]);
+  expect(await run('store', 'check', copy)).toEqual({ exitCode: 0, out: backup.out, complaint: '' });
+  await first.stop();
+  const second = await startDaemon({ data: copy });
+  const response = await fetch(`${second.roots.http}${load}/contentInstances/oldest/content`);
+  const newest = await fetch(`${second.roots.http}${load}/contentInstances/latest/content`);
+  expect([await response.text(), await newest.text()]).toEqual(['reading 1', 'reading 20']);
+  await second.stop();
+  const segments = join(copy, 'history', 'log');
+  const [name = ''] = readdirSync(segments);
+  const bytes = readFileSync(join(segments, name));
+  const last = bytes.findLastIndex((byte) => byte !== 0);
+  bytes.writeUInt8(bytes.readUInt8(last) ^ 1, last);
+  writeFileSync(join(segments, name), bytes);
+  const { exitCode, complaint } = await run('store', 'check', copy);
+  expect({ exitCode, complaint }).toEqual({
+    exitCode: 1,
+    complaint: expect.stringContaining(`${segments}/${name} is damaged`),
+  });
+}, 60_000);
