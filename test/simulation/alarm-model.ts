@@ -10,6 +10,8 @@ export interface Shown {
   readonly isAcknowledged: boolean;
   /** Times it became active. */
   readonly count: number;
+  /** Out of sight for a time; what it is else is what it is beneath. */
+  readonly isShelved: boolean;
 }
 
 interface Report {
@@ -22,6 +24,11 @@ interface Alarm {
   kept: number;
   /** Up to which count an operator's acknowledgement was answered as kept. */
   acknowledgedCount: number;
+  /** What an operator has last been answered, while nobody has asked for anything else. */
+  shelving: { readonly isShelved: boolean; readonly untilUs: number } | undefined;
+  /** Acts of shelving that were asked for, and those of them that have no answer yet. */
+  asked: number;
+  unanswered: number;
   /** Rises with each change of the above. */
   moves: number;
 }
@@ -35,7 +42,7 @@ export class AlarmModel {
 
   /** A device says what is; the result is told to `kept` when the broker has acknowledged it. */
   reported(id: string, isActive: boolean): number {
-    const alarm = this.alarms.get(id) ?? { reports: [], kept: -1, acknowledgedCount: 0, moves: 0 };
+    const alarm = this.alarms.get(id) ?? newAlarm();
     this.alarms.set(id, alarm);
     alarm.moves++;
     return alarm.reports.push({ isActive }) - 1;
@@ -56,6 +63,27 @@ export class AlarmModel {
     alarm.acknowledgedCount = Math.max(alarm.acknowledgedCount, count);
   }
 
+  /**
+   * An operator asks for it to be shelved, or shown again: from now on it may be either.
+   *
+   * @param untilUs when the time of the shelving is over at the earliest
+   * @returns what to call with the answer: whether it was done, or why it is as he wanted; undefined: none came, or not now
+   */
+  asks(id: string, isShelved: boolean, untilUs: number): (isSo: boolean | undefined) => void {
+    const alarm = this.alarms.get(id);
+    if (!alarm) return () => {};
+    const act = ++alarm.asked;
+    alarm.unanswered++;
+    alarm.shelving = undefined;
+    alarm.moves++;
+    return (isSo) => {
+      alarm.unanswered--;
+      // Which of two came first nobody but the broker knows.
+      if (isSo === true && alarm.asked === act && alarm.unanswered === 0) alarm.shelving = { isShelved, untilUs };
+      alarm.moves++;
+    };
+  }
+
   /** A subscriber begins anew: he is shown all that stands. */
   subscribed(who: string): void {
     this.views.set(who, new Map());
@@ -65,11 +93,19 @@ export class AlarmModel {
     this.views.get(who)?.set(id, shown);
   }
 
-  /** How the broker holds an alarm right now; undefined: not at all. */
-  held(id: string, shown: Shown | undefined): void {
+  /**
+   * How the broker holds an alarm right now; undefined: not at all.
+   *
+   * @param isTimed nobody has stepped the wall clock, which shortens a shelving over a restart
+   */
+  held(id: string, shown: Shown | undefined, nowUs: number, isTimed: boolean): void {
     const alarm = this.alarms.get(id);
     if (!alarm) return;
-    const { reports, kept, acknowledgedCount } = alarm;
+    const { reports, kept, acknowledgedCount, shelving } = alarm;
+    if (shelving?.isShelved === true && isTimed && nowUs < shelving.untilUs && shown?.isShelved !== true)
+      this.judge(`${id} was shelved until ${shelving.untilUs / 1e6}, and the broker does not hold it as shelved`);
+    if (shelving?.isShelved === false && shown?.isShelved === true)
+      this.judge(`${id} was unshelved, and the broker holds it as shelved`);
     const isPossible = reports.slice(Math.max(0, kept)).some(({ isActive }) => isActive === (shown?.isActive ?? false));
     if (kept >= 0 && !isPossible)
       this.judge(
@@ -87,6 +123,7 @@ export class AlarmModel {
     const isActive = shown?.isActive ?? false;
     if (last && last.isActive !== isActive)
       this.judge(`${id} was last reported ${nameOf(last)}, and the broker still holds it as ${nameOf(shown)}`);
+    if (shown?.isShelved === true) this.judge(`${id} is still shelved, long after its time`);
     if (shown && !shown.isAcknowledged)
       this.judge(`${id} is still unacknowledged, though operators acknowledge what they see`);
     for (const [who, view] of this.views) {
@@ -98,5 +135,15 @@ export class AlarmModel {
     }
   }
 }
+
+const newAlarm = (): Alarm => ({
+  reports: [],
+  kept: -1,
+  acknowledgedCount: 0,
+  shelving: undefined,
+  asked: 0,
+  unanswered: 0,
+  moves: 0,
+});
 
 const nameOf = (shown: Report | undefined): string => (shown?.isActive ? 'active' : 'normal');

@@ -121,8 +121,9 @@ export class BrokerHost {
   crashActor(chance: Chance): void {
     const { up } = this;
     if (!up) return;
-    const { commands, subscriptions, sessions } = up.broker;
-    const population = chance.of([commands.population, subscriptions.population, sessions.population]);
+    const { commands, alarms, subscriptions, sessions } = up.broker;
+    const populations = [commands, alarms, subscriptions, sessions].map(({ population }) => population);
+    const population = chance.of<{ readonly name: string }>(populations);
     const { cells } = population as unknown as { readonly cells: ReadonlyMap<string, Cell<unknown>> };
     if (cells.size === 0) return;
     const cell = chance.of([...cells.values()]);

@@ -3,6 +3,7 @@
  * must add up.
  */
 import type { AlarmRecord } from '../../src/actors/alarm-record.js';
+import type { Alarms } from '../../src/actors/alarms.js';
 import type { Node } from '../../src/actors/resources.js';
 import type { Broker } from '../../src/broker.js';
 import type { Alarm } from '../../src/routing/alarm.js';
@@ -27,10 +28,22 @@ export class Inspection {
   private readonly read = new WeakMap<Uint8Array, number>();
   private looks = 0;
 
+  /** Reports of alarms that were made, whatever the broker counts. */
+  private reports: number;
+
   constructor(
     private readonly broker: Broker,
     private readonly model: Model,
-  ) {}
+    private readonly timeline: { readonly nowUs: number },
+  ) {
+    const { alarms } = broker;
+    this.reports = reportsOf(alarms);
+    const report = alarms.report.bind(alarms);
+    alarms.report = (...given) => {
+      this.reports++;
+      return report(...given);
+    };
+  }
 
   /** @param groupedUntilUs at the first look at a new life: what was answered after it and only grouped may be gone */
   look(groupedUntilUs?: number): void {
@@ -70,7 +83,7 @@ export class Inspection {
       const seen = this.seen.get(id);
       if (seen?.held === held && seen?.moves === moves) continue;
       this.seen.set(id, { held, moves });
-      this.model.alarms.held(id, held && shownOf(held));
+      this.model.alarms.held(id, held && shownOf(held), this.timeline.nowUs, this.model.clocksAgree);
     }
   }
 
@@ -125,5 +138,20 @@ export class Inspection {
     for (const count of ended.dropped.values()) left += count;
     if (ended.received !== left)
       this.model.broken(`ended subscriptions received ${ended.received} samples and account for ${left}`);
+    this.alarmAccounts();
+  }
+
+  /** Reports = what they came to + waiting; told to subscribers = told + conflated + dropped + pending. */
+  private alarmAccounts(): void {
+    const { alarms } = this.broker;
+    if (this.reports !== reportsOf(alarms))
+      this.model.broken(`${this.reports} reports of alarms were made, and ${reportsOf(alarms)} are accounted for`);
+    const { offered, told, conflated, dropped } = alarms.places.pump.figures;
+    const left = told + conflated + dropped + sumOf(alarms.places.pending);
+    if (offered !== left)
+      this.model.broken(`subscribers were offered ${offered} changes of alarms, and ${left} are accounted for`);
   }
 }
+
+const sumOf = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
+const reportsOf = ({ outcomes, waiting }: Alarms): number => sumOf(Object.values(outcomes)) + sumOf(waiting);

@@ -108,6 +108,18 @@ describe('it finds', () => {
   );
 
   test(
+    'a broker that does not journal that an alarm is shelved',
+    async () => {
+      const flawedStore = (store: Store): Store =>
+        writingStore(store, ({ changes = [], ...writing }, done) =>
+          store.write({ ...writing, changes: changes.filter(({ row }) => row?.document.state !== 'shelved') }, done),
+        );
+      expect(await found({ flawedStore }, 60)).toMatch(/was shelved until|was unshelved/);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     'a broker that does not audit commands',
     async () => {
       const flawedStore = (store: Store): Store =>

@@ -58,7 +58,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     }
   };
   const broker: BrokerHost = new BrokerHost(world, chance.fork('broker'), stores, (running) => {
-    inspection = new Inspection(running.broker, model);
+    inspection = new Inspection(running.broker, model, timeline);
     look(broker.groupedUntilUs);
   });
   const run = async (untilUs: number): Promise<void> => {

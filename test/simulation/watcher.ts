@@ -1,4 +1,4 @@
-/** An operator's alarm list: subscribes to all alarms of the broker, sees them come and go, and acknowledges what is new. */
+/** An operator's alarm list: subscribes to all alarms of the broker, sees them come and go, and acknowledges what is new, or shelves it for a while. */
 import type { JsonObject } from '../../src/json.js';
 import type { Shown } from './alarm-model.js';
 import type { BrokerHost } from './broker-host.js';
@@ -10,6 +10,11 @@ const ALARMS = '/m2m/applications/gridcast/containers/alarms/contentInstances';
 /** Before a new alarm is acknowledged: somebody has to look at it. */
 const LOOKING_MS = [100, 5_000] as const;
 const RETRY_MS = [100, 700] as const;
+
+/** Share of new alarms that are shelved instead, for how long, and of those that are taken back before. */
+const SHELVED = 0.2;
+const SHELVED_S = [1, 3, 8];
+const UNSHELVED = 0.3;
 
 export class Watcher {
   readonly peer: Peer;
@@ -46,8 +51,35 @@ export class Watcher {
     const shown = shownOf(body);
     this.world.note(this.name, `is told ${id} ${String(body.state)} ${shown.count}`);
     this.world.model.alarms.told(this.name, id, shown);
-    if (!shown.isAcknowledged)
-      this.peer.life.after(this.chance.between(...LOOKING_MS), () => this.acknowledge(id, shown.count));
+    // What is out of sight is shown again, and told.
+    if (shown.isAcknowledged || shown.isShelved) return;
+    const { chance, world } = this;
+    const isShelving = chance.is(SHELVED);
+    this.peer.life.after(chance.between(...LOOKING_MS), () => {
+      if (isShelving && !world.isCalm) this.shelve(id);
+      else this.acknowledge(id, shown.count);
+    });
+  }
+
+  private shelve(id: string): void {
+    const { world, chance } = this;
+    const forS = chance.of(SHELVED_S);
+    const answered = world.model.alarms.asks(id, true, world.timeline.nowUs + forS * 1e6);
+    this.peer.request('create', ALARMS, { alarmId: id, action: 'shelve', forS }, (answer) => {
+      world.note(this.name, `shelves ${id} for ${forS} s: ${answer?.code ?? 'no answer'}`);
+      answered(answer && answer.code < 300);
+      if (answer && answer.code < 300 && chance.is(UNSHELVED)) this.soon(() => this.unshelve(id));
+    });
+  }
+
+  private unshelve(id: string): void {
+    const { world } = this;
+    const answered = world.model.alarms.asks(id, false, Infinity);
+    this.peer.request('create', ALARMS, { alarmId: id, action: 'unshelve' }, (answer) => {
+      world.note(this.name, `unshelves ${id}: ${answer?.code ?? 'no answer'}`);
+      // A conflict: its time was over.
+      answered(answer && (answer.code < 300 || answer.code === 409));
+    });
   }
 
   private acknowledge(id: string, count: number): void {
@@ -73,5 +105,6 @@ export function shownOf({
     isActive: open.endsWith('Active'),
     isAcknowledged: !open.startsWith('unacknowledged'),
     count: Number(count),
+    isShelved: state === 'shelved',
   };
 }
