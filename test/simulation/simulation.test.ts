@@ -24,6 +24,15 @@ test(
 );
 
 test(
+  'a trace is the same whoever asks for it: a callback of the event loop, or what waits for a promise',
+  async () => {
+    const fromCallback = new Promise((resolve, reject) => setImmediate(() => void simulate(14).then(resolve, reject)));
+    expect(await fromCallback).toEqual(await simulate(14));
+  },
+  LIMIT_MS,
+);
+
+test(
   'every invariant holds in 50 seeds',
   async () => {
     const failures: string[] = [];

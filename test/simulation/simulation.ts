@@ -45,6 +45,8 @@ export interface SimulationOptions {
 }
 
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Outcome> {
+  // From here on as a microtask, whoever called: in a callback of the event loop Node's first tick comes before them all.
+  await Promise.resolve();
   const world = new World(seed, options.everyLine);
   const { timeline, chance, model } = world;
   const stores = new JournalStores(world, chance.fork('disk'), options.flawedStore);
