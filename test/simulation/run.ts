@@ -8,8 +8,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Worker } from '../../bench/worker.js';
+import { failureOf } from './failure.js';
 import type { SeedReport } from './seeds.js';
-import { simulate, type Outcome } from './simulation.js';
+import { simulate } from './simulation.js';
 
 const { values } = parseArgs({
   options: {
@@ -55,7 +56,7 @@ function note({ outcome, cpuUs }: SeedReport): void {
   totals.cpuUs += cpuUs;
   if (outcome.failure !== undefined) {
     failed.push(outcome.seed);
-    tellFailure(outcome);
+    console.log(failureOf(outcome));
   }
   if (totals.done % PROGRESS_SEEDS === 0)
     console.log(`${totals.done}/${count} seeds, ${failed.length} failed, ${ratio()}`);
@@ -65,11 +66,4 @@ function ratio(): string {
   const realS = (performance.now() - startMs) / 1000;
   const times = (seconds: number): number => Math.round(totals.virtualS / seconds);
   return `${realS.toFixed(1)} s, ${times(realS)} times real time (${times(totals.cpuUs / 1e6)} per CPU second, ${jobs} at a time)`;
-}
-
-function tellFailure({ seed, failure, tail, kinds, figures }: Outcome): void {
-  console.log(`\nseed ${seed} FAILED: ${failure}`);
-  console.log(`faults: ${kinds.join(', ')}; ${JSON.stringify(figures)}`);
-  console.log(tail.map((line) => `  ${line}`).join('\n'));
-  console.log(`repeat: npm run test:simulation -- --seed ${seed} --trace\n`);
 }

@@ -8,10 +8,16 @@ export interface SeedReport {
 
 process.on('message', ({ seed }: { readonly seed: number }) => {
   const before = process.cpuUsage();
-  void simulate(seed).then((outcome) => {
-    const { user, system } = process.cpuUsage(before);
-    const report: SeedReport = { outcome, cpuUs: user + system };
-    process.send?.(report);
-  });
+  simulate(seed).then(
+    (outcome) => {
+      const { user, system } = process.cpuUsage(before);
+      const report: SeedReport = { outcome, cpuUs: user + system };
+      process.send?.(report);
+    },
+    (error: unknown) => {
+      console.error(`seed ${seed}:`, error);
+      process.exit(1);
+    },
+  );
 });
 process.on('disconnect', () => process.exit(0));

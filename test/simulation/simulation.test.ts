@@ -1,5 +1,7 @@
 /** The simulation itself: that it repeats, that what stands holds, and that it finds what is broken. */
+import { readFileSync } from 'node:fs';
 import type { Change, Store } from '../../src/store/store.js';
+import { failureOf } from './failure.js';
 import { simulate, type SimulationOptions } from './simulation.js';
 import { Timeline, HostClock, Life } from './timeline.js';
 
@@ -41,6 +43,28 @@ test(
       if (failure !== undefined) failures.push(`npm run test:simulation -- --seed ${seed} --trace: ${failure}`);
     }
     expect(failures).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
+test('the reference model imports nothing but itself', () => {
+  for (const file of ['model.ts', 'alarm-model.ts']) {
+    const text = readFileSync(`test/simulation/${file}`, 'utf8');
+    const imported = [...text.matchAll(/(?:from|import\() ?'([^']*)'/g)].map(([, name]) => name);
+    expect(['./alarm-model.js', './model.js']).toEqual(expect.arrayContaining(imported));
+  }
+});
+
+test(
+  'a failure is told with its seed, the sentence, and the command that repeats it',
+  async () => {
+    const flawedStore = (store: Store): Store =>
+      writingStore(store, ({ audit: _audit, ...writing }, done) => store.write(writing, done));
+    const outcome = await simulate(4, { flawedStore });
+    const lines = failureOf(outcome).split('\n');
+    expect(lines[1]).toMatch(/^seed 4 FAILED: .* was accepted, and the audit trail does not say so$/);
+    expect(lines.at(-2)).toBe('repeat: npm run test:simulation -- --seed 4 --trace');
+    expect(outcome.tail.length).toBeGreaterThan(0);
   },
   LIMIT_MS,
 );
