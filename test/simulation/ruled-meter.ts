@@ -8,8 +8,9 @@ import { Peer } from './peer.js';
 import { HostClock, Life } from './timeline.js';
 import type { Chance, World } from './world.js';
 
-/** Between two readings, seconds on the average. */
+/** Between two readings, seconds on the average, and at most: after the last one there is time for its silence to be seen. */
 const PACE_S = 3;
+const LONGEST_MS = 12_000;
 const RETRY_MS = [50, 500] as const;
 
 const [TOO_HIGH, SILENT] = ['too-high', 'silent'];
@@ -46,7 +47,7 @@ export class RuledMeter {
 
   private plan(): void {
     const { peer, chance } = this;
-    peer.life.after(chance.spanUs(PACE_S) / 1000, () =>
+    peer.life.after(Math.min(chance.spanUs(PACE_S) / 1000, LONGEST_MS), () =>
       this.publish(chance.of(this.world.isCalm ? PLAIN_READINGS : READINGS)),
     );
   }
