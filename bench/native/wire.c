@@ -136,6 +136,29 @@ static bool number(struct relation *relation, uint32_t sequence) {
   return true;
 }
 
+static uint64_t big_endian(const uint8_t *bytes, int count) {
+  uint64_t bits = 0;
+  for (int i = 0; i < count; i++) bits = bits << 8 | bytes[i];
+  return bits;
+}
+
+/** SenML's base time, label -3: a float64, or a float32 where that holds it, which is so every 128 seconds. Negative: there is none. */
+static double base_time(const uint8_t *pack, size_t count) {
+  const uint8_t *wide = memmem(pack, count, "\x22\xfb", 2);
+  if (wide && wide + 10 <= pack + count) {
+    uint64_t bits = big_endian(wide + 2, 8);
+    double seconds;
+    memcpy(&seconds, &bits, sizeof seconds);
+    return seconds;
+  }
+  const uint8_t *narrow = memmem(pack, count, "\x22\xfa", 2);
+  if (!narrow || narrow + 6 > pack + count) return -1;
+  uint32_t bits = (uint32_t)big_endian(narrow + 2, 4);
+  float seconds;
+  memcpy(&seconds, &bits, sizeof seconds);
+  return seconds;
+}
+
 /** One notification of a synchrophasor: which it is of its relation, and how old. */
 static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_us) {
   if (count < 10 || (datagram[0] & 0x0f) != 4) return;
@@ -143,13 +166,8 @@ static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_u
   if (token >= relation_count || datagram[8] >> 4 != 6) return;
   uint32_t length = datagram[8] & 0x0f, sequence = 0;
   for (uint32_t i = 0; i < length && i < 3; i++) sequence = sequence << 8 | datagram[9 + i];
-  /* SenML's base time: label -3, a float64. */
-  const uint8_t *time = memmem(datagram + 9, count - 9, "\x22\xfb", 2);
-  if (!time || time + 10 > datagram + count) return;
-  uint64_t bits = 0;
-  for (int i = 0; i < 8; i++) bits = bits << 8 | time[2 + i];
-  double seconds;
-  memcpy(&seconds, &bits, sizeof seconds);
+  double seconds = base_time(datagram + 9, count - 9);
+  if (seconds < 0) return;
   struct relation *relation = &relations[token];
   int64_t left_us = departures[relation->pmu][llround(seconds * slots_per_second) % SLOTS];
   if (left_us < run_began_us) {
