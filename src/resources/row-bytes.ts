@@ -47,14 +47,29 @@ const WORD = { absent: 0, spelt: 1, id: 2, shared: 3 } as const;
 
 const NAME = { absent: 0, spelt: 1, generated: 2 } as const;
 
+/** A row that is written or read: a number stands in it as what it differs by from the one before in its series. */
+class Numbered {
+  protected last = [0, 0, 0];
+
+  /** Who sets it back has what lies between stand for itself. */
+  get mark(): Mark {
+    return [...this.last];
+  }
+
+  set mark(mark: Mark) {
+    this.last = [...mark];
+  }
+}
+
 /** Writes one row after the other into the same bytes. */
-export class RowWriter {
+export class RowWriter extends Numbered {
   private readonly bytes = Buffer.allocUnsafe(2 * MOST_ROW_BYTES);
-  private last = [0, 0, 0];
   private id = '';
   private at = 0;
 
-  constructor(private readonly words: SharedWords) {}
+  constructor(private readonly words: SharedWords) {
+    super();
+  }
 
   /** Begins a row, with the id that it is found by. */
   begin(id: string): void {
@@ -67,15 +82,6 @@ export class RowWriter {
   /** Bytes written. */
   get place(): number {
     return this.at;
-  }
-
-  /** From where the next numbers go on: who sets it back has what lies between stand for itself. */
-  get mark(): Mark {
-    return [...this.last];
-  }
-
-  set mark(mark: Mark) {
-    this.last = [...mark];
   }
 
   /** The row, until the next begins; undefined for one that is too large. */
@@ -147,8 +153,7 @@ export class RowWriter {
 }
 
 /** Reads what a RowWriter has written, in the same order. */
-export class RowReader {
-  private last = [0, 0, 0];
+export class RowReader extends Numbered {
   private at: number;
   readonly id: string;
 
@@ -158,6 +163,7 @@ export class RowReader {
     start: number,
     private readonly words: SharedWords,
   ) {
+    super();
     this.at = start;
     this.id = this.text();
   }
@@ -165,15 +171,6 @@ export class RowReader {
   /** Where the next is read from. */
   get place(): number {
     return this.at;
-  }
-
-  /** As the writer has it. */
-  get mark(): Mark {
-    return [...this.last];
-  }
-
-  set mark(mark: Mark) {
-    this.last = [...mark];
   }
 
   whole(): number {

@@ -1,6 +1,6 @@
 /** The command actor on a store that answers when it is told to: what is true while a state is being journalled, and after. */
 import { commandKind, type CommandMessage, type Step } from '../../src/actors/command.js';
-import { stateOf, type CommandRecord } from '../../src/actors/command-record.js';
+import { nobody, stateOf, type CommandRecord } from '../../src/actors/command-record.js';
 import { refuse, type Refusal } from '../../src/errors.js';
 import { Population } from '../../src/kernel/population.js';
 import { Wheel } from '../../src/kernel/wheel.js';
@@ -103,6 +103,8 @@ function stage(deadlineMs = 10_000) {
     end: () => {
       population.stop();
       expect(clock.pending).toBe(0);
+      // It is remembered for a day, its actor is not.
+      expect(record.onWritten).toBe(nobody);
     },
   };
 }
