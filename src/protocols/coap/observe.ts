@@ -29,6 +29,8 @@ import type { Peer } from './peer.js';
  */
 const REMEMBERED_IDS = 1024;
 const REMEMBERED_OF_EACH = 64;
+/** Of one port: an ordinal has 16 bits, and none is 0. */
+const MOST_RELATIONS = 0xffff;
 /** Stands in for the rate of a source that declares none, per second. */
 const ASSUMED_RATE = 1;
 
@@ -44,7 +46,7 @@ export interface Registration {
   readonly rate: number;
   /** By which the further blocks of what it was told are asked for; set once it is registered. */
   cacheKey: string;
-  /** No notification goes by it any more. */
+  /** No notification goes by it any more; harmless where that is so already. */
   detach(): void;
   /** The same, and the client wants none: the broker is told. */
   leave(session: Session | undefined, ending: Ending): void;
@@ -84,8 +86,20 @@ export class Relation implements Registration {
     return tail;
   }
 
+  /** Notifications go by it from now on. */
+  attach(): void {
+    this.delivery.mark = this;
+    this.port.rate += this.rate;
+  }
+
   detach(): void {
+    if (this.delivery.mark !== this) return;
     this.delivery.mark = undefined;
+    this.port.rate -= this.rate;
+  }
+
+  private get port(): ObserverPort {
+    return this.delivery.port as ObserverPort; // whose deliveries alone have relations
   }
 
   leave(session: Session | undefined, ending: Ending): void {
@@ -116,6 +130,9 @@ export const maxAgeOption = (seconds: number): readonly Option[] =>
 export class ObserverPort extends Port {
   /** By token. */
   readonly relations = new Map<string, Registration>();
+  private readonly byOrdinal = new Map<number, Registration>();
+  /** Notifications a second by all of them, a pattern's members each. */
+  rate = 0;
   private readonly pacer: Pacer;
   /** By the low bits of a message id: the id in the upper half, the ordinal of its relation in the lower. As many as a power of two. */
   private senders = new Uint32Array(REMEMBERED_OF_EACH);
@@ -135,11 +152,15 @@ export class ObserverPort extends Port {
     peer.onRoom = () => this.drain();
   }
 
+  /** Whether there is a number for one more token. */
+  hasNumberFor(token: string): boolean {
+    return this.relations.size < MOST_RELATIONS || this.relations.has(token);
+  }
+
   /** Whether the message ids suffice for a stream of `rate` notifications a second beside those of other tokens. */
   affords(token: string, rate: number): boolean {
-    let sum = rate;
-    for (const [other, relation] of this.relations) if (other !== token) sum += relation.rate;
-    return sum <= MESSAGE_IDS / (this.observers.endpoint.parameters.exchangeLifetimeMs / 1000);
+    const others = this.rate - (this.relations.get(token)?.rate ?? 0);
+    return others + rate <= MESSAGE_IDS / (this.observers.endpoint.parameters.exchangeLifetimeMs / 1000);
   }
 
   get isPaused(): boolean {
@@ -149,7 +170,7 @@ export class ObserverPort extends Port {
   /** Enters a relation; one with the same token is replaced [RFC7641-4.1]. */
   add(token: string, delivery: Delivery, exponent: number): Relation {
     const relation = new Relation(token, this.makeRoom(token), delivery, exponent);
-    delivery.mark = relation;
+    relation.attach();
     this.enter(relation);
     return relation;
   }
@@ -163,19 +184,14 @@ export class ObserverPort extends Port {
   /** @returns a free ordinal */
   private makeRoom(token: string): number {
     this.remove(token, 'REPLACED');
-    do this.lastOrdinal = (this.lastOrdinal % 0xffff) + 1;
-    while (this.ofOrdinal(this.lastOrdinal));
+    do this.lastOrdinal = (this.lastOrdinal % MOST_RELATIONS) + 1;
+    while (this.byOrdinal.has(this.lastOrdinal));
     return this.lastOrdinal;
-  }
-
-  /** Looked for: it is asked at a registration and a reset alone, and a map of them would cost every relation its place in it. */
-  private ofOrdinal(ordinal: number): Registration | undefined {
-    for (const relation of this.relations.values()) if (relation.ordinal === ordinal) return relation;
-    return undefined;
   }
 
   private enter(relation: Registration): void {
     this.relations.set(relation.token, relation);
+    this.byOrdinal.set(relation.ordinal, relation);
     // A pattern is as many as match it.
     const mostRelations = relation instanceof Relation ? this.relations.size : Infinity;
     while (this.senders.length < Math.min(mostRelations * REMEMBERED_OF_EACH, REMEMBERED_IDS)) this.rememberMore();
@@ -198,7 +214,7 @@ export class ObserverPort extends Port {
   /** A reset to a non-confirmable notification [RFC7641-3.6]. */
   reset(id: number): void {
     const sender = this.senders[id & (this.senders.length - 1)] ?? 0;
-    const relation = sender >>> 16 === id ? this.ofOrdinal(sender & 0xffff) : undefined;
+    const relation = sender >>> 16 === id ? this.byOrdinal.get(sender & 0xffff) : undefined;
     if (relation) this.ended(relation, 'PEER_RESET');
   }
 
@@ -332,6 +348,7 @@ export class ObserverPort extends Port {
   private detach(relation: Registration, ending: Ending): void {
     this.observers.countEnding(ending);
     this.relations.delete(relation.token);
+    this.byOrdinal.delete(relation.ordinal);
     relation.detach();
   }
 }

@@ -93,9 +93,11 @@ export class Observers {
     const relation = new PatternRelation(token, exponent, (ended, why) => port.endRelation(ended, why));
     const pattern = await session.subscribePattern(request, terms, relation);
     const isWanted = isCurrent();
-    if ('status' in pattern || !isWanted) {
+    const isRefused = 'status' in pattern;
+    if (isRefused || !isWanted || !this.isAfforded(port, token, 0)) {
+      if (!isRefused) pattern.end();
       this.closeIfIdle(port);
-      return { response: 'status' in pattern ? pattern : answer('STATUS_OK'), open: () => {} };
+      return { response: isRefused ? pattern : answer('STATUS_OK'), open: () => {} };
     }
     relation.subscription = pattern;
     port.addPattern(relation);
@@ -107,7 +109,6 @@ export class Observers {
     request: Request,
     terms: Terms,
   ): Promise<Registered> {
-    const { peer } = port;
     const outcome = await session.subscribe(request, terms);
     const isWanted = isCurrent();
     const unregistered = (response: Response): Registered => {
@@ -118,19 +119,23 @@ export class Observers {
     if (!('delivery' in outcome)) return unregistered(outcome);
     const { delivery, response } = outcome;
     if (!isWanted) return unregistered(response);
-    const rate = rateOf(delivery);
-    if (!port.affords(token, rate)) {
-      this.refusedForIds++;
-      const { used, allowed } = { used: peer.ids.used(this.endpoint.nowMs()), allowed: peer.ids.allowed };
-      this.log.warn({ peer: peer.key, rate, used, allowed }, 'coap: not registered, the message ids would not suffice');
-      return unregistered(response);
-    }
+    if (!this.isAfforded(port, token, rateOf(delivery))) return unregistered(response);
     const relation = port.add(token, delivery, exponent);
     return {
       response,
       relation,
       open: () => session.open(delivery),
     };
+  }
+
+  /** Else it is counted and logged. @param rate of notifications a second; 0: a pattern's, not known before its members are */
+  private isAfforded(port: ObserverPort, token: string, rate: number): boolean {
+    if (port.hasNumberFor(token) && (rate === 0 || port.affords(token, rate))) return true;
+    this.refusedForIds++;
+    const { key, ids } = port.peer;
+    const ofIds = { used: ids.used(this.endpoint.nowMs()), allowed: ids.allowed };
+    this.log.warn({ peer: key, rate, ...ofIds }, 'coap: not registered, the message ids would not suffice');
+    return false;
   }
 
   /** GET with Observe 1 [RFC7641-3.6]. Harmless where nothing is registered. */

@@ -52,7 +52,7 @@ export class PatternRelation implements Registration, RouteSink {
   opened(delivery: Delivery, container: readonly string[]): void {
     const member = new Member(this, delivery, container);
     this.members.add(member);
-    delivery.mark = member;
+    member.attach();
   }
 
   /** One among others is left out in silence: CoAP has no word for it. Where there is no other, the observation is refused. */
