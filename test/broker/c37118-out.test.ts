@@ -103,6 +103,9 @@ test('data come between on and off, of several streams on one connection', async
   expect(running.broker.subscriptions.population.size).toBe(2);
   concentrator.command(7, COMMANDS.dataOff);
   await until('one is off', () => running.broker.subscriptions.population.size === 1);
+  // What was under way has come when an answer behind it has.
+  concentrator.command(8, COMMANDS.sendConfiguration2);
+  await concentrator.next('configuration2');
   const [before, other] = [of(7).length, of(8).length];
   await until('the other goes on', () => of(8).length >= other + 5);
   expect(of(7).length).toBe(before);

@@ -7,7 +7,6 @@ import { systemClock } from '../../../src/clock.js';
 import { isRefusal, STATUSES } from '../../../src/errors.js';
 import { silentLog, type Log } from '../../../src/log.js';
 import { openTransport } from '../../../src/protocols/transport/open.js';
-import { loadUws } from '../../../src/protocols/transport/uws.js';
 import type {
   Handlers,
   HttpHandler,
@@ -18,15 +17,9 @@ import type {
   WsReceiver,
   WsSocket,
 } from '../../../src/protocols/transport/transport.js';
+import { IS_HERE } from '../../support/optional.js';
 
-const isUwsHere = ((): boolean => {
-  try {
-    loadUws();
-    return true;
-  } catch {
-    return false;
-  }
-})();
+const isUwsHere = IS_HERE['uWebSockets.js'];
 if (!isUwsHere) console.warn('skipped for uws: uWebSockets.js has no native file for this platform and Node version');
 
 const cleanUps: (() => unknown)[] = [];
