@@ -46,7 +46,7 @@ const MESSAGES_UNCOLLECTED = 40;
 const [OBSERVED, UNOBSERVED, OTHER] = [0, 1, 2];
 const PUBLISHER: Address = { host: '127.0.0.1', port: 9 };
 
-const ROOM = { datagrams: 8192, bytes: 4 * 1024 * 1024 };
+const ROOM = { datagrams: 8192, pages: 64 };
 
 /** Stands where a socket would: takes what is sent, acknowledges what is confirmable, counts all. */
 class Wire {
@@ -68,13 +68,12 @@ class Wire {
 
   private take(most: number): void {
     const { batch } = this;
-    for (let n = 0; n < Math.min(most, batch.waiting); n++) {
-      const { first = -1, address } = batch.destinations[n] ?? {};
-      for (let index = first; index >= 0; index = batch.next[index] ?? -1) {
+    for (let [to, left] = [batch.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1]) {
+      for (let index = to.first; index >= 0; index = batch.next[index] ?? -1) {
         this.sent++;
         const at = batch.headAt[index] ?? 0;
         const isConfirmable = (((batch.bytes[at] ?? 0) >>> 4) & 3) === TYPE.confirmable;
-        if (isConfirmable && address) this.acknowledge(batch.bytes[at + 2] ?? 0, batch.bytes[at + 3] ?? 0, address);
+        if (isConfirmable) this.acknowledge(batch.bytes[at + 2] ?? 0, batch.bytes[at + 3] ?? 0, to.address);
       }
     }
     batch.forget(most);

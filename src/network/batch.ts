@@ -3,18 +3,24 @@
  *
  *     open(destination, head bytes, tail) ──> columns ── flush ──> trains per destination (mmsg.ts), or one by one (dgram)
  *                  │                                   head | tail
- *                  └──> the caller writes the head into `bytes`; a tail that many datagrams share is copied once
+ *                  └──> the caller writes the head into `bytes`; a tail that many datagrams share is copied once a page
  *
- * Nothing is allocated per datagram. What does not fit makes `onFull` empty the batch first.
+ * Nothing is allocated per datagram, and what has gone makes room at once: its places in the columns are the next to be taken, and
+ * a page of bytes is free again when nothing in it waits. Where there is no room, `onFull` sends a part of what waits.
  */
 import type { Address } from './udp-socket.js';
 
 /** What may wait at once; beyond, it is sent within the turn. */
 export interface Room {
   readonly datagrams: number;
-  /** At least the longest datagram. */
-  readonly bytes: number;
+  /** Of 64 KiB. */
+  readonly pages: number;
 }
+const PAGE_BITS = 16;
+/** A datagram lies within one, and the longest there is, 65,507 bytes, leaves some of it. */
+const PAGE_BYTES = 1 << PAGE_BITS;
+/** What leaves in one go where others may have to wait for it: 60 to 200 us. */
+const DATAGRAMS_AT_ONCE = 64;
 const NONE = -1;
 const NOTHING = new Uint8Array(0);
 
@@ -22,6 +28,9 @@ const NOTHING = new Uint8Array(0);
 export class Destination {
   first = NONE;
   last = NONE;
+  /** Its neighbours among those that something waits for. */
+  before: Destination | undefined;
+  after: Destination | undefined;
   /** As the system spells it, made by the socket at the first sending; null where it can not. */
   name: Uint32Array | null | undefined;
   /** False once the system has refused a train to it. */
@@ -30,27 +39,40 @@ export class Destination {
   constructor(readonly address: Address) {}
 }
 
+export const bytesOf = ({ pages }: Room): number => pages * PAGE_BYTES;
+
 export class Batch {
-  /** By index of a datagram: where its parts lie in `bytes`, and the next one to the same destination or a negative number. */
+  /** By place of a datagram: where its parts lie in `bytes`, and the next one to the same destination or a negative number. */
   readonly headAt: Int32Array;
   readonly headBytes: Int32Array;
   readonly tailAt: Int32Array;
   readonly tailBytes: Int32Array;
   readonly next: Int32Array;
-  /** Those that something waits for, in order of their first; `waiting` of them. An array that is emptied would have to grow anew. */
-  readonly destinations: Destination[] = [];
+  /** The first of those that something waits for; the others hang behind it, `waiting` altogether. */
+  foremost: Destination | undefined;
   waiting = 0;
+  /** Datagrams that wait. */
   count = 0;
+  private hindmost: Destination | undefined;
+  /** How many wait in each page. */
+  private readonly inPage: Int32Array;
+  /** Places from here on have not been taken since the batch was empty. */
+  private untaken = 0;
+  /** The one of the others that was given back last; the rest of them hang behind it by `next`. */
+  private free = NONE;
+  /** Of the page that is being filled. */
   private used = 0;
+  private pageEnd = PAGE_BYTES;
   private lastTail: Uint8Array | undefined;
   private lastTailAt = 0;
 
-  /** @param onFull sends all that waits, and has it forgotten; @param bytes where datagrams lie */
+  /** @param onFull sends what waits for `atOnce` destinations or more, and has it forgotten; @param bytes where datagrams lie */
   constructor(
     readonly room: Room,
     private readonly onFull: () => void,
-    readonly bytes: Uint8Array = new Uint8Array(room.bytes),
+    readonly bytes: Uint8Array = new Uint8Array(bytesOf(room)),
   ) {
+    this.inPage = new Int32Array(room.pages);
     const column = (): Int32Array => new Int32Array(room.datagrams);
     this.headAt = column();
     this.headBytes = column();
@@ -70,8 +92,11 @@ export class Batch {
    * of `tail`. A tail that is handed over again must not have changed.
    */
   open(to: Destination, headBytes: number, tail: Uint8Array): number {
-    if (this.count === this.room.datagrams || this.used + headBytes + tail.length > this.bytes.length) this.onFull();
-    const index = this.count++;
+    const bytes = headBytes + tail.length;
+    if (this.count === this.room.datagrams || this.used + bytes >= this.pageEnd) this.makeRoom(bytes);
+    const index = this.free < 0 ? this.untaken++ : this.free;
+    if (this.free >= 0) this.free = this.next[index] ?? NONE;
+    this.count++;
     if (tail !== this.lastTail) {
       this.bytes.set(tail, this.used);
       this.lastTail = tail;
@@ -80,6 +105,7 @@ export class Batch {
     }
     const at = this.used;
     this.used += headBytes;
+    this.inPage[at >>> PAGE_BITS]!++; // there is a counter for each page
     this.headAt[index] = at;
     this.headBytes[index] = headBytes;
     this.tailAt[index] = this.lastTailAt;
@@ -87,7 +113,7 @@ export class Batch {
     this.next[index] = NONE;
     if (to.last < 0) {
       to.first = index;
-      this.destinations[this.waiting++] = to;
+      this.append(to);
     } else this.next[to.last] = index;
     to.last = index;
     return at;
@@ -96,16 +122,20 @@ export class Batch {
   /** Puts a destination before all others. False: nothing waits for it. */
   bringForward(to: Destination): boolean {
     if (to.first < 0) return false;
-    const at = this.destinations[0] === to ? 0 : this.destinations.indexOf(to);
-    if (at > 0) this.destinations.unshift(...this.destinations.splice(at, 1));
+    const { foremost } = this;
+    if (!foremost || to === foremost) return true;
+    this.takeOut(to);
+    to.after = foremost;
+    foremost.before = to;
+    this.foremost = to;
     return true;
   }
 
-  /** How many destinations, at least one, so many datagrams wait for. */
-  destinationsOf(datagrams: number): number {
-    let [count, left] = [0, datagrams];
-    while (left > 0 && count < this.waiting) {
-      for (let index = this.destinations[count]?.first ?? NONE; index >= 0; index = this.next[index] ?? NONE) left--;
+  /** How many destinations, at least one, are served in one go where others may have to wait for it. */
+  get atOnce(): number {
+    let [count, left] = [0, DATAGRAMS_AT_ONCE];
+    for (let to = this.foremost; to && left > 0; to = to.after) {
+      for (let index = to.first; index >= 0; index = this.next[index] ?? NONE) left--;
       count++;
     }
     return count;
@@ -127,25 +157,80 @@ export class Batch {
 
   /** Hands out what waits for the first `most` destinations, each one's in the order it came, and forgets it. */
   drain(send: (datagram: Uint8Array, to: Address) => void, most = Infinity): void {
-    for (const { first, address } of this.destinations.slice(0, Math.min(most, this.waiting)))
-      for (let index = first; index >= 0; index = this.next[index] ?? NONE) send(this.copyOf(index), address);
+    for (let [to, left] = [this.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1])
+      for (let index = to.first; index >= 0; index = this.next[index] ?? NONE) send(this.copyOf(index), to.address);
     this.forget(most);
   }
 
   /** Forgets what waits for the first `most` destinations. */
   forget(most = Infinity): void {
-    const gone = Math.min(most, this.waiting);
-    for (let n = 0; n < gone; n++) {
-      const destination = this.destinations[n];
-      if (destination) destination.first = destination.last = NONE;
+    const isAll = most >= this.waiting;
+    let to = this.foremost;
+    for (let left = most; to && left > 0; left--) {
+      const { after } = to;
+      if (!isAll) this.release(to);
+      to.first = to.last = NONE;
+      to.before = to.after = undefined;
+      this.waiting--;
+      to = after;
     }
-    this.waiting -= gone;
-    if (this.waiting > 0) {
-      this.destinations.splice(0, gone);
-      return;
+    this.foremost = to;
+    if (to) to.before = undefined;
+    else this.clear();
+  }
+
+  private append(to: Destination): void {
+    to.before = this.hindmost;
+    if (this.hindmost) this.hindmost.after = to;
+    else this.foremost = to;
+    this.hindmost = to;
+    this.waiting++;
+  }
+
+  private takeOut(to: Destination): void {
+    const { before, after } = to;
+    if (before) before.after = after;
+    else this.foremost = after;
+    if (after) after.before = before;
+    else this.hindmost = before;
+    to.before = to.after = undefined;
+  }
+
+  /** Gives back what the datagrams to one destination take up. */
+  private release({ first, last }: Destination): void {
+    for (let index = first; index >= 0; index = this.next[index] ?? NONE) {
+      this.inPage[(this.headAt[index] ?? 0) >>> PAGE_BITS]!--; // there is a counter for each page
+      this.count--;
     }
-    this.count = 0;
-    this.used = 0;
+    this.next[last] = this.free;
+    this.free = first;
+  }
+
+  private clear(): void {
+    this.hindmost = undefined;
+    this.count = this.untaken = 0;
+    this.free = NONE;
+    this.inPage.fill(0);
+    this.begin(0);
+  }
+
+  /** Fills a page from its beginning. */
+  private begin(page: number): void {
+    this.used = page * PAGE_BYTES;
+    this.pageEnd = this.used + PAGE_BYTES;
     this.lastTail = undefined;
+  }
+
+  /** A place, and so many bytes in one page. */
+  private makeRoom(bytes: number): void {
+    if (bytes >= PAGE_BYTES) throw new RangeError(`a datagram of ${bytes} bytes; it must have less than ${PAGE_BYTES}`);
+    for (;;) {
+      if (this.count < this.room.datagrams) {
+        if (this.used + bytes < this.pageEnd) return;
+        const page = this.inPage.indexOf(0);
+        if (page >= 0) return this.begin(page);
+      }
+      this.onFull();
+    }
   }
 }

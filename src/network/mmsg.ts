@@ -91,12 +91,8 @@ export class MmsgSender {
 
   /** Sends what waits for the first `most` destinations; the caller has it forgotten. */
   send(most = Infinity): void {
-    const { destinations, waiting } = this.batch;
-    const count = Math.min(most, waiting);
-    for (let n = 0; n < count; n++) {
-      const destination = destinations[n];
-      if (destination) this.gather(destination);
-    }
+    for (let [to, left] = [this.batch.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1])
+      this.gather(to);
     this.submit();
   }
 

@@ -9,7 +9,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { systemClock } from '../clock.js';
-import { Batch, Destination, type Room } from './batch.js';
+import { Batch, bytesOf, Destination, type Room } from './batch.js';
 import { arena, loadLibc, systemError, type Libc } from './libc.js';
 import { MmsgReceiver } from './mmsg-in.js';
 import { MmsgSender } from './mmsg.js';
@@ -29,9 +29,9 @@ const MEMINFO_DROPS = 8;
 const EINVAL = 22;
 
 const ROOM: Readonly<Record<UdpUse, Room>> = {
-  few: { datagrams: 256, bytes: 256 * 1024 },
+  few: { datagrams: 256, pages: 4 },
   // A burst of 1,000 samples to 6 subscribers each, and some.
-  many: { datagrams: 8192, bytes: 4 * 1024 * 1024 },
+  many: { datagrams: 8192, pages: 64 },
 };
 
 /**
@@ -110,8 +110,8 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
       batch.forget(most);
     }
   };
-  const bytes = descriptor && arena(descriptor.libc, room.bytes).bytes;
-  const batch = new Batch(room, flush, bytes);
+  const bytes = descriptor && arena(descriptor.libc, bytesOf(room)).bytes;
+  const batch = new Batch(room, () => flush(batch.atOnce), bytes);
   const sender =
     descriptor && new MmsgSender(descriptor, batch, (index, { address: to }) => sendOne(batch.copyOf(index), to));
   return {

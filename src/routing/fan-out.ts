@@ -25,11 +25,6 @@ const SLICE_US = 150;
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
 const MOST_SLICES = 16;
-/**
- * And deliveries: half of what a socket's batch holds [network/udp.ts]. That one has room again when nothing waits in it, and where
- * it is full it sends all it has in one go: 500 trains are 7 ms.
- */
-const MOST_GATHERED = 4096;
 /** Samples x groups of one class. */
 const MOST_WALKS = 4096;
 /** One walk in so many goes into the age histogram. */
@@ -76,9 +71,8 @@ export class FanOut {
   private readonly touched = LATENCY_CLASSES.map(() => new Ports());
   private readonly untilAge = LATENCY_CLASSES.map(() => AGE_SAMPLING);
   private isArmed = false;
-  /** Of walks, since nothing was left to flush: slices, and deliveries offered. */
+  /** Slices of walks since nothing was left to flush. */
   private slices = 0;
-  private gathered = 0;
   private sliceEndUs = 0.5;
   private wallUs = 0.5;
   private untilLook = LOOK_EVERY;
@@ -140,7 +134,6 @@ export class FanOut {
       offers++;
       this.offer(delivery, sample, rank);
     }
-    this.gathered += offers;
     this.time(sample, rank, offers);
     return next;
   }
@@ -170,13 +163,13 @@ export class FanOut {
     this.beginSlice();
     if (!this.isFull && this.isWalking) this.walkOn();
     if (this.isFull || !this.isWalking) for (const ports of this.touched) this.flush(ports, false);
-    if (!this.isTouched) this.slices = this.gathered = 0;
+    if (!this.isTouched) this.slices = 0;
     this.isArmed = false;
     if (this.isWalking || this.isTouched) this.arm();
   };
 
   private get isFull(): boolean {
-    return this.slices >= MOST_SLICES || this.gathered >= MOST_GATHERED;
+    return this.slices >= MOST_SLICES;
   }
 
   private get isWalking(): boolean {

@@ -45,7 +45,7 @@ export class Tap implements UdpSocket {
   get local(): Address {
     return this.socket.local;
   }
-  readonly batch = new Batch({ datagrams: 256, bytes: 256 * 1024 }, () => this.flush());
+  readonly batch = new Batch({ datagrams: 256, pages: 4 }, () => this.flush());
   queue(datagram: Uint8Array, to: Address): void {
     this.batch.add(datagram, new Destination(to));
   }

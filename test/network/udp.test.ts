@@ -37,8 +37,16 @@ async function receiver(host = '127.0.0.1'): Promise<{ at: Address; got: string[
   return { at: { host, port: socket.address().port }, got, socket };
 }
 
-/** A stream as a broker sends it: bursts to few destinations, mostly of one size, with what does not fit between them. */
-function stream(seed: number, destinations: number): { to: number; head: Buffer; tail: Buffer }[][] {
+interface Sent {
+  readonly to: number;
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  /** For how many destinations what waits goes at once. */
+  readonly part: number;
+}
+
+/** A stream as a broker sends it: bursts to few destinations, mostly of one size, with what does not fit between them, in parts. */
+function stream(seed: number, destinations: number): Sent[][] {
   const random = seededRandom(seed);
   const filled = (length: number): Buffer => Buffer.from(Array.from({ length }, () => random.below(256)));
   return Array.from({ length: 12 }, () => {
@@ -46,7 +54,8 @@ function stream(seed: number, destinations: number): { to: number; head: Buffer;
     return Array.from({ length: 1 + random.below(300) }, () => {
       const usual = random.below(10) < 8;
       const tail = tails[usual ? random.below(3) : random.below(tails.length)]!;
-      return { to: random.below(destinations), head: filled(usual ? 6 : random.below(30)), tail };
+      const part = random.below(50) === 0 ? 1 + random.below(3) : 0;
+      return { to: random.below(destinations), head: filled(usual ? 6 : random.below(30)), tail, part };
     });
   });
 }
@@ -62,9 +71,10 @@ withCalls.each(['127.0.0.1', '::1'])(
         const destinations = receivers.map(({ at }) => new Destination(at));
         let sent = 0;
         for (const burst of bursts) {
-          for (const { to, head, tail } of burst) {
+          for (const { to, head, tail, part } of burst) {
             const at = socket.batch.open(destinations[to]!, head.length, tail);
             socket.batch.bytes.set(head, at);
+            if (part > 0) socket.flush(part);
           }
           socket.flush();
           sent += burst.length;
@@ -93,6 +103,18 @@ withCalls('the longest datagram, and trains longer than the system takes, arrive
   expect(got.map(({ length }) => length)).toEqual([65_507, ...Array.from({ length: 150 }, () => 1000)]);
   expect(got.slice(1).map((each) => each.charCodeAt(999))).toEqual(Array.from({ length: 150 }, (_, n) => n));
 });
+
+test.each([['with the calls', libc] as const, ['without', null] as const])(
+  'a burst that is more than may wait sends 64 datagrams to make room, %s',
+  async (_, native) => {
+    const socket = await bind(native);
+    const { at, got } = await receiver();
+    const destinations = Array.from({ length: 8193 }, () => new Destination(at));
+    for (const to of destinations) socket.batch.add(Buffer.from('x'), to);
+    expect(socket.batch.count).toBe(8193 - 64);
+    await until(() => got.length === 64);
+  },
+);
 
 withCalls('what the system refuses is reported, and costs no other peer a datagram', async () => {
   const socket = await bind(libc);

@@ -108,25 +108,6 @@ describe('the fan-out', () => {
     expect(port.flushes).toBeGreaterThan(0);
   });
 
-  test('no more gathers than a batch holds, however quickly it is walked', () => {
-    // Two looks a slice: some 64 deliveries.
-    const { router, route, join, turn, isAtRest } = fanOut(100);
-    const port = new RecordingPort();
-    for (let n = 0; n < 5_000; n++) join('monitoring', port);
-    let most = 0;
-    const flush = port.flush.bind(port);
-    let flushed = 0;
-    port.flush = () => {
-      most = Math.max(most, port.sent.length - flushed);
-      flushed = port.sent.length;
-      flush();
-    };
-    for (let n = 0; n < 4; n++) router.publish(route, sampleAt(n));
-    while (!isAtRest()) turn();
-    expect(port.sent).toHaveLength(20_000);
-    expect(most).toBeLessThanOrEqual(8_192);
-  });
-
   test('each subscriber gets the samples of his class in their order, however many wait', () => {
     const { router, route, join, settle } = fanOut(1_000);
     const ports = Array.from({ length: 150 }, (_, n) => {

@@ -9,8 +9,6 @@ import type { Clock } from '../../clock.js';
 import type { UdpSocket } from '../../network.js';
 import type { Destination } from '../../network/batch.js';
 
-/** What leaves in one go where others may have to wait for it: 60 to 200 us. */
-const DATAGRAMS_AT_ONCE = 64;
 /** Timers have no finer grain. */
 const STEP_MS = 1;
 
@@ -39,7 +37,7 @@ export class Spread {
   flush(to: Destination): void {
     const { batch } = this.socket;
     if (this.windowMs === 0) {
-      if (batch.bringForward(to)) this.socket.flush(batch.destinationsOf(DATAGRAMS_AT_ONCE));
+      if (batch.bringForward(to)) this.socket.flush(batch.atOnce);
     } else if (this.stepsLeft === 0) {
       this.stepsLeft = this.windowMs / STEP_MS;
       this.step();

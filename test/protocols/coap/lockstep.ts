@@ -28,7 +28,7 @@ export class MemorySocket implements UdpSocket {
   readonly local = SERVER;
   readonly sent: { readonly bytes: Buffer; readonly to: Address }[] = [];
   isClosed = false;
-  readonly batch = new Batch({ datagrams: 4096, bytes: 1024 * 1024 }, () => this.flush());
+  readonly batch = new Batch({ datagrams: 4096, pages: 16 }, () => this.flush());
   private receive: (datagram: Buffer, from: Address) => void = () => {};
 
   queue(datagram: Uint8Array, to: Address): void {
