@@ -33,9 +33,10 @@ export interface PatternRoutesOptions {
 }
 
 export class PatternRoutes {
-  private readonly routes = new Map<Node, Delivery>();
-  /** Those that are not to be had in these terms, and whose subscriber has been told so: by the sentence. */
-  private readonly refused = new Map<Node, string>();
+  /** By the reference of the container: of one that is a row there is a new copy each time. */
+  private readonly routes = new Map<string, Delivery>();
+  /** Those that are not to be had in these terms, and whose subscriber has been told so: the sentence. */
+  private readonly refused = new Map<string, string>();
   private isOpen = false;
   private stop = (): void => {};
   private withdraw = (): void => {};
@@ -53,7 +54,8 @@ export class PatternRoutes {
 
   /** A container matches: it has come, or what there is of it has changed. */
   match(container: Node): void {
-    if (!this.isOpen || this.routes.has(container) || container.isRemoved) return;
+    const { reference } = container;
+    if (!this.isOpen || this.routes.has(reference) || container.isRemoved) return;
     const { pattern, wanted, sink, port, find, subscriptions, opened, over } = this.options;
     // Asked before it is looked for: what he asked for by no name is no attempt to read what he may not.
     const collection = container.child('contentInstances');
@@ -61,16 +63,16 @@ export class PatternRoutes {
     const target = find([...container.path, ...pattern.accessor]);
     if (!target) return;
     const delivery = subscriptions.subscribe(target, wanted, port, (ended) => {
-      this.routes.delete(container);
+      this.routes.delete(reference);
       over(ended);
     });
     if (isRefusal(delivery)) {
-      if (this.refused.get(container) !== delivery.detail) sink.refused(container.path, delivery);
-      this.refused.set(container, delivery.detail);
+      if (this.refused.get(reference) !== delivery.detail) sink.refused(container.path, delivery);
+      this.refused.set(reference, delivery.detail);
       return;
     }
-    this.refused.delete(container);
-    this.routes.set(container, delivery);
+    this.refused.delete(reference);
+    this.routes.set(reference, delivery);
     sink.opened(delivery, container.path);
     subscriptions.open(delivery);
     opened(delivery);

@@ -3,7 +3,7 @@ import { formatTime } from '../../src/clock.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { EAGER_ROWS } from '../support/broker.js';
 import { RememberingStore } from '../support/remembering-store.js';
-import { closeStage, http, startBroker, subscribe, until, type RunningBroker } from './stage.js';
+import { clientOf, closeStage, http, startBroker, subscribe, until, type RunningBroker } from './stage.js';
 
 afterEach(closeStage);
 
@@ -90,6 +90,24 @@ test('what is subscribed to stays as it is, and is a row when the subscription h
   session.close('PEER_CLOSED');
   await http(running, 'GET', LOAD);
   await resting(running, 2);
+});
+
+test('a pattern that it matches subscribes to it once, whatever is changed of it afterwards', async () => {
+  const running = await startBroker({}, { passivation: EAGER_ROWS });
+  await gateway(running);
+  await resting(running);
+  const client = await clientOf(running, 'ws');
+  const heard: string[] = [];
+  void (async () => {
+    for await (const { body } of client.observe('/m2m/applications/*/containers/load/contentInstances/latest/content'))
+      heard.push(Buffer.from(body).toString());
+  })().catch(() => undefined);
+  await until('it is told', () => heard.length === 1);
+  expect((await http(running, 'PUT', LOAD, { container: { maxNrOfInstances: 5 } })).status).toBe(200);
+  await http(running, 'POST', INSTANCES, 'eight', { 'content-type': 'text/plain' });
+  await until('it is told of the next', () => heard.includes('eight'));
+  expect(running.broker.subscriptions.population.size).toBe(1);
+  expect(heard).toEqual(['7', 'eight']);
 });
 
 test('it is deleted like any other, and its readings go from the store with it', async () => {

@@ -31,8 +31,9 @@ const ENFORCED = {
 
 afterEach(closeStage);
 
-async function stage(...options: Parameters<typeof startBroker>) {
-  const running = await startBroker(...options);
+/** Nothing becomes a row, unless it is asked for: the first sample after that is a request again. */
+async function stage(...[flags, other]: Parameters<typeof startBroker>) {
+  const running = await startBroker(flags, { passivation: {}, ...other });
   const { broker } = running;
   let requests = 0;
   const request = broker.request.bind(broker);
