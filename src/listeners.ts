@@ -244,9 +244,11 @@ function exposeCoap({ metrics }: Broker, bindings: readonly CoapBinding[]): void
     }
     return Array.from(sums, ([event, count]): Reading => [{ event }, count]);
   });
-  const sum = (figure: (of: UdpFigures) => number): Reading[] => [
-    [{}, bindings.reduce((total, { endpoint }) => total + figure(endpoint.socketFigures()), 0)],
-  ];
+  /** None where one of the sockets can not tell. */
+  const sum = (figure: (of: UdpFigures) => number | undefined): Reading[] => {
+    const told = bindings.flatMap(({ endpoint }) => figure(endpoint.socketFigures()) ?? []);
+    return told.length < bindings.length ? [] : [[{}, told.reduce((total, each) => total + each, 0)]];
+  };
   metrics.counter(
     'gridcast_udp_send_drops_total',
     'Datagrams given up because too many waited for the interface',
@@ -254,7 +256,7 @@ function exposeCoap({ metrics }: Broker, bindings: readonly CoapBinding[]): void
     () => sum(({ sendDrops }) => sendDrops),
   );
   metrics.counter('gridcast_udp_receive_drops_total', 'Datagrams that found the receive buffer full', [], () =>
-    sum(({ receiveDrops }) => receiveDrops ?? 0),
+    sum(({ receiveDrops }) => receiveDrops),
   );
   metrics.counter('gridcast_udp_trains_total', 'Sends that carried several datagrams to one peer', [], () =>
     sum(({ trains }) => trains),

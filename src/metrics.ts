@@ -40,6 +40,8 @@ export function openMetrics(): Metrics {
         registers: [registry],
         collect() {
           this.reset();
+          // Else what has no labels is 0 where nothing can be read.
+          if (labelNames.length === 0) this.remove();
           for (const [labels, value] of read()) this.inc(labels, value);
         },
       });

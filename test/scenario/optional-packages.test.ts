@@ -46,6 +46,7 @@ test.each([[[]], [['koffi']], [['uWebSockets.js']], [['koffi', 'uWebSockets.js']
     while (!(await (await fetch(`http://${http}/metrics`)).text()).includes('\ngridcast_subscriptions 2\n'));
     await publish('second');
     expect(await Promise.all(heard)).toEqual(['second', 'second']);
+    const metrics = await (await fetch(`http://${http}/metrics`)).text();
     expect(await daemon.stop()).toBe(0);
     const told = Object.entries(LOST).map(([name, words]) => [name, daemon.complaint.split(words).length - 1]);
     const times = (name: keyof typeof LOST): number => (absent.includes(name as never) || !IS_HERE[name] ? 1 : 0);
@@ -53,5 +54,7 @@ test.each([[[]], [['koffi']], [['uWebSockets.js']], [['koffi', 'uWebSockets.js']
       koffi: times('koffi'),
       'uWebSockets.js': times('uWebSockets.js'),
     });
+    // What nobody counts is not told as 0.
+    expect(/^gridcast_udp_receive_drops_total \d/m.test(metrics)).toBe(times('koffi') === 0);
   },
 );
