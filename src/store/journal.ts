@@ -22,6 +22,11 @@ const SEGMENT_BYTES = 8 * 1024 * 1024;
 const GROUPED_WAIT_MS = 50;
 /** Gathered into one frame at most, unless one appending alone is larger. */
 const FRAME_BYTES = 1024 * 1024;
+/**
+ * Waiting for the disk while what is grouped is done at once; beyond it that is done when it is on the disk, so that whoever waits for his
+ * answer comes no faster than the disk writes: one frame on its way, and one gathered.
+ */
+const GROUPED_BYTES = 2 * FRAME_BYTES;
 /** Waiting for the disk at most; beyond it appendings are refused. */
 const WAITING_BYTES = 32 * 1024 * 1024;
 /** From a failure to the next attempt: within 1 s of the disk's recovery everything is taken again. */
@@ -48,7 +53,7 @@ export interface JournalOptions {
 /** Entries that stand together in one frame: after a crash all of them are there, or none. No entries at all: a barrier. */
 export interface Appending {
   readonly entries: readonly Uint8Array[];
-  /** `synced`: done after the fsync. `grouped`: done at once, and the fsync at most 100 ms later. */
+  /** `synced`: done after the fsync. `grouped`: done at once, and the fsync at most 100 ms later; as `synced` while the disk is behind. */
   readonly durability: 'grouped' | 'synced';
   /** Also taken while the disk is full, as long as the current segment has room. */
   readonly isVital?: boolean;
@@ -135,8 +140,9 @@ export class Journal {
 
   /** @param done called once, with a refusal if nothing of it can be relied upon; for those that are synced in the order of the calls */
   append(appending: Appending, done: (refusal?: Refusal) => void): void {
-    const { entries, durability, isVital = false, form } = appending;
-    const isGrouped = durability === 'grouped';
+    const { entries, isVital = false, form } = appending;
+    const isGrouped = appending.durability === 'grouped' && this.waitingBytes < GROUPED_BYTES;
+    const durability = isGrouped ? 'grouped' : 'synced';
     const bytes = entries.length === 0 ? 0 : frameBytes(entries);
     const refusal = this.refusalOf(bytes, isVital);
     if (isGrouped) {

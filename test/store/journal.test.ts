@@ -39,6 +39,29 @@ describe('a journal', () => {
     expect(journal.durableSequence).toBe(1);
     expect((await openJournal(disk.crash())).read).toEqual(['grouped']);
   });
+
+  test('lets what is grouped wait until it is durable where 2 MiB wait already', async () => {
+    const { journal, clock } = await openJournal(new MemoryDisk(), { segmentBytes: 4 * 1024 * 1024 });
+    const durableAt: number[] = [];
+    const entries = [Buffer.alloc(1024 * 1024)];
+    for (let n = 0; n < 4; n++)
+      journal.append({ entries, durability: 'grouped' }, () => durableAt.push(journal.durableSequence));
+    expect(durableAt).toEqual([0, 0]);
+    await settle(clock);
+    expect(durableAt).toEqual([0, 0, 3, 4]);
+  });
+
+  test('refuses none of those who wait for their answers, however much more they have than it may hold', async () => {
+    const { journal, clock } = await openJournal(new MemoryDisk(), { segmentBytes: 4 * 1024 * 1024 });
+    const client = async (): Promise<unknown[]> => {
+      const refusals: unknown[] = [];
+      for (let n = 0; n < 6; n++)
+        refusals.push(await appended(journal, ['x'.repeat(512 * 1024)], { durability: 'grouped' }));
+      return refusals;
+    };
+    const refusals = await during(clock, Promise.all(Array.from({ length: 32 }, client)));
+    expect(refusals.flat()).toEqual(Array(32 * 6).fill(undefined));
+  });
 });
 
 describe('a journal whose disk fails', () => {
@@ -130,9 +153,9 @@ describe('a journal whose disk fails', () => {
     expect(read.at(-1)).toBe('after');
   });
 
-  test('refuses more than 32 MiB that wait for it', async () => {
+  test.each(['synced', 'grouped'] as const)('refuses more than 32 MiB, %s, that wait for it', async (durability) => {
     const { journal, clock } = await openJournal(new MemoryDisk(), { segmentBytes: 4 * 1024 * 1024 });
-    const answers = Array.from({ length: 34 }, () => appended(journal, ['x'.repeat(1024 * 1024)]));
+    const answers = Array.from({ length: 34 }, () => appended(journal, ['x'.repeat(1024 * 1024)], { durability }));
     const refusals = await during(clock, Promise.all(answers));
     expect(refusals.filter((refusal) => refusal === undefined)).toHaveLength(32);
     expect(refusals.at(-1)?.detail).toContain('32 MiB wait for the disk already');
