@@ -19,7 +19,11 @@ export type FleetReport =
   | {
       readonly report: 'posted';
       readonly counters: FleetRun['fleet']['counters'];
+      /** By status, of `refused`. */
+      readonly refusals: readonly (readonly [status: number, count: number])[];
       readonly underWay: number;
+      /** Messages sent again; their readings are counted once. */
+      readonly resent: number;
       /** Microseconds from the post to its answer. */
       readonly p50: number;
       readonly p99: number;
@@ -30,7 +34,8 @@ export type FleetReport =
       readonly forgotten: number;
     };
 
-const SETTLE_MS = 30_000;
+/** Longer than CoAP takes to give up [RFC7252-4.8.2 MAX_TRANSMIT_WAIT]: then each reading has come to something. */
+const SETTLE_MS = 120_000;
 
 let run: FleetRun | undefined;
 let [broker, readBack] = ['', 0];
@@ -57,11 +62,14 @@ async function post(seconds: number): Promise<FleetReport> {
   const { user, system } = process.cpuUsage(cpu);
   const elapsedUs = (performance.now() - from) * 1000;
   await run.settle(SETTLE_MS);
-  const { answerTimes, counters, underWay } = fleet;
+  const { answerTimes, underWay, resent } = fleet;
+  // As they are before what is under way is given up.
+  const [counters, refusals] = [{ ...fleet.counters }, [...fleet.refusals]];
   const [p50, p99] = [answerTimes.percentile(0.5), answerTimes.percentile(0.99)];
   const kept = await readingsBack();
   await run.close();
-  return { report: 'posted', counters, underWay, p50, p99, cpuUs: user + system, elapsedUs, ...kept };
+  const times = { p50, p99, cpuUs: user + system, elapsedUs };
+  return { report: 'posted', counters, refusals, underWay, resent, ...times, ...kept };
 }
 
 /** Asks the broker for the latest reading of gateways all over the fleet. */

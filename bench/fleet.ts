@@ -6,6 +6,8 @@
  *
  * Registered first (an application and a container each), left alone until all are rows, then posting. Each reading is acknowledged;
  * at the end the latest of gateways all over the fleet is read back, and must be no older than what was acknowledged.
+ *
+ *     due = skipped + sent       sent = acknowledged + refused + lost + under way       acknowledged = 201s that the broker counted
  */
 import { fileURLToPath } from 'node:url';
 import { DaemonUnderTest } from './daemon.js';
@@ -48,6 +50,12 @@ const LEAST_WITH_ROWS = 1_000;
 type Registered = Extract<FleetReport, { report: 'registered' }>;
 type Posted = Extract<FleetReport, { report: 'posted' }>;
 
+interface Answered {
+  /** 201, 2.01. */
+  readonly created: number;
+  readonly refused: number;
+}
+
 export interface FleetRound {
   readonly registered: Registered;
   readonly registerCpuUs: number;
@@ -56,6 +64,8 @@ export interface FleetRound {
   readonly bytesWithReading: number;
   readonly rssMib: number;
   readonly posted: Posted;
+  /** Answers to the readings, as the broker counted them itself. */
+  readonly answered: Answered;
   readonly postCpuUs: number;
   readonly othersUs: number;
   readonly stolenUs: number;
@@ -93,11 +103,14 @@ export async function measureFleet(
     const registerCpuUs = daemon.cpuUs - startUs;
     tell(`fleet: ${gateways} registered in ${microseconds(registered.elapsedUs)}`);
     const bytesRegistered = await idleBytes(daemon, gateways);
+    const before = await answeredBy(daemon);
     const [cpuUs, machineUs] = [daemon.cpuUs, machineCpu()];
     const posted = (await load.run({ order: 'post', seconds })) as Posted;
     const [postCpuUs, after] = [daemon.cpuUs - cpuUs, machineCpu()];
     tell(`fleet: ${posted.counters.acknowledged} of ${posted.counters.due} readings acknowledged`);
-    checkBooks(posted);
+    const answers = await answeredBy(daemon);
+    const answered = { created: answers.created - before.created, refused: answers.refused - before.refused };
+    checkBooks(posted, answered);
     const bytesWithReading = await idleBytes(daemon, gateways);
     return {
       registered,
@@ -106,6 +119,7 @@ export async function measureFleet(
       bytesWithReading,
       rssMib: daemon.rssMib,
       posted,
+      answered,
       postCpuUs,
       othersUs: after.busyUs - machineUs.busyUs - postCpuUs - posted.cpuUs,
       stolenUs: after.stolenUs - machineUs.stolenUs,
@@ -116,19 +130,39 @@ export async function measureFleet(
   }
 }
 
-/** Throws where not every reading is accounted for: then none of the figures is to be believed. */
-function checkBooks({ counters, underWay, read, forgotten }: Posted): void {
+/** What a broker has answered since its start. What is read back comes as STATUS_OK, and is none of either. */
+async function answeredBy(daemon: DaemonUnderTest): Promise<Answered> {
+  const answers = (await daemon.figures())('gridcast_answers_total');
+  const created = answers.get('STATUS_CREATED') ?? 0;
+  return { created, refused: sum([...answers.values()]) - created - (answers.get('STATUS_OK') ?? 0) };
+}
+
+/** Throws where not every reading is accounted for, on either side: then none of the figures is to be believed. */
+export function checkBooks(
+  { counters, refusals, underWay, resent, read, forgotten }: Posted,
+  { created, refused: turnedDown }: Answered,
+): void {
   const { due, skipped, sent, acknowledged, refused, lost } = counters;
   if (due !== skipped + sent || sent !== acknowledged + refused + lost + underWay)
     throw new Error(`the books do not balance: ${JSON.stringify({ ...counters, underWay })}`);
+  if (sum(refusals.map(([, count]) => count)) !== refused)
+    throw new Error(`${refused} readings are refused, but by status ${refusals.join(' ')}`);
+  // Its answer may have been lost, and what was sent again on another connection may have been answered twice.
+  const unseen = created + turnedDown - acknowledged - refused;
+  if (created < acknowledged || turnedDown < refused || unseen > lost + underWay + resent)
+    throw new Error(
+      `the broker has taken ${created} readings and refused ${turnedDown}, where ${acknowledged} and ${refused} were told`,
+    );
   if (forgotten > 0) throw new Error(`of ${read} gateways, ${forgotten} have lost a reading that was acknowledged`);
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0);
 
 export async function fleet(effort: FleetEffort, tell: (line: string) => void): Promise<Outcome> {
   const { gateways, ratePerMinute, httpConnections, coapPorts, seconds } = effort;
   const round = await measureFleet(effort, tell);
   const { registered, posted } = round;
-  const { counters, elapsedUs, p50, p99, read } = posted;
+  const { counters, refusals, underWay, resent, elapsedUs, p50, p99, read } = posted;
   const perSecond = (count: number, us: number): string => `${((count * 1e6) / us).toFixed(0)}/s`;
   const rows = [
     ['registrations', `${perSecond(gateways, registered.elapsedUs)}, ${microseconds(registered.elapsedUs)}`],
@@ -138,11 +172,15 @@ export async function fleet(effort: FleetEffort, tell: (line: string) => void): 
       `${round.bytesRegistered.toFixed(0)} / ${round.bytesWithReading.toFixed(0)}`,
     ],
     ['RSS at the end', `${round.rssMib.toFixed(0)} MiB`],
-    ['readings due', `${perSecond(counters.due, elapsedUs)}, ${counters.due}`],
+    ['readings due = skipped + sent', `${counters.due} = ${counters.skipped} + ${counters.sent}`],
+    ['... a second', perSecond(counters.due, elapsedUs)],
     [
-      'acknowledged / refused / lost / skipped',
-      `${counters.acknowledged} / ${counters.refused} / ${counters.lost} / ${counters.skipped}`,
+      'sent = acknowledged + refused + lost + under way',
+      `${counters.sent} = ${counters.acknowledged} + ${counters.refused} + ${counters.lost} + ${underWay}`,
     ],
+    ['refused, by status', refusals.map(([status, count]) => `${status}: ${count}`).join(', ') || 'none'],
+    ['acknowledged, as the broker counted', String(round.answered.created)],
+    ['messages sent again, their readings counted once', String(resent)],
     ['readings acknowledged', perSecond(counters.acknowledged, elapsedUs)],
     ['answered within, p50 / p99', `${microseconds(p50)} / ${microseconds(p99)}`],
     ['broker CPU per reading', microseconds(round.postCpuUs / counters.acknowledged)],

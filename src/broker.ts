@@ -113,7 +113,7 @@ export class Broker implements Site {
   readonly population: Population<ResourceMessage>;
   readonly passivation: Passivation;
   private readonly publishing: PublicationsOptions;
-  private readonly dispatcher: Dispatcher;
+  readonly dispatcher: Dispatcher;
   private readonly kind: ReturnType<typeof resourceKind>;
   private readonly supervisor: Supervisor;
   private isReady = false;

@@ -5,6 +5,9 @@ import type { HistoryLog } from './store/history-log.js';
 
 export function exposeFigures(broker: Broker): void {
   const { metrics, quotas, subscriptions, sessions, commands, resources, sources, snapshots, archives, wheel } = broker;
+  metrics.counter('gridcast_answers_total', 'Answers to requests, by status', ['status'], () =>
+    counted(broker.dispatcher.answers, 'status'),
+  );
   const { ended } = broker.router;
   const ofRoutes = (figure: keyof typeof ended): number =>
     ended[figure] + sum(resources.allRoutes(), (route) => route[figure]);

@@ -8,7 +8,7 @@
  * originator is not to know of.
  */
 import type { Clock } from '../clock.js';
-import type { Refusal } from '../errors.js';
+import type { Refusal, Status } from '../errors.js';
 import type { OpenRow } from '../resources/node.js';
 import { ANY_PATH } from '../resources/retarget.js';
 import { checkConditions, etagOf, type State } from '../resources/revision.js';
@@ -52,6 +52,9 @@ export interface IdleWay {
 }
 
 export class Dispatcher {
+  /** Requests answered since the start, whichever binding they came by. */
+  readonly answers = new Map<Status, number>();
+
   constructor(
     private readonly tree: ResourceTree<Sample>,
     private readonly clock: Clock,
@@ -61,7 +64,11 @@ export class Dispatcher {
   ) {}
 
   dispatch(request: Request, session?: string): Promise<Response> {
-    return new Promise((reply) => {
+    return new Promise((answered) => {
+      const reply = (response: Response): void => {
+        this.answers.set(response.status, (this.answers.get(response.status) ?? 0) + 1);
+        answered(response);
+      };
       const row = this.idle.rowFor(request);
       if (row) return this.takeByRow(row, request, session, reply);
       const target = this.find(request);

@@ -1,8 +1,10 @@
 /**
  * One UDP port that posts confirmable CoAP for many gateways, as a concentrator in a street does: the broker sees one peer.
  *
- *     post ──> CON ──> ACK with the answer, or empty and the answer later ──> answered
- *               └─ nothing: again after 2, 4, 8 and 16 s [RFC7252-4.2], the same message; then given up
+ *     post ──> waiting ──> CON ──> ACK with the answer, or empty and the answer later ──> answered
+ *                           └─ nothing: again after 2, 4, 8 and 16 s [RFC7252-4.2], the same message; then given up
+ *
+ * One at a time is not acknowledged [RFC7252-4.7]: a broker that is slow is asked no faster than it takes.
  */
 import { every, type Cancel, type Clock } from '../clock.js';
 import type { Address, Network, UdpSocket } from '../network.js';
@@ -13,15 +15,16 @@ import type { Random } from '../random.js';
 import { formatOfMediaType } from '../routing/format.js';
 import { NO_ANSWER, type Lane } from './lane.js';
 
-const { ackTimeoutFloorMs, maxRetransmit, maxTransmitWaitMs } = PARAMETERS.standard;
+const { ackTimeoutFloorMs, maxRetransmit, maxTransmitWaitMs, nstart } = PARAMETERS.standard;
 /** Due messages are looked for so often. */
 const LOOK_MS = 500;
 const TOKEN_BYTES = 4;
 
 interface Posting {
+  readonly id: number;
   readonly datagram: Buffer;
-  readonly sentUs: number;
   readonly answered: (status: number) => void;
+  sentUs: number;
   /** Undefined once it has been acknowledged: then the answer is on its way. */
   againUs: number | undefined;
   attempts: number;
@@ -35,8 +38,11 @@ export interface CoapLaneOptions {
 }
 
 export class CoapLane implements Lane {
-  /** By message id, which is its token as well. */
+  private readonly waiting: Posting[] = [];
+  /** Sent, by message id, which is its token as well; how many of them are not acknowledged. */
   private readonly postings = new Map<number, Posting>();
+  private outstanding = 0;
+  resent = 0;
   private readonly cancelLooking: Cancel;
   private nextId: number;
   private isFlushDue = false;
@@ -58,7 +64,7 @@ export class CoapLane implements Lane {
   }
 
   get underWay(): number {
-    return this.postings.size;
+    return this.postings.size + this.waiting.length;
   }
 
   post(path: string, mediaType: string, body: string, answered: (status: number) => void): void {
@@ -73,22 +79,34 @@ export class CoapLane implements Lane {
       ...(format ? [option(OPTION.contentFormat, format.coap)] : []),
     ];
     const message = { type: TYPE.confirmable, code: CODE.post, id, token, options, payload: Buffer.from(body) };
-    const nowUs = this.options.clock.monotonicUs();
-    const datagram = encode(message);
-    this.postings.set(id, {
-      datagram,
-      sentUs: nowUs,
-      answered,
-      againUs: nowUs + ackTimeoutFloorMs * 1000,
-      attempts: 0,
-    });
-    this.send(datagram);
+    this.waiting.push({ id, datagram: encode(message), answered, sentUs: 0, againUs: undefined, attempts: 0 });
+    this.next();
   }
 
   close(): void {
     this.cancelLooking();
     this.socket.close();
+    for (const { answered } of this.waiting.splice(0)) answered(NO_ANSWER);
     for (const id of [...this.postings.keys()]) this.settle(id, NO_ANSWER);
+  }
+
+  private next(): void {
+    while (this.outstanding < nstart) {
+      const posting = this.waiting.shift();
+      if (!posting) return;
+      this.outstanding++;
+      posting.sentUs = this.options.clock.monotonicUs();
+      posting.againUs = posting.sentUs + ackTimeoutFloorMs * 1000;
+      this.postings.set(posting.id, posting);
+      this.send(posting.datagram);
+    }
+  }
+
+  private acknowledged(posting: Posting): void {
+    if (posting.againUs === undefined) return;
+    posting.againUs = undefined;
+    this.outstanding--;
+    this.next();
   }
 
   private send(datagram: Buffer): void {
@@ -108,7 +126,7 @@ export class CoapLane implements Lane {
     if (type === TYPE.reset) return this.settle(id, NO_ANSWER);
     if (code === CODE.empty) {
       const posting = this.postings.get(id);
-      if (posting) posting.againUs = undefined;
+      if (posting) this.acknowledged(posting);
       return;
     }
     if (type === TYPE.confirmable) this.send(encodeEmpty(TYPE.acknowledgement, id));
@@ -121,6 +139,7 @@ export class CoapLane implements Lane {
     if (!posting) return;
     this.postings.delete(id);
     posting.answered(status);
+    this.acknowledged(posting);
   }
 
   private look(): void {
@@ -129,6 +148,7 @@ export class CoapLane implements Lane {
       if (nowUs - posting.sentUs > maxTransmitWaitMs * 1000) this.settle(id, NO_ANSWER);
       if (posting.againUs === undefined || posting.againUs > nowUs || posting.attempts === maxRetransmit) continue;
       posting.attempts++;
+      this.resent++;
       posting.againUs = nowUs + ackTimeoutFloorMs * 1000 * 2 ** posting.attempts;
       this.send(posting.datagram);
     }

@@ -57,6 +57,8 @@ export class Fleet {
     refused: 0,
     lost: 0,
   };
+  /** Of `refused`, how many with which status. */
+  readonly refusals = new Map<number, number>();
   readonly answerTimes = new AnswerTimes();
   /** By gateway, the last reading sent, and the last acknowledged; 0 for none. */
   readonly sent: Uint32Array;
@@ -83,6 +85,11 @@ export class Fleet {
   get underWay(): number {
     const { sent, acknowledged, refused, lost } = this.counters;
     return sent - acknowledged - refused - lost;
+  }
+
+  /** Messages that its lanes sent again. */
+  get resent(): number {
+    return [...new Set(this.options.lanes)].reduce((sum, { resent }) => sum + resent, 0);
   }
 
   /** Registers all gateways; one that is there already is registered. */
@@ -160,7 +167,11 @@ export class Fleet {
         this.counters.acknowledged++;
         this.acknowledged[gateway] = Math.max(this.acknowledged[gateway] ?? 0, sequence);
         this.answerTimes.add(clock.monotonicUs() - sentUs);
-      } else this.counters[status === NO_ANSWER ? 'lost' : 'refused']++;
+      } else if (status === NO_ANSWER) this.counters.lost++;
+      else {
+        this.counters.refused++;
+        this.refusals.set(status, (this.refusals.get(status) ?? 0) + 1);
+      }
     });
   }
 }

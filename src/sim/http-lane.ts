@@ -29,6 +29,7 @@ export class HttpLane implements Lane {
   private hasServed = false;
   private isClosed = false;
   private received: Buffer = Buffer.alloc(0);
+  resent = 0;
 
   constructor(
     private readonly network: Network,
@@ -112,6 +113,7 @@ export class HttpLane implements Lane {
     this.received = Buffer.alloc(0);
     if (current && this.hasServed && !isAnswered && !current.isAgain && !this.isClosed) {
       current.isAgain = true;
+      this.resent++;
       this.waiting.unshift(current);
     } else current?.answered(NO_ANSWER);
     this.next();

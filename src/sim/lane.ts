@@ -3,6 +3,8 @@
 export interface Lane {
   /** Posts that are not answered yet. */
   readonly underWay: number;
+  /** Messages sent again since the start, as nothing came back: the same posts, which are counted once. */
+  readonly resent: number;
   /**
    * Posts a body.
    *

@@ -101,6 +101,7 @@ test('without any way to the broker it is refused', async () => {
 /** A lane that answers when it is told to. */
 class SlowLane implements Lane {
   readonly posted: string[] = [];
+  readonly resent = 0;
   private readonly waiting: ((status: number) => void)[] = [];
   get underWay(): number {
     return this.waiting.length;
@@ -142,6 +143,7 @@ describe('its turns', () => {
     lane.answer(503);
     const { due, skipped, sent, refused } = fleet.counters;
     expect({ sent, skipped, refused }).toEqual({ sent: LANE_DEPTH, skipped: due - LANE_DEPTH, refused: LANE_DEPTH });
+    expect(fleet.refusals).toEqual(new Map([[503, LANE_DEPTH]]));
     fleet.stop();
   });
 });
