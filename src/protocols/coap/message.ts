@@ -54,17 +54,27 @@ export const isNonPost = (datagram: Uint8Array): boolean =>
   (datagram[0]! & 0x0f) <= LONGEST_TOKEN &&
   datagram[1] === CODE.post;
 
+/** Whether a message is a confirmable POST: each gateway of a million posts with options of its own, now and then. */
+export const isConfirmablePost = ({ type, code }: Pick<Message, 'type' | 'code'>): boolean =>
+  type === TYPE.confirmable && code === CODE.post;
+
+const typeOf = (first: number): MessageType => ((first >>> 4) & 3) as MessageType;
+
 /** Where its options begin. */
 export const optionsAt = (datagram: Uint8Array): number => HEADER_BYTES + ((datagram[0] ?? 0) & 0x0f);
 
-/** Reads one datagram. @param readOptions those of RFC 7252, or who remembers them */
-export function decode(datagram: Uint8Array, readOptions = decodeOptions): Message | Malformed {
-  const [first, code, high, low] = datagram;
-  if (first === undefined || code === undefined || high === undefined || low === undefined) return { kind: 'foreign' };
-  if (first >>> 6 !== VERSION) return { kind: 'foreign' };
-  const type = ((first >>> 4) & 3) as MessageType;
+/**
+ * Reads one datagram.
+ *
+ * @param remembered reads options that come again and again; those of confirmable POSTs are decoded
+ */
+export function decode(datagram: Uint8Array, remembered = decodeOptions): Message | Malformed {
+  // By index: to take a datagram apart as a list goes by an iterator.
+  const [first, code] = [datagram[0] ?? 0, datagram[1] ?? 0];
+  if (datagram.length < HEADER_BYTES || first >>> 6 !== VERSION) return { kind: 'foreign' };
+  const type = typeOf(first);
   const tokenLength = first & 0x0f;
-  const id = (high << 8) | low;
+  const id = (datagram[ID_AT]! << 8) | datagram[ID_AT + 1]!; // within the header
   const malformed = (reason: string): Malformed => ({ kind: 'malformed', type, id, reason });
 
   if (code === CODE.empty) {
@@ -79,6 +89,7 @@ export function decode(datagram: Uint8Array, readOptions = decodeOptions): Messa
   if (tokenLength > LONGEST_TOKEN) return malformed('a token length of 9 to 15');
   const tokenEnd = HEADER_BYTES + tokenLength;
   if (tokenEnd > datagram.length) return malformed('a token that runs past the end');
+  const readOptions = isConfirmablePost({ type, code }) ? decodeOptions : remembered;
   const decoded = readOptions(datagram, tokenEnd);
   if ('malformed' in decoded) return malformed(decoded.malformed);
   if (decoded.end === datagram.length - 1) return malformed('a payload marker without payload');

@@ -16,7 +16,7 @@ import { bodyOfBytes, writeContent } from '../codec.js';
 import type { Reply } from './exchange.js';
 import type { Identity } from '../identity.js';
 import { queryOfBody } from './fetch.js';
-import { CODE, type Message } from './message.js';
+import { CODE, isConfirmablePost, type Message } from './message.js';
 import { maxAgeOption } from './observe.js';
 import { firstOf, OPTION, option, uintOption, valuesOf, type Option } from './options.js';
 
@@ -54,7 +54,7 @@ interface Asked {
   readonly isIfNoneMatch: boolean;
 }
 
-/** By list: those of publishers come again and again [option-memory]. */
+/** By list: those of publishers come again and again [option-memory], those of confirmable POSTs once. */
 const asked = new WeakMap<readonly Option[], Asked | Refusal>();
 
 function askedOf(options: readonly Option[]): Asked | Refusal {
@@ -97,14 +97,11 @@ function readAsked(options: readonly Option[]): Asked | Refusal {
 }
 
 /** A whole message as a request, or what is wrong with it. */
-export function requestOf(
-  { code, options, payload }: Message,
-  { originator, expiresUs }: Identity,
-  requestId: string,
-): Request | Refusal {
+export function requestOf(message: Message, { originator, expiresUs }: Identity, requestId: string): Request | Refusal {
+  const { code, options, payload } = message;
   const op = OPERATIONS.get(code);
   if (!op) return NO_SUCH_METHOD;
-  const said = askedOf(options);
+  const said = isConfirmablePost(message) ? readAsked(options) : askedOf(options);
   if (isRefusal(said)) return said;
   const { to, accept, mediaType, via, ifMatch, etags, isIfNoneMatch } = said;
   const hasBody = payload.length > 0 || mediaType !== undefined;
