@@ -189,7 +189,7 @@ export async function fleet(effort: FleetEffort, tell: (line: string) => void): 
   ];
   const row = (what: string, figure: string, wanted: string, isMet: boolean): TargetRow => ({
     ...{ target: 'T8', what, figure, peers: '', ratio: '', wanted, isMet },
-    command: `${quoted('fleet')} --seconds ${seconds}`,
+    command: `${quoted('fleet')} --seconds ${seconds}${gateways === FULL.gateways ? '' : ` --gateways ${gateways}`}`,
   });
   const bytes = round.bytesWithReading;
   return {
