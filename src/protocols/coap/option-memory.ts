@@ -1,7 +1,7 @@
 /**
  * The options of messages heard lately, by their bytes. A publisher says the same path and format with every sample, so what they
  * come to is worked out once; the bytes are the key, and there is nothing to invalidate. Those of confirmable POSTs do not come here
- * [message.ts]: of a million gateways each has its own, and to enter each in three weak maps was a quarter of what its reading cost.
+ * [message.ts]: of a million gateways each has its own, and to enter each in three weak maps was a fifth of what its reading cost.
  *
  *     datagram ──> where the options end ──> known? the same list again : decode, remember
  *                                                  └──> screened, whoever takes what comes with them, and whatever else others keep by the list
