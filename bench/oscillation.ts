@@ -2,7 +2,7 @@
  * The paper's oscillation monitoring, ten times as large [T7], every sequence number accounted for.
  *
  *     pump: 1,000 PMUs x 30/s ──C37.118 over UDP──> broker ──CoAP NON, SenML──> 3 applications at 30/s, 3 at 5/s
- *           tags aligned, as GPS does it; arrivals spread over 27 ms            16 sockets each, all PMUs
+ *           to one port; tags aligned, as GPS does it; spread over 27 ms        16 sockets each, all PMUs
  *
  * 105,000 deliveries a second. An age is counted from when the PMU's frame left. Beside it, if asked for, subscriptions that come
  * and go. `--seconds 600 --churn 10000` is the run that the targets ask for.
@@ -83,15 +83,14 @@ export async function oscillation(effort: OscillationEffort, progress: (line: st
     if (!(error instanceof Absent)) throw error;
     return { text: `Nothing was measured: ${error.message}` };
   }
-  const ports = Array.from({ length: effort.pmus }, nextPort);
-  const uris = ports.map((port, pmu) => `c37118+udp://127.0.0.1:${port}?idcode=${pmu + 1}&mode=spontaneous`);
-  const flags = uris.flatMap((uri) => ['--pmu', uri]);
-  const daemon = await DaemonUnderTest.start(['--congestion', 'provisioned', ...flags]);
+  const port = nextPort();
+  const range = `c37118+udp://127.0.0.1:${port}?idcode=1-${effort.pmus}&mode=spontaneous`;
+  const daemon = await DaemonUnderTest.start(['--congestion', 'provisioned', '--pmu', range]);
   const pump = new Pump();
   try {
     const load = { shape: 'spread', rateHz: RATE_HZ, fanOut: APPLICATIONS_HZ.length, window: 1, batch: 1 } as const;
     const run = (seconds: number): Promise<Pumped> => pump.run({ ...load, seconds, first: 0, count: effort.pmus });
-    for (const [pmu, port] of ports.entries()) openPmu(pump, pmu, port);
+    for (let pmu = 0; pmu < effort.pmus; pmu++) openPmu(pump, pmu, port);
     // What is observed is the newest frame: there must be one.
     await run(1);
     subscribe(pump, daemon.site.coap, effort.pmus);
@@ -103,7 +102,7 @@ export async function oscillation(effort: OscillationEffort, progress: (line: st
     await run(WARM_UP_S);
     await settled(daemon);
     progress(`warmed up; ${effort.seconds} s`);
-    return report(effort, await measure(daemon, effort, ports, run));
+    return report(effort, await measure(daemon, effort, port, run));
   } finally {
     pump.close();
     await daemon.stop();
@@ -164,7 +163,7 @@ async function standing(daemon: DaemonUnderTest): Promise<Standing & { readonly 
 async function measure(
   daemon: DaemonUnderTest,
   { seconds, pmus, churn: perMinute }: OscillationEffort,
-  ports: readonly number[],
+  port: number,
   run: (seconds: number) => Promise<Pumped>,
 ): Promise<Result> {
   const { gc: gcBefore, ...before } = await standing(daemon);
@@ -174,7 +173,7 @@ async function measure(
   const places = Array.from({ length: pmus }, (_, pmu) => placeOf(pmu));
   const churning =
     perMinute > 0 ? churned({ port: daemon.site.coap, places, perMinute, seconds: seconds - 2 }) : undefined;
-  const unreadBefore = unreadBy(ports);
+  const unreadBefore = unreadBy(port);
   const pumped = await run(seconds);
   await settled(daemon);
   const cpuUs = daemon.cpuUs - cpuBeforeUs;
@@ -184,7 +183,7 @@ async function measure(
   checkBalance(accounts);
   const { gc, ...after } = await standing(daemon);
   return {
-    ...{ pumped, accounts, cpuUs, churned: report, before, after, unread: unreadBy(ports) - unreadBefore },
+    ...{ pumped, accounts, cpuUs, churned: report, before, after, unread: unreadBy(port) - unreadBefore },
     othersUs: machine.busyUs - machineBefore.busyUs - cpuUs - pumped.cpuUs - (report?.cpuUs ?? 0),
     stolenUs: machine.stolenUs - machineBefore.stolenUs,
     gc: { count: gc.count - gcBefore.count, seconds: gc.seconds - gcBefore.seconds },
@@ -204,13 +203,11 @@ async function settled(daemon: DaemonUnderTest): Promise<void> {
 }
 
 /** What the kernel has thrown away because the socket's buffer was full: the last column. */
-function unreadBy(ports: readonly number[]): number {
-  const mine = new Set(ports);
+function unreadBy(port: number): number {
   let unread = 0;
   for (const line of readFileSync('/proc/net/udp', 'latin1').split('\n').slice(1)) {
     const columns = line.trim().split(/ +/);
-    const port = parseInt(columns[1]?.split(':')[1] ?? '', 16);
-    if (mine.has(port)) unread += Number(columns.at(-1));
+    if (parseInt(columns[1]?.split(':')[1] ?? '', 16) === port) unread += Number(columns.at(-1));
   }
   return unread;
 }

@@ -134,7 +134,7 @@ const KEYS = {
   pmu: key<readonly string[]>(
     z.array(z.string().regex(PMU_URI)),
     [],
-    'PMU stream to attach; may be repeated',
+    'PMU stream to attach; may be repeated; PMUs that send unasked share a port, as idcode=1-1000&mode=spontaneous',
     'a list of c37118+tcp://host:port?idcode=60 or c37118+udp://host:port?idcode=60',
   ),
   pmuHistoryS: key(

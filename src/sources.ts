@@ -13,9 +13,10 @@ import type { Config } from './config.js';
 import { isRefusal, refuse, type Refusal } from './errors.js';
 import type { Cell } from './kernel/cell.js';
 import { Population } from './kernel/population.js';
-import { parseStreamAddress, type StreamAddress } from './protocols/c37118/address.js';
+import { parseStreamAddress, streamsOf, type StreamAddress } from './protocols/c37118/address.js';
 import { DEFAULT_TIMING, StreamClient } from './protocols/c37118/client.js';
 import type { HealthFigures } from './protocols/c37118/health.js';
+import { Links } from './protocols/c37118/link.js';
 import { INTERNAL } from './resources/node.js';
 import type { JsonObject } from './routing/primitive.js';
 import type { Router } from './routing/router.js';
@@ -47,9 +48,11 @@ interface Attached {
 export class Sources {
   readonly population: Population<SourceMessage>;
   private readonly attached = new Map<string, Attached>();
+  private readonly links: Links;
 
   constructor(private readonly options: SourcesOptions) {
     const { clock, random, log } = options;
+    this.links = new Links(options.network);
     this.population = new Population({
       name: 'sources',
       kind: (key) => this.kindOf(key),
@@ -77,12 +80,13 @@ export class Sources {
   }
 
   /** The streams of the configuration: those that it does not name any more are left, and what stands from an earlier run stays. */
-  configure(uris: readonly string[]): Refusal | undefined {
+  configure(entries: readonly string[]): Refusal | undefined {
     const { resources } = this.options;
-    const standing = new Set<string>();
+    const uris = entries.flatMap(streamsOf);
+    const [wanted, standing] = [new Set(uris), new Set<string>()];
     for (const { contact, application } of [...this.attached.values()]) {
       if (application.creator.kind !== 'internal') continue;
-      if (uris.includes(contact)) standing.add(contact);
+      if (wanted.has(contact)) standing.add(contact);
       else resources.remove(application);
     }
     for (const uri of uris) {
@@ -134,10 +138,10 @@ export class Sources {
   private kindOf(key: string) {
     const attached = this.attached.get(key);
     if (!attached) throw new Error(`a source ${key} that nobody attached`);
-    const { network, clock, random, schedule, config, log } = this.options;
+    const { clock, random, schedule, config, log } = this.options;
     const timing = { ...DEFAULT_TIMING, lagMs: config.lagS * 1000, leadMs: config.leadS * 1000 };
     const kind = sourceKind({
-      open: (sink) => (attached.client = new StreamClient(attached.address, network, clock, sink, timing)),
+      open: (sink) => (attached.client = new StreamClient(attached.address, this.links, clock, sink, timing)),
       random,
       schedule,
       owner: {

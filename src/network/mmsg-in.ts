@@ -32,10 +32,7 @@ export class MmsgReceiver {
   /** Held: the messages point to them. */
   private readonly iovecs: Uint32Array;
 
-  constructor(
-    private readonly libc: Libc,
-    private readonly fd: number,
-  ) {
+  constructor(private readonly libc: Libc) {
     const messages = arena(libc, MOST_MESSAGES * MESSAGE_WORDS * WORD_BYTES);
     const iovecs = arena(libc, MOST_MESSAGES * IOVEC_WORDS * WORD_BYTES);
     const names = arena(libc, MOST_MESSAGES * nameBytes(false));
@@ -52,10 +49,10 @@ export class MmsgReceiver {
     }
   }
 
-  /** Hands over what waits. Stops where `isWanted` says so: the socket was closed meanwhile. */
-  drain(receive: (datagram: Buffer, from: Address) => void, isWanted: () => boolean): void {
+  /** Hands over what waits at a socket. Stops where `isWanted` says so: the socket was closed meanwhile. */
+  drain(fd: number, receive: (datagram: Buffer, from: Address) => void, isWanted: () => boolean): void {
     for (let calls = 0; calls < MOST_CALLS && isWanted(); calls++) {
-      const count = this.libc.recvmmsg(this.fd, this.messageBytes, MOST_MESSAGES, MSG_DONTWAIT, null);
+      const count = this.libc.recvmmsg(fd, this.messageBytes, MOST_MESSAGES, MSG_DONTWAIT, null);
       for (let n = 0; n < count && isWanted(); n++) this.handOver(n, receive);
       if (count < MOST_MESSAGES) return;
     }

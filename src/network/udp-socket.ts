@@ -32,8 +32,8 @@ export interface UdpSocket {
   /** Sends what waits. @param most for how many destinations; the others wait on */
   flush(most?: number): void;
   /**
-   * Called for each datagram. Of a socket for `few` its bytes are the receiver's for good; of one for `many` only until it returns: then
-   * the next may be written over them.
+   * Called for each datagram. Of a socket for `few` its bytes are the receiver's for good; of the others only until it returns: then the
+   * next may be written over them.
    */
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void;
   onError(fail: (error: Error) => void): void;
@@ -41,5 +41,8 @@ export interface UdpSocket {
   close(): void;
 }
 
-/** Whether a socket serves many peers: then it has room for bursts, and the system calls for them where there are any. */
-export type UdpUse = 'few' | 'many';
+/**
+ * Whether a socket serves many peers: then it has room for bursts, and the system calls for them where there are any; or is listened to
+ * only, by the same calls.
+ */
+export type UdpUse = 'few' | 'many' | 'listening';

@@ -32,6 +32,7 @@ const ROOM: Readonly<Record<UdpUse, Room>> = {
   few: { datagrams: 256, pages: 4 },
   // A burst of 1,000 samples to 6 subscribers each, and some.
   many: { datagrams: 8192, pages: 64 },
+  listening: { datagrams: 1, pages: 1 },
 };
 
 /**
@@ -42,7 +43,7 @@ const ROOM: Readonly<Record<UdpUse, Room>> = {
 export async function bindUdp(
   at: Address,
   use: UdpUse = 'few',
-  libc = use === 'many' ? nativeCalls() : null,
+  libc = use === 'few' ? null : nativeCalls(),
 ): Promise<UdpSocket> {
   const isIpv6 = at.host.includes(':');
   const socket = createSocket({
@@ -138,6 +139,9 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
   };
 }
 
+/** One for all sockets: what it takes it hands over before it returns. */
+let receiver: MmsgReceiver | undefined;
+
 /** Names of IPv6 peers may have a zone, which only libuv spells: there it hands over everything itself. */
 function receiverOf(
   descriptor: Descriptor | undefined,
@@ -147,14 +151,15 @@ function receiverOf(
   const plain = (datagram: Buffer, from: RemoteInfo): void =>
     receive(datagram, { host: from.address, port: from.port });
   if (!descriptor || descriptor.isIpv6) return plain;
-  const rest = new MmsgReceiver(descriptor.libc, descriptor.fd);
+  const { libc, fd } = descriptor;
+  const rest = (receiver ??= new MmsgReceiver(libc));
   let isFirst = true;
   const turnEnded = (): void => {
     isFirst = true;
   };
   return (datagram, from) => {
     plain(datagram, from);
-    if (!isFirst) return rest.drain(receive, isOpen);
+    if (!isFirst) return rest.drain(fd, receive, isOpen);
     isFirst = false;
     systemClock.atTurnEnd(turnEnded);
   };

@@ -12,6 +12,7 @@ import type { Network, TcpConnection } from '../../src/network.js';
 import { decode, encode } from '../../src/protocols/c37118/codec.js';
 import { COMMANDS } from '../../src/protocols/c37118/command.js';
 import { StreamClient } from '../../src/protocols/c37118/client.js';
+import { Links } from '../../src/protocols/c37118/link.js';
 import type { Configuration } from '../../src/protocols/c37118/configuration.js';
 import { seededRandom } from '../../src/random.js';
 import type { PmuDescriptor } from '../../src/routing/measurement.js';
@@ -108,7 +109,7 @@ async function source(
     name: 'sources',
     kind: () =>
       sourceKind({
-        open: (sink) => new StreamClient(addressOf('c37118+tcp://127.0.0.1?idcode=60'), device, clock, sink),
+        open: (sink) => new StreamClient(addressOf('c37118+tcp://127.0.0.1?idcode=60'), new Links(device), clock, sink),
         owner,
         schedule: wheel.schedule,
         random,

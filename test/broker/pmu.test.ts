@@ -1,5 +1,6 @@
 /** PMU streams attached to a broker: real C37.118 over TCP from simulated devices. */
 import { parseTime } from '../../src/clock.js';
+import { systemNetwork } from '../../src/network.js';
 import { decodeConfiguration } from '../../src/protocols/c37118/configuration.js';
 import { decodeData, layoutOf } from '../../src/protocols/c37118/data-frame.js';
 import { tagUs } from '../../src/protocols/c37118/time.js';
@@ -113,6 +114,21 @@ test('name= in the address names the PMU, and numbers several', async () => {
   await attach(running, 'a', `${(await simulate()).uri}&name=north`);
   await attach(running, 'b', `${(await simulate({ pmus: '2' })).uri}&name=south`);
   await flowing(running, 'north', 'south-1', 'south-2');
+});
+
+test('PMUs that send unasked to one port are a range of the configuration, each an application of its own', async () => {
+  const { local } = await systemNetwork.bindUdp({ host: '127.0.0.1', port: 0 }).then((socket) => {
+    socket.close();
+    return socket;
+  });
+  const running = await startBroker({ pmu: [`c37118+udp://127.0.0.1:${local.port}?idcode=7-9&mode=spontaneous`] });
+  await simulate({ listen: undefined, to: `udp://127.0.0.1:${local.port}`, idcode: '7' });
+  await simulate({ listen: undefined, to: `udp://127.0.0.1:${local.port}`, idcode: '9' });
+  await flowing(running, 'pmu-7', 'pmu-9');
+  expect(await applications(running)).toEqual(expect.arrayContaining(['stream-7', 'stream-8', 'stream-9']));
+  expect(nodeAt(running, measurements('pmu-8'))).toBeUndefined();
+  const states = [...running.broker.sources.figures()].map(({ state }) => state);
+  expect(states).toEqual(['streaming', 'awaitingConfig', 'streaming']);
 });
 
 test.each([

@@ -5,6 +5,8 @@
  *     c37118+udp://HOST[:4713]?idcode=N                    commanded over UDP, answers to the asking port
  *     c37118+udp://[HOST][:4713]?idcode=N&mode=spontaneous listens there; the device sends unasked, CFG-2 now and then
  *
+ * Streams listened for at one host and port share its socket and are told apart by IDCODE; the configuration names many of
+ * them at once by a range, `idcode=1-1000`.
  * `configuration=3` asks for CFG-3 in place of CFG-2: names of any length, and as many PMUs as several frames hold.
  * `idcode` is the stream's, 1..65534. `name=` gives the application another id than `pmu-<IDCODE>`; a stream of several
  * PMUs numbers it. HOST is numeric, IPv6 in brackets, or `localhost`.
@@ -33,6 +35,18 @@ const PARAMETERS: readonly string[] = ['idcode', 'name', 'mode', 'configuration'
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const URI = /^c37118\+(tcp|udp):\/\/(\[[^\]]*\]|[^:/?#[\]]*)(?::(\d{0,5}))?\/?(?:\?([^#]*))?$/i;
 
+const RANGE = /^(c37118\+udp:[^#]*[?&]idcode=)(\d{1,5})-(\d{1,5})(?=&|$)(.*)$/i;
+
+/** The streams that an entry of the configuration stands for: a range of IDCODEs at one port is as many. Any other is itself. */
+export function streamsOf(uri: string): readonly string[] {
+  const [, before = '', first = '', last = '', after = ''] = RANGE.exec(uri) ?? [];
+  const [from, to] = [Number(first), Number(last)];
+  const isRange = first !== '' && from >= 1 && from <= to && to <= LARGEST_ID;
+  const isListening = uri.includes('mode=spontaneous') && !uri.includes('name=');
+  if (!isRange || !isListening) return [uri];
+  return Array.from({ length: to - from + 1 }, (_, n) => `${before}${from + n}${after}`);
+}
+
 /** Reads a URI of the grammar above; STATUS_BAD_REQUEST names what is wrong. */
 export function parseStreamAddress(text: string): StreamAddress | Refusal {
   const bad = (what: string): Refusal =>
@@ -57,7 +71,10 @@ export function parseStreamAddress(text: string): StreamAddress | Refusal {
   const idText = query.get('idcode');
   if (idText === null) return bad('lacks idcode, the IDCODE of the stream, as in ?idcode=60');
   const streamId = /^\d{1,5}$/.test(idText) ? Number(idText) : 0;
-  if (streamId < 1 || streamId > LARGEST_ID) return bad(`has idcode ${idText}; it must be 1 to ${LARGEST_ID}`);
+  if (streamId < 1 || streamId > LARGEST_ID) {
+    const range = idText.includes('-') ? '; a range is for --pmu alone, rising, with mode=spontaneous and no name' : '';
+    return bad(`has idcode ${idText}; it must be 1 to ${LARGEST_ID}${range}`);
+  }
 
   const port = parts[3] ? Number(parts[3]) : DEFAULT_PORTS[transport];
   if (port > LARGEST_PORT || (port === 0 && mode !== 'spontaneous')) {

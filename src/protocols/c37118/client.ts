@@ -11,7 +11,7 @@
  */
 import type { Cancel, Clock } from '../../clock.js';
 import { reasonOf } from '../../errors.js';
-import type { Address, Network } from '../../network.js';
+import type { Address } from '../../network.js';
 import { QUALITY } from '../../routing/sample.js';
 import type { StreamPort, StreamSink } from '../../routing/stream.js';
 import type { StreamAddress } from './address.js';
@@ -21,7 +21,7 @@ import { reportingRate } from './configuration.js';
 import { checkLength } from './data-frame.js';
 import { readHead, STREAM_ID_AT, typeOf, VERSION, viewOf, wordAt } from './frame.js';
 import { StreamHealth, type HealthFigures } from './health.js';
-import { openLink, type Link } from './link.js';
+import type { Link, Links } from './link.js';
 import { FrameMeasurement, streamOf, type PmuStream } from './measurement.js';
 import { STAT } from './stat.js';
 import { tagUs, TIME_QUALITY, usTag } from './time.js';
@@ -62,7 +62,7 @@ export class StreamClient implements StreamPort {
 
   constructor(
     private readonly address: StreamAddress,
-    private readonly network: Network,
+    private readonly links: Links,
     private readonly clock: Clock,
     private readonly sink: StreamSink,
     private readonly timing: ClientTiming = DEFAULT_TIMING,
@@ -96,7 +96,7 @@ export class StreamClient implements StreamPort {
     const lost = (why: string): void => {
       if (isCurrent()) this.lose(why);
     };
-    openLink(this.address, this.network, framing, { frame: (bytes) => this.take(bytes), lost }).then(
+    this.links.open(this.address, framing, { frame: (bytes) => this.take(bytes), lost }).then(
       (link) => {
         if (!isCurrent()) return link.close();
         this.link = link;

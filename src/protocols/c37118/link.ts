@@ -2,9 +2,10 @@
  * The way to a PMU stream: frames in, commands out, over TCP, over UDP, or only listening to UDP. Above it nobody needs to
  * know which.
  */
-import type { Address, Network, UdpSocket } from '../../network.js';
+import type { Address, Network } from '../../network.js';
 import type { StreamAddress } from './address.js';
 import { splitDatagram, StreamFramer, type FramingCounts } from './framer.js';
+import { Listeners } from './listener.js';
 
 export interface Link {
   readonly local: Address;
@@ -30,20 +31,25 @@ export interface FramingContext {
 /** Within it a device on any network answers; the next attempt follows the back-off. */
 const CONNECT_TIMEOUT_MS = 5000;
 
-/** Opens the link of an address. Rejects with the system's error. */
-export function openLink(
-  { mode, at }: StreamAddress,
-  network: Network,
-  framing: FramingContext,
-  events: LinkEvents,
-): Promise<Link> {
-  switch (mode) {
-    case 'tcp':
-      return openTcp(at, network, framing, events);
-    case 'udp':
-      return openUdp(at, network, framing, events);
-    case 'spontaneous':
-      return network.bindUdp(at).then((socket) => udpLink(socket, undefined, framing, events));
+/** The links of one broker's streams: those that are only listened for at the same address and port share its socket. */
+export class Links {
+  private readonly listeners: Listeners;
+
+  constructor(private readonly network: Network) {
+    this.listeners = new Listeners(network);
+  }
+
+  /** Opens the link of an address. Rejects with the system's error, or why it can not be listened for there. */
+  open(address: StreamAddress, framing: FramingContext, events: LinkEvents): Promise<Link> {
+    const { network } = this;
+    switch (address.mode) {
+      case 'tcp':
+        return openTcp(address.at, network, framing, events);
+      case 'udp':
+        return openUdp(address.at, network, framing, events);
+      case 'spontaneous':
+        return this.listeners.listen(address, framing.counts, events);
+    }
   }
 }
 
@@ -72,21 +78,15 @@ async function openTcp(at: Address, network: Network, framing: FramingContext, e
   };
 }
 
-async function openUdp(at: Address, network: Network, framing: FramingContext, events: LinkEvents): Promise<Link> {
-  const socket = await network.bindUdp({ host: at.host.includes(':') ? '::' : '0.0.0.0', port: 0 });
-  return udpLink(socket, at, framing, events);
-}
-
-/** @param device where commands go; answers are taken from its host at any port. Absent: anybody is listened to. */
-function udpLink(socket: UdpSocket, device: Address | undefined, framing: FramingContext, events: LinkEvents): Link {
+/** Commands go to the device; answers are taken from its host at any port. */
+async function openUdp(device: Address, network: Network, framing: FramingContext, events: LinkEvents): Promise<Link> {
+  const socket = await network.bindUdp({ host: device.host.includes(':') ? '::' : '0.0.0.0', port: 0 });
   let isOpen = true;
   const emit = (frame: Uint8Array): void => {
     if (isOpen) events.frame(frame);
   };
   socket.onDatagram((datagram, from) => {
-    if (!isOpen || (device !== undefined && from.host !== device.host)) return;
-    // Frames are kept: the socket must be one for few.
-    splitDatagram(datagram, framing.counts, emit);
+    if (isOpen && from.host === device.host) splitDatagram(datagram, framing.counts, emit);
   });
   socket.onError((error) => {
     if (!isOpen) return;
@@ -97,7 +97,6 @@ function udpLink(socket: UdpSocket, device: Address | undefined, framing: Framin
   return {
     local: socket.local,
     send(frame) {
-      if (device === undefined) return;
       socket.queue(frame, device);
       socket.flush();
     },

@@ -1,5 +1,5 @@
 import { isRefusal } from '../../../src/errors.js';
-import { parseStreamAddress } from '../../../src/protocols/c37118/address.js';
+import { parseStreamAddress, streamsOf } from '../../../src/protocols/c37118/address.js';
 
 const detailOf = (text: string): string => {
   const result = parseStreamAddress(text);
@@ -39,5 +39,30 @@ describe('parseStreamAddress', () => {
   ])('%s is refused: %s', (text, reason) => {
     expect(detailOf(text)).toContain('STATUS_BAD_REQUEST');
     expect(detailOf(text)).toContain(reason);
+  });
+});
+
+describe('streamsOf', () => {
+  test('a range of IDCODEs that is listened for is a stream each', () => {
+    const uris = streamsOf('c37118+udp://:4713?idcode=9-11&mode=spontaneous&configuration=3');
+    expect(uris).toEqual([9, 10, 11].map((id) => `c37118+udp://:4713?idcode=${id}&mode=spontaneous&configuration=3`));
+    expect(streamsOf('c37118+udp://:4713?mode=spontaneous&idcode=1-65534')).toHaveLength(65_534);
+  });
+
+  test.each([
+    ['c37118+udp://:4713?idcode=11-9&mode=spontaneous', 'a range is for --pmu alone, rising'],
+    ['c37118+udp://:4713?idcode=0-9&mode=spontaneous', 'has idcode 0-9'],
+    ['c37118+udp://:4713?idcode=1-65535&mode=spontaneous', 'has idcode 1-65535'],
+    ['c37118+udp://:4713?idcode=1-2&mode=spontaneous&name=north', 'with mode=spontaneous and no name'],
+    ['c37118+udp://127.0.0.1:4713?idcode=1-2', 'with mode=spontaneous'],
+    ['c37118+tcp://127.0.0.1:4712?idcode=1-2', 'a range is for'],
+  ])('%s is none, and refused when it is read: %s', (uri, reason) => {
+    expect(streamsOf(uri)).toEqual([uri]);
+    expect(detailOf(uri)).toContain(reason);
+  });
+
+  test('one stream is itself', () => {
+    const uri = 'c37118+udp://:4713?idcode=60&mode=spontaneous';
+    expect(streamsOf(uri)).toEqual([uri]);
   });
 });

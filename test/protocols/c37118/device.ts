@@ -11,6 +11,7 @@ import { decode, encode } from '../../../src/protocols/c37118/codec.js';
 import type { Configuration } from '../../../src/protocols/c37118/configuration.js';
 import { configuration3Of } from '../../../src/protocols/c37118/configuration3.js';
 import { encodeConfiguration3 } from '../../../src/protocols/c37118/configuration3-parts.js';
+import { Links } from '../../../src/protocols/c37118/link.js';
 import { isRefusal } from '../../../src/errors.js';
 import type { Measurement } from '../../../src/routing/measurement.js';
 import type { StreamEvent } from '../../../src/routing/stream.js';
@@ -133,8 +134,8 @@ export const addressOf = (uri: string): StreamAddress => {
   return address;
 };
 
-/** A client of stream 60 on the system's clock and network. */
-export function listenTo(uri: string, timing: Partial<ClientTiming> = {}): Listening {
+/** A client of a stream on the system's clock and network. */
+export function listenTo(uri: string, timing: Partial<ClientTiming> = {}, links = new Links(systemNetwork)): Listening {
   const events = new Notes<StreamEvent>();
   const received = new Notes<Received>();
   const sink = {
@@ -142,6 +143,6 @@ export function listenTo(uri: string, timing: Partial<ClientTiming> = {}): Liste
     measurement: (index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number) =>
       received.add({ index, measurement, measuredUs, arrivedUs, quality }),
   };
-  const client = new StreamClient(addressOf(uri), systemNetwork, systemClock, sink, { ...DEFAULT_TIMING, ...timing });
+  const client = new StreamClient(addressOf(uri), links, systemClock, sink, { ...DEFAULT_TIMING, ...timing });
   return { client, events, received };
 }
