@@ -10,7 +10,8 @@ import type { Sample, SampleEncoder } from '../routing/sample.js';
 import type { SnapshotContent } from '../routing/snapshot-content.js';
 import { writeCbor } from './codec.js';
 import { writeSampleProto } from './sample-message.js';
-import { writeSenmlCbor, writeSenmlJson } from './senml.js';
+import { writeSenmlCbor } from './senml-cbor.js';
+import { writeSenmlJson } from './senml.js';
 import { writeSnapshotCbor, writeSnapshotJson } from './snapshot-senml.js';
 
 export const sampleEncoder: SampleEncoder = {

@@ -11,7 +11,8 @@
 import { FORMATS } from '../routing/format.js';
 import type { SnapshotContent, SnapshotMember, SnapshotSizes } from '../routing/snapshot-content.js';
 import { writeCbor } from './codec.js';
-import { isAbsolute, longestSenmlCbor, secondsText, SENML_LABELS, US_PER_SECOND } from './senml.js';
+import { arrayHead, longestSenmlCbor } from './senml-cbor.js';
+import { isAbsolute, secondsText, SENML_LABELS, US_PER_SECOND } from './senml.js';
 
 type Field = string | number | boolean;
 
@@ -79,13 +80,7 @@ const CBOR_ARRAY_8 = 0x98;
 const CBOR_ARRAY_16 = 0x99;
 const LONGEST_ARRAY_HEAD = 3;
 
-function arrayHead(count: number): Uint8Array {
-  if (count < 24) return Uint8Array.of(CBOR_ARRAY + count);
-  if (count < 256) return Uint8Array.of(CBOR_ARRAY_8, count);
-  return Uint8Array.of(CBOR_ARRAY_16, count >> 8, count & 0xff);
-}
-
-/** Of a pack that `senml.ts` wrote: how many records follow how many bytes. */
+/** Of a pack that `senml-cbor.ts` wrote: how many records follow how many bytes. */
 function arrayOf(pack: Uint8Array): { readonly count: number; readonly headBytes: number } {
   const [first = 0, second = 0, third = 0] = pack;
   if (first === CBOR_ARRAY_8) return { count: second, headBytes: 2 };

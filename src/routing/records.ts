@@ -67,7 +67,7 @@ export function readerOf(descriptor: PmuDescriptor, field: string): NumberReader
   return ({ digitals }) => ((digitals[word] ?? 0) >> bit) & 1;
 }
 
-const FIRST_PHASOR = 4;
+export const FIRST_PHASOR = 4;
 
 function recordReader({ phasors, analogs }: PmuDescriptor, record: number): NumberReader {
   switch (record) {

@@ -1,7 +1,7 @@
 /** The bodies of samples as foreign decoders read them: Python's cbor2 and Google's protoc. */
 import { spawnSync } from 'node:child_process';
 import { writeSampleProto } from '../../src/protocols/sample-message.js';
-import { writeSenmlCbor } from '../../src/protocols/senml.js';
+import { writeSenmlCbor } from '../../src/protocols/senml-cbor.js';
 import { measurementOf } from '../support/measurement.js';
 
 const TIME_US = 1_387_808_155_020_001;

@@ -5,7 +5,8 @@ import { viewOf } from '../../src/protocols/c37118/frame.js';
 import { FrameMeasurement, streamOf } from '../../src/protocols/c37118/measurement.js';
 import { readSampleProto, writeSampleProto } from '../../src/protocols/sample-message.js';
 import { readSenml } from '../../src/protocols/senml-reader.js';
-import { writeSenmlCbor, writeSenmlJson } from '../../src/protocols/senml.js';
+import { writeSenmlCbor } from '../../src/protocols/senml-cbor.js';
+import { writeSenmlJson } from '../../src/protocols/senml.js';
 import type { Measurement } from '../../src/routing/measurement.js';
 import { describeRecorded, recordedFrames, zeekRows } from './c37118/recordings.js';
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { isRefusal } from '../../src/errors.js';
 import { readSenml, absoluteUs, measuredTimeOf, type SenmlRecord } from '../../src/protocols/senml-reader.js';
-import { writeSenmlCbor, writeSenmlJson } from '../../src/protocols/senml.js';
+import { writeSenmlCbor } from '../../src/protocols/senml-cbor.js';
+import { writeSenmlJson } from '../../src/protocols/senml.js';
 import { writeCbor } from '../../src/protocols/codec.js';
 import type { Measurement } from '../../src/routing/measurement.js';
 import { anyMeasurement, anyTimeUs, DESCRIPTOR, measurementOf } from '../support/measurement.js';
@@ -83,6 +84,19 @@ describe('a measurement as SenML', () => {
         expect(json.map(absoluteUs)).toEqual(json.map(() => timeUs));
       }),
     );
+  });
+
+  test('is as long in CBOR as the one before whose numbers have its widths, and each has bytes of its own', () => {
+    const volts = [0, 1.5, 60, 230.25, 1.1, 65_536, 2 ** 40].map((magnitude) =>
+      measurementOf({ phasors: [measurementOf().phasors[0]!, { magnitude, angle: 0.5 }] }),
+    );
+    const packs = volts.map((measurement) => writeSenmlCbor(measurement, TIME_US));
+    const lengths = packs.map(({ length }) => length - packs[0]!.length);
+    // 1.1 is no float32.
+    expect(lengths).toEqual([0, 0, 0, 0, 4, 0, 0]);
+    expect(packs.map((pack) => records(CBOR_TYPE, pack).map(({ value }) => value))).toEqual(volts.map(presentValues));
+    // A time that fits a float32 is as wide as any.
+    expect(writeSenmlCbor(volts[0]!, 1_387_808_128_000_000)).toHaveLength(packs[0]!.length);
   });
 
   test('names what was done to it on its way, after its values', () => {
