@@ -4,7 +4,7 @@
  */
 import { sourceKind, type SourceMessage, type SourceState } from './actors/source.js';
 import type { ResourceMessage } from './actors/resource.js';
-import { StreamPmus } from './actors/pmus.js';
+import { StreamPmus, type PmusOptions } from './actors/pmus.js';
 import type { Node, Resources } from './actors/resources.js';
 import type { Schedule } from './actors/notification-channel.js';
 import type { Surroundings } from './broker.js';
@@ -49,10 +49,13 @@ export class Sources {
   readonly population: Population<SourceMessage>;
   private readonly attached = new Map<string, Attached>();
   private readonly links: Links;
+  /** One object for all: a thousand copies look different to V8 at every sample. */
+  private readonly pmusOptions: PmusOptions;
 
   constructor(private readonly options: SourcesOptions) {
     const { clock, random, log } = options;
     this.links = new Links(options.network);
+    this.pmusOptions = { ...options, historyS: options.config.pmuHistoryS };
     this.population = new Population({
       name: 'sources',
       kind: (key) => this.kindOf(key),
@@ -69,10 +72,7 @@ export class Sources {
     if (typeof contact !== 'string' || !contact.startsWith('c37118+')) return undefined;
     const address = parseStreamAddress(contact);
     if (isRefusal(address)) return address;
-    const pmus = new StreamPmus(application, address.name, {
-      ...this.options,
-      historyS: this.options.config.pmuHistoryS,
-    });
+    const pmus = new StreamPmus(application, address.name, this.pmusOptions);
     const key = application.reference;
     this.attached.set(key, { application, contact, address, pmus, client: undefined, state: 'idle' });
     this.population.activate(key);
