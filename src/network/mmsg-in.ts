@@ -16,10 +16,8 @@ const LENGTH = 14;
 const WORD_BYTES = 4;
 const IOVEC_WORDS = 4;
 const MSG_DONTWAIT = 0x40;
-/** Per call; libuv takes 32 before it looks at other sockets. */
+/** Other sockets and timers wait meanwhile. */
 const MOST_MESSAGES = 64;
-/** Calls in a row: other sockets and timers wait meanwhile. */
-const MOST_CALLS = 4;
 /** Of UDP. Pages that no datagram reaches are never touched. */
 const SLOT_BYTES = 65_536;
 
@@ -49,13 +47,11 @@ export class MmsgReceiver {
     }
   }
 
-  /** Hands over what waits at a socket. Stops where `isWanted` says so: the socket was closed meanwhile. */
+  /** Hands over what waits at a socket, up to 64. Stops where `isWanted` says so: the socket was closed meanwhile. */
   drain(fd: number, receive: (datagram: Buffer, from: Address) => void, isWanted: () => boolean): void {
-    for (let calls = 0; calls < MOST_CALLS && isWanted(); calls++) {
-      const count = this.libc.recvmmsg(fd, this.messageBytes, MOST_MESSAGES, MSG_DONTWAIT, null);
-      for (let n = 0; n < count && isWanted(); n++) this.handOver(n, receive);
-      if (count < MOST_MESSAGES) return;
-    }
+    if (!isWanted()) return;
+    const count = this.libc.recvmmsg(fd, this.messageBytes, MOST_MESSAGES, MSG_DONTWAIT, null);
+    for (let n = 0; n < count && isWanted(); n++) this.handOver(n, receive);
   }
 
   private handOver(n: number, receive: (datagram: Buffer, from: Address) => void): void {

@@ -154,14 +154,21 @@ function receiverOf(
   const { libc, fd } = descriptor;
   const rest = (receiver ??= new MmsgReceiver(libc));
   let isFirst = true;
+  let isTaken = false;
   const turnEnded = (): void => {
     isFirst = true;
+    isTaken = false;
   };
   return (datagram, from) => {
     plain(datagram, from);
-    if (!isFirst) return rest.drain(fd, receive, isOpen);
-    isFirst = false;
-    systemClock.atTurnEnd(turnEnded);
+    if (isFirst) {
+      isFirst = false;
+      systemClock.atTurnEnd(turnEnded);
+      // Once a turn: what comes faster than it is handled waits in the kernel, and what was taken goes out first.
+    } else if (!isTaken) {
+      isTaken = true;
+      rest.drain(fd, receive, isOpen);
+    }
   };
 }
 

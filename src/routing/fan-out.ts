@@ -21,6 +21,8 @@ import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.j
 
 /** A third of the 0.5 ms that protection may be kept waiting: sending what a slice has gathered takes about twice as long again. */
 const SLICE_US = 150;
+/** A slice is as long as what came before it in its turn, within this: what is taken in must go out, or it would pile up here. */
+const LONGEST_SLICE_US = 500;
 /** Deliveries or flushes from one look at the clock to the next: some 20 us. */
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
@@ -73,6 +75,8 @@ export class FanOut {
   private isArmed = false;
   /** Slices of walks since nothing was left to flush. */
   private slices = 0;
+  /** Since when something has been begun in this turn. */
+  private armedUs = 0.5;
   private sliceEndUs = 0.5;
   private wallUs = 0.5;
   private untilLook = LOOK_EVERY;
@@ -147,12 +151,13 @@ export class FanOut {
   private arm(): void {
     if (this.isArmed) return;
     this.isArmed = true;
-    this.beginSlice();
+    this.armedUs = this.clock.monotonicUs();
+    this.beginSlice(this.armedUs, SLICE_US);
     this.clock.atTurnEnd(this.endTurn);
   }
 
-  private beginSlice(): void {
-    this.sliceEndUs = this.clock.monotonicUs() + SLICE_US;
+  private beginSlice(nowUs: number, lengthUs: number): void {
+    this.sliceEndUs = nowUs + lengthUs;
     this.wallUs = this.clock.wallUs();
     this.untilLook = LOOK_EVERY;
     this.hasTime = true;
@@ -160,7 +165,8 @@ export class FanOut {
 
   private readonly endTurn = (): void => {
     this.flushUrgent();
-    this.beginSlice();
+    const nowUs = this.clock.monotonicUs();
+    this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
     if (!this.isFull && this.isWalking) this.walkOn();
     if (this.isFull || !this.isWalking) for (const ports of this.touched) this.flush(ports, false);
     if (!this.isTouched) this.slices = 0;
