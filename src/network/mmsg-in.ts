@@ -27,6 +27,8 @@ export class MmsgReceiver {
   private readonly messageBytes: Uint8Array;
   private readonly names: Uint8Array;
   private readonly slots: Buffer;
+  /** By slot: what was handed over of it last. Datagrams of one length, the usual case, are one object. */
+  private readonly datagrams: (Buffer | undefined)[] = [];
   /** Held: the messages point to them. */
   private readonly iovecs: Uint32Array;
 
@@ -60,6 +62,11 @@ export class MmsgReceiver {
     // The kernel has written how long the name was.
     this.messages[at + NAME_LENGTH] = nameBytes(false);
     const from = this.senders.read(this.names, n * nameBytes(false));
-    receive(this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length), from);
+    let datagram = this.datagrams[n];
+    if (datagram?.length !== length) {
+      datagram = this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length);
+      this.datagrams[n] = datagram;
+    }
+    receive(datagram, from);
   }
 }

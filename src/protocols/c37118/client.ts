@@ -18,7 +18,7 @@ import type { StreamAddress } from './address.js';
 import { ConfigurationReader, saysTheSame, type Announced } from './announced.js';
 import { COMMANDS, encodeCommand } from './command.js';
 import { reportingRate } from './configuration.js';
-import { checkLength } from './data-frame.js';
+import { checkLength, type StreamLayout } from './data-frame.js';
 import { readHead, STREAM_ID_AT, typeOf, VERSION, viewOf, wordAt } from './frame.js';
 import { StreamHealth, type HealthFigures } from './health.js';
 import type { Link, Links } from './link.js';
@@ -41,6 +41,12 @@ const SILENT_PERIODS = 3;
 /** TIME_BASE of commands sent before the stream's is known; their time is to be ignored anyway. */
 const COMMAND_TIME_BASE = 1_000_000;
 const NO_BYTES = new Uint8Array(0);
+
+/** Whether a bit of STAT is set for any PMU of a frame. */
+function isAnySet(view: DataView, { blocks }: StreamLayout, bit: number): boolean {
+  for (const { statAt } of blocks) if ((view.getUint16(statAt) & bit) !== 0) return true;
+  return false;
+}
 
 export class StreamClient implements StreamPort {
   private readonly health = new StreamHealth();
@@ -224,7 +230,7 @@ export class StreamClient implements StreamPort {
 
   /** STAT bit 10 of any PMU: ask at its first sight, and change over when it clears. */
   private followChange(view: DataView, { layout }: PmuStream): void {
-    const isAnnounced = layout.blocks.some(({ statAt }) => (view.getUint16(statAt) & STAT.configurationChange) !== 0);
+    const isAnnounced = isAnySet(view, layout, STAT.configurationChange);
     if (isAnnounced === this.isChangeAnnounced) return;
     this.isChangeAnnounced = isAnnounced;
     const { pending } = this;
@@ -253,7 +259,7 @@ export class StreamClient implements StreamPort {
     }
     this.health.dataFrames++;
     const isLeapSecond = (head.timeQuality & TIME_QUALITY.leapOccurred) !== 0;
-    const isByArrival = pmus.some(({ block }) => (view.getUint16(block.statAt) & STAT.byArrival) !== 0);
+    const isByArrival = isAnySet(view, layout, STAT.byArrival);
     // What was placed by arrival may carry the same tag for ever: it is nobody's duplicate.
     const arrival = isByArrival
       ? 'in order'
@@ -265,7 +271,8 @@ export class StreamClient implements StreamPort {
     const isReasonable = delayUs <= this.timing.lagMs * 1000 && delayUs >= -this.timing.leadMs * 1000;
     if (isReasonable) this.health.delay(delayUs);
     else this.health.unreasonableTags++;
-    for (const [index, pmu] of pmus.entries()) {
+    for (let index = 0; index < pmus.length; index++) {
+      const pmu = pmus[index]!; // below their number
       const measurement = new FrameMeasurement(view, head.timeQuality, layout, pmu);
       const quality = measurement.quality | (isReasonable ? 0 : QUALITY.timeUnreasonable);
       this.sink.measurement(index, measurement, measuredUs, arrivedUs, quality);

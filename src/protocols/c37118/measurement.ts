@@ -16,6 +16,7 @@ import type {
 import { QUALITY } from '../../routing/sample.js';
 import {
   encodeConfiguration,
+  FORMAT,
   isCurrent,
   nominalHz,
   reportingRate,
@@ -46,6 +47,9 @@ import { analogOf, angleOf, frequencyHz, magnitudeOf, rocofHzPerS } from './unit
 const LARGEST_DEVIATION_HZ = 5;
 /** Below this every voltage is none: a frequency beside it was measured on nothing. Lines are kV, secondaries tens of V. */
 const NO_VOLTAGE_V = 1e-3;
+/** FORMAT of phasors whose numbers stand in the frame as magnitude in V or A and angle in radians. */
+const AS_SENT = FORMAT.phasorsFloat | FORMAT.polar;
+const FLOAT_BYTES = 4;
 
 /** What the frames of one stream mean: made once per configuration, shared by all its measurements. */
 export interface PmuStream {
@@ -177,14 +181,27 @@ export class FrameMeasurement implements Measurement {
     into[at++] = this.timeQuality;
     into[at++] = this.frequencyHz;
     into[at++] = this.rocofHzPerS;
-    for (let index = 0; index < block.pmu.phasors.length; index++) {
-      into[at++] = this.magnitude(index);
-      into[at++] = this.angle(index);
-    }
+    at = this.writePhasors(into, at);
     for (let index = 0; index < block.pmu.analogs.length; index++)
       into[at++] = analogOf(readAnalog(view, block, index), block.pmu);
     for (let index = 0; index < block.pmu.digitals.length; index++) into[at++] = readDigital(view, block, index);
     return at;
+  }
+
+  /** What is sent as floats in polar form is read in one loop: each number that a function returns may become an object. */
+  private writePhasors(into: Float64Array, at: number): number {
+    const { view, pmu } = this;
+    const { phasorsAt, pmu: channels } = pmu.block;
+    const count = channels.phasors.length;
+    if ((channels.format & AS_SENT) === AS_SENT) {
+      for (let n = 0; n < 2 * count; n++) into[at + n] = view.getFloat32(phasorsAt + n * FLOAT_BYTES);
+    } else {
+      for (let index = 0; index < count; index++) {
+        into[at + 2 * index] = this.magnitude(index);
+        into[at + 2 * index + 1] = this.angle(index);
+      }
+    }
+    return at + 2 * count;
   }
 
   get analogs(): readonly number[] {
