@@ -43,3 +43,13 @@ export class FramePeer {
     }
   }
 }
+
+/** All frames up to the acknowledgement of `seq`, without those before it: words that one turn settles have one for all. */
+export async function untilAcknowledged(peer: FramePeer, seq: number): Promise<Frame[]> {
+  const frames: Frame[] = [];
+  for (;;) {
+    const frame = await peer.next();
+    if (frame.t !== 'ack') frames.push(frame);
+    else if (frame.seq === seq) return frames;
+  }
+}

@@ -33,7 +33,7 @@ export class WsSession {
     private readonly isResumable: boolean,
     private readonly binding: WsBinding,
   ) {
-    this.hearing = new Hearing(site, (frame) => port.send(frame), binding.surroundings.log);
+    this.hearing = new Hearing(site, (frame) => port.send(frame), binding.surroundings);
   }
 
   static open(

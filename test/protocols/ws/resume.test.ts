@@ -11,7 +11,7 @@ import {
   whenStageCloses,
   type RunningBroker,
 } from '../../broker/stage.js';
-import { FramePeer } from '../../support/frame-peer.js';
+import { FramePeer, untilAcknowledged } from '../../support/frame-peer.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 afterEach(closeStage);
@@ -101,8 +101,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     const again = await connect(running, { attach: [FEEDER], resume: device.session });
     expect(again.welcome).toMatchObject({ resumed: true, heard: 2 });
     again.peer.send(word(2), word(3));
-    expect(await again.peer.next()).toEqual({ t: 'ack', seq: 2 });
-    expect(await again.peer.next()).toEqual({ t: 'ack', seq: 3 });
+    expect(await untilAcknowledged(again.peer, 3)).toEqual([]);
     expect(heard).toEqual(['c-1', 'c-2', 'c-3']);
   });
 
@@ -110,10 +109,8 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     const { device, heard, state } = await listening();
     const { peer } = device;
     peer.send(word(1), word(2, 'foreign'));
-    expect([await peer.next(), await peer.next(), await peer.next()]).toEqual([
-      { t: 'ack', seq: 1 },
+    expect(await untilAcknowledged(peer, 2)).toEqual([
       { t: 'error', status: 'STATUS_NOT_FOUND', reason: 'No such command.', seq: 2 },
-      { t: 'ack', seq: 2 },
     ]);
     state.isSick = true;
     peer.send(word(3), word(4));
@@ -128,10 +125,7 @@ describe.each<[Subprotocol]>([['gridcast.v1+json'], ['gridcast.v1']])('%s', (sub
     expect(await framesOf(peer)).toEqual([]);
     state.isSick = false;
     peer.send(word(3), word(4));
-    expect([await peer.next(), await peer.next()]).toEqual([
-      { t: 'ack', seq: 3 },
-      { t: 'ack', seq: 4 },
-    ]);
+    expect(await untilAcknowledged(peer, 4)).toEqual([]);
     expect(heard).toEqual(['c-1', 'foreign', 'c-3', 'c-4']);
   });
 
