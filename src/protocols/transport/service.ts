@@ -7,6 +7,7 @@ import type { Cancel, Clock } from '../../clock.js';
 import { refuse, type Refusal } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { Departure } from '../departure.js';
+import { FairQueueing, Flow } from './fair-queueing.js';
 import {
   WS_CLOSE,
   type Handlers,
@@ -40,13 +41,16 @@ export class Service {
   private allAnswered: () => void = () => {};
   /** Set by `drain`: answers carry Connection: close from now on. */
   isDraining = false;
+  readonly queueing: FairQueueing;
 
   constructor(
     private readonly handlers: Handlers,
     readonly limits: TransportLimits,
     readonly log: Log,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    this.queueing = new FairQueueing(clock);
+  }
 
   /** What to answer; never rejects, and what it gives can be written as it is. */
   async answer(request: HttpRequest): Promise<HttpAnswer> {
@@ -142,14 +146,21 @@ export abstract class ServedRequest implements HttpRequest {
 /** The half of a socket that does not depend on the library, which calls the methods named `on...`. */
 export abstract class GuardedSocket implements WsSocket {
   isOpen = true;
+  /** By us. */
+  private isEnded = false;
   private receiver: WsReceiver | undefined;
   private closedWith = { code: WS_CLOSE.noCloseFrame as number, reason: '' };
+  private readonly flow: Flow;
 
   constructor(
     private readonly service: Service,
     readonly remote: string,
     readonly protocol: string,
-  ) {}
+  ) {
+    this.flow = new Flow(service.queueing, (bytes, isBinary) =>
+      this.guard(() => this.receiver?.message(bytes, isBinary)),
+    );
+  }
 
   abstract readonly bufferedBytes: number;
   protected abstract write(message: string | Uint8Array, isBinary: boolean): SendResult;
@@ -171,6 +182,7 @@ export abstract class GuardedSocket implements WsSocket {
 
   close(code: number, reason: string): void {
     if (!this.isOpen) return;
+    this.isEnded = true;
     this.end(code, reason);
     this.onClose(code, reason);
   }
@@ -181,6 +193,7 @@ export abstract class GuardedSocket implements WsSocket {
 
   terminate(): void {
     if (!this.isOpen) return;
+    this.isEnded = true;
     this.cutOff();
     this.onClose(WS_CLOSE.noCloseFrame, '');
   }
@@ -193,7 +206,7 @@ export abstract class GuardedSocket implements WsSocket {
   }
 
   onMessage(bytes: Buffer, isBinary: boolean): void {
-    if (this.isOpen) this.guard(() => this.receiver?.message(bytes, isBinary));
+    if (this.isOpen) this.flow.put(bytes, isBinary);
   }
 
   onDrain(): void {
@@ -209,6 +222,8 @@ export abstract class GuardedSocket implements WsSocket {
     this.isOpen = false;
     this.closedWith = { code, reason };
     this.service.closed(this);
+    // What the peer has said before it left; where we have ended the connection there is nobody to hear it any more.
+    if (!this.isEnded) this.flow.end();
     this.tellClose();
   }
 

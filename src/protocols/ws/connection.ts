@@ -52,6 +52,8 @@ export class Connection implements WsReceiver, Carrier {
   private heartbeat: Heartbeat | undefined;
   private session: WsSession | undefined;
   private underWay = 0;
+  /** What a peer has said before it closed the connection comes after it is closed, and is heard. */
+  private isClosed = false;
   private faults = 0;
   /** Why it broke, as far as is known. */
   private cause: Ending = 'CONNECTION_LOST';
@@ -86,7 +88,7 @@ export class Connection implements WsReceiver, Carrier {
   }
 
   private hear(frame: Frame): void {
-    if (!this.wire.isOpen) return;
+    if (this.isClosed) return;
     if (this.session && frame.t !== 'hello') return this.take(frame, this.session);
     if (this.session)
       return this.give(refuse('STATUS_BAD_REQUEST', '"hello" is the first frame of a socket, and comes once.'));
@@ -124,6 +126,7 @@ export class Connection implements WsReceiver, Carrier {
   }
 
   close(code: number): void {
+    this.isClosed = true;
     this.cancelSilence();
     this.heartbeat?.stop();
     this.departure.begin();

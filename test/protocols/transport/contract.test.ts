@@ -27,6 +27,8 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
+const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
+
 /** A promise with its settling functions outside. */
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void; // set by the constructor, which runs its function at once
@@ -365,6 +367,36 @@ describe.each<[TransportName]>([['uws'], ['node']])('transport %s', (name) => {
       client.send('');
       const [bytes, isBinary] = (await once(client, 'message')) as [Buffer, boolean];
       expect([bytes.toString(), isBinary]).toEqual(['Ω', false]);
+    });
+
+    scenario('a peer that says much at once and leaves has been heard, in its order, before it is gone', async () => {
+      const heard: string[] = [];
+      const gone = deferred<number>();
+      const { open } = await serve(
+        taking(() => ({
+          message: (bytes) => void heard.push(bytes.toString()),
+          close: () => gone.resolve(heard.length),
+        })),
+      );
+      const { client } = await open();
+      const said = Array.from({ length: 500 }, (_, n) => `${n}`);
+      for (const each of said) client.send(each);
+      client.close(1000);
+      expect(await gone.promise).toBe(said.length);
+      expect(heard).toEqual(said);
+    });
+
+    scenario('a peer that says much at once does not keep another one waiting', async () => {
+      const heard: string[] = [];
+      const { open } = await serve(taking(() => ({ message: (bytes) => void heard.push(bytes.toString()) })));
+      const [{ client: flood }, { client: command }] = [await open(), await open()];
+      flood.send('first');
+      while (!heard.includes('first')) await turn();
+      // Both have sent all before the broker, in this very thread, reads.
+      for (let n = 0; n < 1000; n++) flood.send('flood');
+      command.send('command');
+      while (heard.length < 1002) await turn();
+      expect(heard.indexOf('command')).toBeLessThan(500);
     });
 
     scenario('ends a socket that sends more than the limit: 1009, or 1006 without a close frame', async () => {
