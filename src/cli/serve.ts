@@ -46,6 +46,8 @@ async function run(shell: Shell, flags: ServeFlags, version: string): Promise<vo
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
   for (const line of banner(version, daemon.listening, loaded.config.pmu.length > 0, shell)) shell.print(line);
+  // A signal that came while it was starting: the daemon hears only those that come later.
+  if (shell.interrupted.aborted) void daemon.stop();
   const exitCode = await daemon.closed;
   const { reason } = shell.interrupted as { readonly reason: unknown };
   // SIGTERM is how a service is stopped, and no failure; Ctrl-C is an interruption here as everywhere.

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { temporaryFolder } from './folder.js';
 
-const SCRIPT = 'dist/cli/gridcast.js';
+export const SCRIPT = 'dist/cli/gridcast.js';
 
 const running = new Set<Spawned>();
 
