@@ -109,6 +109,12 @@ export function exposeFigures(broker: Broker): void {
   metrics.counter('gridcast_source_missing_total', 'Slots of each PMU stream that brought no frame', ['source'], () =>
     [...sources.figures()].map(({ name, health }): Reading => [{ source: name }, health?.missingSlots ?? 0]),
   );
+  metrics.counter(
+    'gridcast_source_unread_total',
+    'Datagrams of PMUs that send unasked which found the receive buffer full, by the address they are sent to',
+    ['at'],
+    () => Array.from(sources.unread(), ([at, datagrams]): Reading => [{ at }, datagrams]),
+  );
   metrics.counter('gridcast_snapshots_total', 'Sets and samples of each group', ['group', 'figure'], () =>
     [...snapshots.figures()].flatMap(([group, figures]) =>
       Object.entries(figures).map(([figure, count]): Reading => [{ group, figure }, count]),

@@ -135,6 +135,11 @@ export class Sources {
     for (const [name, { client, state }] of this.attached) yield { name, state, health: client?.figures };
   }
 
+  /** By address and port that PMUs send to unasked: datagrams that found the receive buffer full. */
+  unread(): Iterable<readonly [at: string, datagrams: number]> {
+    return this.links.unread();
+  }
+
   private kindOf(key: string) {
     const attached = this.attached.get(key);
     if (!attached) throw new Error(`a source ${key} that nobody attached`);

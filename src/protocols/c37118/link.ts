@@ -39,6 +39,11 @@ export class Links {
     this.listeners = new Listeners(network);
   }
 
+  /** Of each address and port that is listened at: see Listeners. */
+  unread(): Iterable<readonly [at: string, datagrams: number]> {
+    return this.listeners.unread();
+  }
+
   /** Opens the link of an address. Rejects with the system's error, or why it can not be listened for there. */
   open(address: StreamAddress, framing: FramingContext, events: LinkEvents): Promise<Link> {
     const { network } = this;

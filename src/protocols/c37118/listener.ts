@@ -20,6 +20,7 @@ interface Stream {
 export class Listeners {
   /** By address and port; a socket that is being bound is there already. */
   private readonly standing = new Map<string, Promise<Listener>>();
+  private readonly bound = new Set<Listener>();
 
   constructor(private readonly network: Network) {}
 
@@ -32,18 +33,30 @@ export class Listeners {
     }
   }
 
+  /** By address and port: datagrams that found the receive buffer full. Left out where the system does not tell. */
+  *unread(): Iterable<readonly [at: string, datagrams: number]> {
+    for (const { unread, at } of this.bound) if (unread !== undefined) yield [at, unread];
+  }
+
   /** Any free port, 0, is a socket of its own. */
   private listenerAt(at: Address): Promise<Listener> {
     const key = addressKey(at);
     const standing = at.port === 0 ? undefined : this.standing.get(key);
     if (standing) return standing;
-    const bound = this.network.bindUdp(at, 'listening').then((socket) => new Listener(socket, left));
-    const left = (): void => {
-      if (this.standing.get(key) === bound) this.standing.delete(key);
+    const forget = (): void => {
+      if (this.standing.get(key) === binding) this.standing.delete(key);
     };
-    if (at.port !== 0) this.standing.set(key, bound);
-    bound.catch(left);
-    return bound;
+    const binding = this.network.bindUdp(at, 'listening').then((socket) => {
+      const listener = new Listener(socket, () => {
+        this.bound.delete(listener);
+        forget();
+      });
+      this.bound.add(listener);
+      return listener;
+    });
+    if (at.port !== 0) this.standing.set(key, binding);
+    binding.catch(forget);
+    return binding;
   }
 }
 
@@ -61,10 +74,18 @@ class Listener {
     socket.onError((error) => this.fail(error));
   }
 
+  get at(): string {
+    return addressKey(this.socket.local);
+  }
+
+  get unread(): number | undefined {
+    return this.socket.figures().receiveDrops;
+  }
+
   add(streamId: number, stream: Stream): Link {
     const { local } = this.socket;
     if (this.streams.has(streamId))
-      throw new Error(`another stream with IDCODE ${streamId} is listened for at ${addressKey(local)}`);
+      throw new Error(`another stream with IDCODE ${streamId} is listened for at ${this.at}`);
     this.streams.set(streamId, stream);
     this.first ??= stream;
     return { local, send: () => {}, close: () => this.remove(streamId, stream) };

@@ -3,6 +3,7 @@ import { systemNetwork } from '../../../src/network.js';
 import { encode } from '../../../src/protocols/c37118/codec.js';
 import type { Configuration } from '../../../src/protocols/c37118/configuration.js';
 import { Links } from '../../../src/protocols/c37118/link.js';
+import { IS_HERE } from '../../support/optional.js';
 import { listenTo, type Listening } from './device.js';
 import { frameAt, pmu, stream } from './stream.js';
 
@@ -115,4 +116,23 @@ test('the socket stands as long as one listens; a stream that begins anew has it
   await second.events.until(({ type }) => type === 'CONNECTED', before);
   second.client.disconnect();
   await bind();
+});
+
+test('what finds the receive buffer full is counted: all that is sent is read or unread', async () => {
+  const [links, port] = [new Links(systemNetwork), await freePort()];
+  const heard = await listening(links, port, 60);
+  const send = await sender(port);
+  const frames = Array.from({ length: 8000 }, () => live(60, 1)).flat();
+  const times = 4;
+  // In one turn: nothing is read meanwhile.
+  for (let n = 0; n < times; n++) send(...frames);
+  const unread = (): number | undefined => Array.from(links.unread(), ([, datagrams]) => datagrams)[0];
+  if (!IS_HERE.koffi) return expect(unread()).toBeUndefined();
+  const all = (): number => heard.client.figures.frames + (unread() ?? 0);
+  while (all() < times * frames.length) await new Promise<void>((next) => systemClock.after(5, next));
+  expect(all()).toBe(times * frames.length);
+  expect(unread()).toBeGreaterThan(0);
+  expect([...links.unread()][0]?.[0]).toBe(`127.0.0.1:${port}`);
+  heard.client.disconnect();
+  expect([...links.unread()]).toEqual([]);
 });
