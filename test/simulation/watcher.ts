@@ -18,6 +18,8 @@ const UNSHELVED = 0.3;
 
 export class Watcher {
   readonly peer: Peer;
+  /** Of each alarm, what he was told last: a broker that was killed may know of fewer than before. */
+  private readonly counts = new Map<string, number>();
 
   constructor(
     private readonly world: World,
@@ -51,13 +53,14 @@ export class Watcher {
     const shown = shownOf(body);
     this.world.note(this.name, `is told ${id} ${String(body.state)} ${shown.count}`);
     this.world.model.alarms.told(this.name, id, shown);
+    this.counts.set(id, shown.count);
     // What is out of sight is shown again, and told.
     if (shown.isAcknowledged || shown.isShelved) return;
     const { chance, world } = this;
     const isShelving = chance.is(SHELVED);
     this.peer.life.after(chance.between(...LOOKING_MS), () => {
       if (isShelving && !world.isCalm) this.shelve(id);
-      else this.acknowledge(id, shown.count);
+      else this.acknowledge(id);
     });
   }
 
@@ -82,11 +85,13 @@ export class Watcher {
     });
   }
 
-  private acknowledge(id: string, count: number): void {
+  private acknowledge(id: string): void {
+    const count = this.counts.get(id) ?? 0;
     this.peer.request('create', ALARMS, { alarmId: id, action: 'acknowledge' }, (answer) => {
       this.world.note(this.name, `acknowledges ${id}: ${answer?.code ?? 'no answer'}`);
-      if (answer && answer.code < 300) this.world.model.alarms.acknowledged(id, count);
-      else if (!answer || answer.code >= 500) this.soon(() => this.acknowledge(id, count));
+      if (answer && answer.code < 300)
+        this.world.model.alarms.acknowledged(id, Math.min(count, this.counts.get(id) ?? 0));
+      else if (!answer || answer.code >= 500) this.soon(() => this.acknowledge(id));
     });
   }
 
