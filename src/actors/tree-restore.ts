@@ -164,13 +164,14 @@ const NO_PLACE = 'a row of the store has no place in the tree';
 
 function cut(reference: string): { readonly above: string; readonly id: string } {
   const slash = reference.lastIndexOf('/');
-  return { above: reference.slice(0, slash), id: decodeURIComponent(reference.slice(slash + 1)) };
+  const id = reference.slice(slash + 1);
+  return { above: reference.slice(0, slash), id: id.includes('%') ? decodeURIComponent(id) : id };
 }
 
 function highest(rows: Rows, name: string): number {
   let most = 0;
-  for (const { document } of rows.values()) {
-    const value = document[name];
+  for (const row of rows.values()) {
+    const value = row.lastNumber?.(name) ?? row.document[name];
     if (typeof value === 'number' && value > most) most = value;
   }
   return most;

@@ -52,7 +52,6 @@ export function rowOfInstance(record: InstanceRecord<Sample>): Row | undefined {
   if (content.kind !== 'stored') return undefined;
   return {
     document: {
-      sequence,
       measuredUs,
       createdUs,
       // What is undefined is not written.
@@ -61,6 +60,8 @@ export function rowOfInstance(record: InstanceRecord<Sample>): Row | undefined {
       creator,
       attributes: attributes && Object.fromEntries(attributes),
       mediaType: content.mediaType,
+      // The last, as a resource's revision: a start reads all of these before anything else.
+      sequence,
     },
     bytes: content.bytes,
   };

@@ -304,7 +304,7 @@ export class PassiveChildren<T> implements RowChildren<T> {
 
   /** Leaves the id's bytes in `wanted`. */
   private hashOf(id: string): number {
-    this.wantedBytes = this.wanted.write(id);
+    this.wantedBytes = writeAscii(id, this.wanted) ? id.length : this.wanted.write(id);
     return hash(this.wanted, 0, this.wantedBytes);
   }
 
@@ -324,6 +324,16 @@ function idIn(piece: Buffer, start: number): readonly [start: number, bytes: num
 function roomFor(children: number): { readonly slots: number; readonly places: number } {
   const slots = Math.max(FIRST_SLOTS, Math.ceil(children * 1.25));
   return { slots, places: 2 ** Math.ceil(Math.log2(slots / MOST_FILLED)) };
+}
+
+/** A call into Node's own code costs more than the few bytes of an id. False: it is not all ASCII. */
+function writeAscii(text: string, bytes: Uint8Array): boolean {
+  for (let n = 0; n < text.length; n++) {
+    const code = text.charCodeAt(n);
+    if (code > 0x7f) return false;
+    bytes[n] = code;
+  }
+  return true;
 }
 
 /** FNV-1a, 32 bits. */

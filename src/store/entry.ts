@@ -73,7 +73,7 @@ export function decodeEntry(entry: Uint8Array): StoreEntry {
 }
 
 /**
- * A row as a view on what was read: its document is parsed each time it is asked for, which is once. It
+ * A row as a view on what was read: its document is parsed each time it is asked for. It
  * holds places in the file rather than a Buffer of its own: a million of those cost a second of garbage collection.
  */
 class StoredRow implements Row {
@@ -87,7 +87,23 @@ class StoredRow implements Row {
   get document(): JsonObject {
     return JSON.parse(this.file.toString('utf8', this.documentAt, this.bytesAt)) as JsonObject;
   }
+
+  lastNumber(name: string): number | undefined {
+    const { file, bytesAt } = this;
+    // In front of the brace that ends the document.
+    const last = bytesAt - 2;
+    let at = last;
+    let number = 0;
+    for (let factor = 1; isDigit(file[at]); factor *= 10) number += factor * (file[at--]! - DIGIT_0); // a digit is there
+    const label = `"${name}":`;
+    const labelAt = at + 1 - label.length;
+    for (let n = 0; n < label.length; n++) if (file[labelAt + n] !== label.charCodeAt(n)) return undefined;
+    return at < last ? number : undefined;
+  }
 }
+
+const DIGIT_0 = 0x30;
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= DIGIT_0 && byte <= DIGIT_0 + 9;
 
 class StoredContent extends StoredRow {
   get bytes(): Uint8Array {

@@ -18,6 +18,8 @@ export type Table = (typeof TABLES)[number];
 export interface Row {
   readonly document: JsonObject;
   readonly bytes?: Uint8Array;
+  /** The member of this name, where it is the document's last and a whole number: read without the rest. Else undefined. */
+  lastNumber?(name: string): number | undefined;
 }
 
 /** A row replaces the one before; without a row the key is deleted, which is harmless for one that is not there. */

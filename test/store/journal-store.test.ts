@@ -65,6 +65,29 @@ const events = async (disk: Disk, folder = 'data'): Promise<unknown[]> => {
 };
 
 describe('a store on a journal', () => {
+  test('tells of a row the number that its document ends with, and no other', async () => {
+    const disk = new MemoryDisk();
+    const { write } = await openStore(disk);
+    const documents: Row['document'][] = [
+      { type: 'application', revision: 766_200_933_827 },
+      { revision: 0 },
+      { revision: 5, modifiedUs: 7 },
+      { attributes: { revision: 5 } },
+      { revision: -5 },
+      { revision: 1.5 },
+      { revision: '5' },
+      { prevision: 5 },
+      {},
+    ];
+    for (const [n, document] of documents.entries())
+      await write({
+        changes: [{ table: 'resource', key: `${n}`, row: { document, ...(n === 1 && { bytes: Buffer.from('5}') }) } }],
+      });
+    const { rows } = await openStore(disk.crash());
+    const last = Array.from(rows.resource.values(), (each) => each.lastNumber?.('revision'));
+    expect(last).toEqual([766_200_933_827, 0, ...Array.from({ length: 7 }, () => undefined)]);
+  });
+
   test('has after a crash every row that was put, in the order of the last put', async () => {
     const disk = new MemoryDisk();
     const { write } = await openStore(disk);
