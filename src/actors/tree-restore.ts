@@ -3,6 +3,7 @@
  * in a large collection is opened and becomes a row again as soon as the rows behind it are of others.
  *
  *     row ──> node, its contents ──┬── in a large collection ──> young ──(1,000 others later)──> settle ──> idle
+ *                                  │                └── the next row is of another ──────────────┘
  *                                  └── elsewhere, or more than idle ──> opened when all are there
  *
  * Snapshots have what belongs together in a row, and the journal behind them nearly so. What comes later finds its resource by the
@@ -77,16 +78,26 @@ class TreeRestore {
       if (keys) keys.push(key);
       else this.contents.set(container, [key]);
     }
-    for (const [reference, row] of this.resources)
-      if (!this.early.has(reference) && !this.put(reference, row))
-        this.restoring.log.error({ resource: reference }, NO_PLACE);
-    for (const unit of this.young.keys()) this.settle(unit);
+    let former: readonly [string, Row] | undefined;
+    for (const next of this.resources) {
+      if (former) this.take(former, next[0]);
+      former = next;
+    }
+    if (former) this.take(former, '');
+    for (const [unit, nodes] of this.young) this.settle(unit, nodes);
     for (const [container, keys] of this.contents)
       this.restoring.log.error({ instance: keys[0], container, count: keys.length }, NO_PLACE);
     return [...this.unsettled];
   }
 
-  private put(reference: string, row: Row): Node | undefined {
+  /** @param next the reference of the row behind it: what is not followed by anything of its own need not wait for that */
+  private take([reference, row]: readonly [string, Row], next: string): void {
+    if (this.early.has(reference)) return;
+    const isFollowed = next.startsWith(reference) && next[reference.length] === '/';
+    if (!this.put(reference, row, !isFollowed)) this.restoring.log.error({ resource: reference }, NO_PLACE);
+  }
+
+  private put(reference: string, row: Row, isWhole = false): Node | undefined {
     const { tree } = this;
     const { above, id } = cut(reference);
     const parent = above === '' ? undefined : this.standingAt(above);
@@ -94,7 +105,7 @@ class TreeRestore {
     if (!kept || (above === '' ? id !== tree.root.id : !parent)) return undefined;
     const node = tree.restore(parent, id, kept);
     this.fill(reference, node);
-    this.keep(node);
+    this.keep(node, isWhole);
     return node;
   }
 
@@ -112,19 +123,19 @@ class TreeRestore {
     return node;
   }
 
-  private keep(node: Node): void {
+  private keep(node: Node, isWhole: boolean): void {
     const unit = this.restoring.resting.unitOf(node);
     // It came when its collection was still small.
     if (!unit || this.unsettled.has(unit)) return void this.unsettled.add(node);
     const nodes = this.young.get(unit);
     if (nodes) nodes.push(node);
+    else if (isWhole && unit === node) return this.settle(unit, [node]);
     else this.young.set(unit, [node]);
     if (this.young.size <= MOST_YOUNG) return;
-    for (const oldest of this.young.keys()) return this.settle(oldest);
+    for (const [oldest, all] of this.young) return this.settle(oldest, all);
   }
 
-  private settle(unit: Node): void {
-    const nodes = this.young.get(unit) ?? [];
+  private settle(unit: Node, nodes: readonly Node[]): void {
     this.young.delete(unit);
     const { resting, reopen } = this.restoring;
     if (!resting.isPlain(unit)) return nodes.forEach((node) => this.unsettled.add(node));
