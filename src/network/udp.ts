@@ -18,6 +18,8 @@ import { addressKey, type Address, type UdpSocket, type UdpUse } from './udp-soc
 
 /** Asked for; what was granted depends on net.core.rmem_max. A pause of the collector must not cost datagrams. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
+/** Of what waits at a socket, in a turn; libuv takes a datagram for each, and up to 32 in all. */
+const MOST_DRAINS = 4;
 /** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
 const MOST_WAITING_BYTES = 4 * 1024 * 1024;
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
@@ -154,19 +156,19 @@ function receiverOf(
   const { libc, fd } = descriptor;
   const rest = (receiver ??= new MmsgReceiver(libc));
   let isFirst = true;
-  let isTaken = false;
+  let drains = 0;
   const turnEnded = (): void => {
     isFirst = true;
-    isTaken = false;
+    drains = 0;
   };
   return (datagram, from) => {
     plain(datagram, from);
     if (isFirst) {
       isFirst = false;
       systemClock.atTurnEnd(turnEnded);
-      // Once a turn: what comes faster than it is handled waits in the kernel, and what was taken goes out first.
-    } else if (!isTaken) {
-      isTaken = true;
+      // So often a turn: what comes faster than it is handled waits in the kernel, and what was taken goes out first.
+    } else if (drains < MOST_DRAINS) {
+      drains++;
       rest.drain(fd, receive, isOpen);
     }
   };

@@ -19,10 +19,11 @@ import type { Group } from './group.js';
 import { QUALITY, type Sample } from './sample.js';
 import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.js';
 
-/** A third of the 0.5 ms that protection may be kept waiting: sending what a slice has gathered takes about twice as long again. */
+/**
+ * A third of the 0.5 ms that protection may be kept waiting: sending what a slice has gathered takes about twice as long again. Where
+ * what came before it in its turn took longer, a slice is as long: what is taken in must go out, or it would pile up here.
+ */
 const SLICE_US = 150;
-/** A slice is as long as what came before it in its turn, within this: what is taken in must go out, or it would pile up here. */
-const LONGEST_SLICE_US = 500;
 /** Deliveries or flushes from one look at the clock to the next: some 20 us. */
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
@@ -166,7 +167,7 @@ export class FanOut {
   private readonly endTurn = (): void => {
     this.flushUrgent();
     const nowUs = this.clock.monotonicUs();
-    this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
+    this.beginSlice(nowUs, Math.max(SLICE_US, nowUs - this.armedUs));
     if (!this.isFull && this.isWalking) this.walkOn();
     if (this.isFull || !this.isWalking) for (const ports of this.touched) this.flush(ports, false);
     if (!this.isTouched) this.slices = 0;
