@@ -45,7 +45,8 @@ export class ResourceLeases {
   }
 
   isNearEnd(node: Node): boolean {
-    return (expiryOf(node) ?? Infinity) < this.clock.wallUs() + NEAR_US;
+    const untilUs = expiryOf(node);
+    return untilUs !== undefined && untilUs < this.clock.wallUs() + NEAR_US;
   }
 
   /** Which `wake` of the tree is that of the earliest end; undefined: there is none. */

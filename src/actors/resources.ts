@@ -107,10 +107,10 @@ export class Resources {
   private reopen(nodes: readonly Node[]): void {
     for (const node of nodes) this.open(node);
     for (const node of nodes) if (node.creator.kind === 'internal' && node.creator.source) this.made.push(node);
-    const nowUs = this.options.clock.wallUs();
     for (const node of nodes) {
       const untilUs = expiryOf(node);
-      if (untilUs !== undefined && untilUs <= nowUs && !node.isRemoved) this.remove(node, 'LEASE_EXPIRED');
+      if (untilUs !== undefined && untilUs <= this.options.clock.wallUs() && !node.isRemoved)
+        this.remove(node, 'LEASE_EXPIRED');
     }
     for (const node of nodes) {
       const refusal = node.isRemoved ? undefined : this.events.created(node);

@@ -320,9 +320,9 @@ function idIn(piece: Buffer, start: number): readonly [start: number, bytes: num
   return first < 128 ? [start + 1, first] : [start + 2, first - 128 + (piece[start + 1] ?? 0) * 128];
 }
 
-/** A quarter more slots than children, and at most three quarters of the index filled when those are. */
+/** Half as many slots again as children, and at most three quarters of the index filled when those are. */
 function roomFor(children: number): { readonly slots: number; readonly places: number } {
-  const slots = Math.max(FIRST_SLOTS, Math.ceil(children * 1.25));
+  const slots = Math.max(FIRST_SLOTS, Math.ceil(children * 1.5));
   return { slots, places: 2 ** Math.ceil(Math.log2(slots / MOST_FILLED)) };
 }
 
