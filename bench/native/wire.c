@@ -117,6 +117,8 @@ static size_t read_answers(struct connection *to, const uint8_t *bytes, size_t c
 /** Enters a notification in its relation's account; false for one that was there before: a confirmable, sent again. */
 static bool number(struct relation *relation, uint32_t sequence) {
   int32_t ahead = (int32_t)((sequence - relation->last) << 8) >> 8, steps = ahead / (int32_t)relation->step;
+  /* Of a source that has lost frames the next one of a slower cadence is fewer numbers on. */
+  if (ahead > 0 && steps == 0) steps = 1;
   if (!relation->has_last || steps > 0) {
     if (relation->has_last) tally.skipped += steps - 1;
     relation->seen = relation->has_last && steps < 64 ? relation->seen << steps | 1 : 1;
