@@ -34,23 +34,13 @@ interface Head<T> {
 
 /** A history of a row, as it can be changed without the row being made live. */
 export interface OpenHistory<T> {
+  readonly id: string;
   /** The contentInstances, with what stands above it and nothing else. */
   readonly contentInstances: ResourceNode<T>;
-  readonly stands: StandingHistory | NewHistory<T>;
-}
-
-/** It alone is written anew. */
-interface StandingHistory {
-  readonly id: string;
   /** Where it stands, in bytes from the beginning of the row. */
   readonly from: number;
   readonly to: number;
   readonly mark: Mark;
-}
-
-/** Nobody had looked at the contentInstances yet, so the row has none: a copy of all that the row holds is written with it. */
-interface NewHistory<T> {
-  readonly unit: ResourceNode<T>;
 }
 
 export class PassiveForm<T> {
@@ -83,28 +73,20 @@ export class PassiveForm<T> {
     return this.readBelow(row, this.readHead(row, parent, row.id, undefined));
   }
 
-  /** The history of the contentInstances at a path below the row's resource; undefined where there is none. */
+  /** The history of the contentInstances at a path below the row's resource; undefined where none stands there. */
   open(bytes: Buffer, start: number, parent: ResourceNode<T>, path: readonly string[]): OpenHistory<T> | undefined {
     const row = new RowReader(bytes, start, this.words);
     let head: Head<T> | undefined = this.readHead(row, parent, row.id, undefined);
     for (const id of path) head = head && this.readTo(row, head, id);
-    if (!head?.hasHistory) return this.openNew(this.read(bytes, start, parent), path);
+    if (!head?.hasHistory) return undefined;
     const [contentInstances, from, mark] = [head.node, row.place - start, row.mark];
     contentInstances.history = this.histories.read(row, contentInstances);
-    return { contentInstances, stands: { id: row.id, from, to: row.place - start, mark } };
-  }
-
-  private openNew(unit: ResourceNode<T>, path: readonly string[]): OpenHistory<T> | undefined {
-    let node: ResourceNode<T> | undefined = unit;
-    for (const id of path) node = node?.child(id);
-    return node?.history && { contentInstances: node, stands: { unit } };
+    return { id: row.id, contentInstances, from, to: row.place - start, mark };
   }
 
   /** The row with its history as that is now, until the next is written; undefined as `write` has it. */
   rewrite(bytes: Buffer, start: number, end: number, opened: OpenHistory<T>): Buffer | undefined {
-    const { contentInstances, stands } = opened;
-    if ('unit' in stands) return this.write(stands.unit);
-    const { id, from, to, mark } = stands;
+    const { id, contentInstances, from, to, mark } = opened;
     const { history } = contentInstances;
     const { writer } = this;
     writer.begin(id);

@@ -20,11 +20,8 @@ const CONTAINERS = {
   age: { maxInstanceAge: 2, durability: 'latest' },
   more: { maxNrOfInstances: 3, maxByteSize: 5_000, maxInstanceAge: 60, durability: 'grouped' },
   rated: { reportingRate: 10, durability: 'latest' },
-  fresh: { maxNrOfInstances: 2, durability: 'grouped' },
   shared: { accessRightID: '/m2m/accessRights/writers', maxNrOfInstances: 2 },
 };
-/** Nobody has looked at its contentInstances yet. */
-const UNTOUCHED = 'fresh';
 const QUIET_MS = 500;
 
 class AuditedStore extends RememberingStore {
@@ -86,7 +83,6 @@ async function side(largeCollection: number): Promise<Side> {
     await create(['applications'], { application: { appId } });
     for (const [id, container] of Object.entries(CONTAINERS)) {
       await create(['applications', appId, 'containers'], { container: { id, ...container } });
-      if (id === UNTOUCHED) continue;
       const content = { contentType: 'text/plain', textContent: 'first' };
       await create(['applications', appId, 'containers', id, 'contentInstances'], {
         contentInstance: { id: 'a', content },
@@ -192,22 +188,3 @@ test('the same is answered, kept and audited whether a gateway is a row or not',
   });
   expect(byRow).toBeGreaterThan(100);
 }, 120_000);
-
-test('the first content of an idle container goes into its row, and nothing of it is made live', async () => {
-  const { running, clock } = await side(1);
-  clock.advance(2_000);
-  const { tree } = running.broker.resources;
-  const activated: string[] = [];
-  const { onActivated } = tree;
-  tree.onActivated = (node) => {
-    activated.push(node.id);
-    onActivated?.(node);
-  };
-  const to = ['m2m', 'applications', 'gateway-0', 'containers', UNTOUCHED, 'contentInstances'];
-  const body = bodyOfBytes('text/plain', Buffer.from('the first'));
-  expect(await request(running, { op: 'create', to, body })).toMatchObject({ status: 'STATUS_CREATED' });
-  expect(activated).toEqual([]);
-  const { content } = await request(running, { op: 'retrieve', to: [...to, 'latest', 'content'] });
-  expect(content).toMatchObject({ bytes: Buffer.from('the first') });
-  expect(activated).toEqual(['gateway-0']);
-});
