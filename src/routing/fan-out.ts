@@ -24,6 +24,8 @@ import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.j
  * what came before it in its turn took longer, a slice is as long: what is taken in must go out, or it would pile up here.
  */
 const SLICE_US = 150;
+/** What a turn takes in of a full socket takes about as long; whatever else took longer must not make the fan-out do so. */
+const LONGEST_SLICE_US = 3000;
 /** Deliveries or flushes from one look at the clock to the next: some 20 us. */
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
@@ -167,7 +169,7 @@ export class FanOut {
   private readonly endTurn = (): void => {
     this.flushUrgent();
     const nowUs = this.clock.monotonicUs();
-    this.beginSlice(nowUs, Math.max(SLICE_US, nowUs - this.armedUs));
+    this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
     if (!this.isFull && this.isWalking) this.walkOn();
     if (this.isFull || !this.isWalking) for (const ports of this.touched) this.flush(ports, false);
     if (!this.isTouched) this.slices = 0;
