@@ -42,7 +42,7 @@ export interface UdpSocket {
 }
 
 /**
- * Whether a socket serves many peers: then it has room for bursts, and the system calls for them where there are any; or is listened to
- * only, by the same calls.
+ * What a socket is for: `few` peers; `many`, with room for bursts and the system calls for them where there are any; `listening`, by
+ * the same calls, to whoever sends there, with nothing to send.
  */
 export type UdpUse = 'few' | 'many' | 'listening';

@@ -18,7 +18,7 @@ import { addressKey, type Address, type UdpSocket, type UdpUse } from './udp-soc
 
 /** Asked for; what was granted depends on net.core.rmem_max. A pause of the collector must not cost datagrams. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
-/** Of what waits at a socket, in a turn; libuv takes a datagram for each, and up to 32 in all. */
+/** Calls of recvmmsg for one socket in a turn. */
 const MOST_DRAINS = 4;
 /** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
 const MOST_WAITING_BYTES = 4 * 1024 * 1024;
@@ -155,22 +155,16 @@ function receiverOf(
   if (!descriptor || descriptor.isIpv6) return plain;
   const { libc, fd } = descriptor;
   const rest = (receiver ??= new MmsgReceiver(libc));
-  let isFirst = true;
-  let drains = 0;
+  /** From libuv in this turn. */
+  let heard = 0;
   const turnEnded = (): void => {
-    isFirst = true;
-    drains = 0;
+    heard = 0;
   };
   return (datagram, from) => {
     plain(datagram, from);
-    if (isFirst) {
-      isFirst = false;
-      systemClock.atTurnEnd(turnEnded);
-      // So often a turn: what comes faster than it is handled waits in the kernel, and what was taken goes out first.
-    } else if (drains < MOST_DRAINS) {
-      drains++;
-      rest.drain(fd, receive, isOpen);
-    }
+    if (heard++ === 0) systemClock.atTurnEnd(turnEnded);
+    // What comes faster than it is handled waits in the kernel, and what was taken goes out first.
+    else if (heard <= 1 + MOST_DRAINS) rest.drain(fd, receive, isOpen);
   };
 }
 

@@ -34,6 +34,8 @@ function fanOut(lookUs = 0) {
     log,
     ages,
     wallUs: manual.wallUs,
+    /** Something else takes so long. */
+    pass: (us: number) => void (lookedUs += us),
     isAtRest: () => turns.length === 0,
     /** One turn of the event loop. */
     turn: () => turns.splice(0).forEach((run) => run()),
@@ -106,6 +108,24 @@ describe('the fan-out', () => {
     for (let turns = 0; turns < 40; turns++) turn();
     expect(port.sent.length).toBeLessThan(10_000);
     expect(port.flushes).toBeGreaterThan(0);
+  });
+
+  test('walks as long as what came before it in its turn took, but no longer than 3 ms', () => {
+    const walkedAfter = (us: number): number => {
+      const { router, route, join, pass, turn } = fanOut(100);
+      const port = new RecordingPort();
+      for (let n = 0; n < 4000; n++) join('reporting', port);
+      router.publish(route, sampleAt(1));
+      pass(us);
+      const before = port.sent.length;
+      turn();
+      return port.sent.length - before;
+    };
+    const [shortest, asLong, longest] = [0, 1000, 1_000_000].map(walkedAfter) as [number, number, number];
+    expect(asLong).toBeGreaterThan(3 * shortest);
+    expect(longest).toBeGreaterThan(asLong);
+    // 64 deliveries from one look at the clock to the next, 100 us.
+    expect(longest).toBeLessThanOrEqual(31 * 64);
   });
 
   test('each subscriber gets the samples of his class in their order, however many wait', () => {
