@@ -6,7 +6,7 @@ import { systemDisk } from '../disk.js';
 import { isRefusal } from '../errors.js';
 import { serve, type Listening } from '../main.js';
 import { gather, UsageError } from './arguments.js';
-import { giveHeapRoom } from './heap.js';
+import { tendHeap } from './heap.js';
 import { Exit, Interruption, type Shell } from './shell.js';
 
 type ServeFlags = Readonly<Record<string, unknown>>;
@@ -42,7 +42,7 @@ async function run(shell: Shell, flags: ServeFlags, version: string): Promise<vo
     shell.print(printConfig(loaded).trimEnd());
     return;
   }
-  giveHeapRoom();
+  tendHeap();
   const daemon = await serve(loaded.config);
   if (isRefusal(daemon)) throw new Error(daemon.detail);
   for (const line of banner(version, daemon.listening, loaded.config.pmu.length > 0, shell)) shell.print(line);

@@ -40,11 +40,14 @@ test('a journal is written through to the disk: its segments are open with O_DSY
   }
 }, 60_000);
 
-test('the daemon lets its heap grow, by a flag that this V8 has', async () => {
+test('the daemon lets its heap grow and has nothing made among what is old, by flags that this V8 has', async () => {
   const broker = serve(temporaryFolder());
-  const flag = await broker.told(/^V8 (--heap-growing-percent)=300$/);
+  const flags = [
+    await broker.told(/^V8 (--heap-growing-percent)=300$/),
+    await broker.told(/^V8 --no-(allocation-site-pretenuring)$/),
+  ];
   const known = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 });
-  expect(known).toContain(`${flag} `);
+  for (const flag of flags) expect(known).toContain(`${flag} `);
   await broker.stop('SIGKILL');
 }, 60_000);
 
