@@ -41,16 +41,20 @@ export const systemClock: Clock = {
   atTurnEnd: (run) => void setImmediate(run),
 };
 
-/** Calls `run` every `periodMs` until cancelled; the next call is armed before the run, so a throw does not end it. */
-export function every(clock: Clock, periodMs: number, run: () => void): Cancel {
+/**
+ * Calls `run` every `periodMs` until cancelled; the next call is armed before the run, so a throw does not end it.
+ *
+ * @param firstMs until the first call: those of many that began together need not come together for ever
+ */
+export function every(clock: Clock, periodMs: number, run: () => void, firstMs = periodMs): Cancel {
   let cancel: Cancel;
-  const arm = (): void => {
-    cancel = clock.after(periodMs, () => {
-      arm();
+  const arm = (delayMs: number): void => {
+    cancel = clock.after(delayMs, () => {
+      arm(periodMs);
       run();
     });
   };
-  arm();
+  arm(firstMs);
   return () => cancel();
 }
 

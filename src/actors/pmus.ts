@@ -23,6 +23,8 @@ const KEPT_S = 10;
 const MOST_KEPT = 1_200;
 /** Descriptors, health reports: the last few. */
 const KEPT_REPORTS = 20;
+/** Of each container: a frame is gone with a crash; nobody waits for a report. */
+const DURABILITIES: Readonly<Record<string, string>> = { measurements: 'latest', health: 'grouped' };
 
 export interface PmusOptions {
   readonly resources: Resources;
@@ -210,7 +212,7 @@ export class StreamPmus {
       container: {
         id,
         ...(isOnDisk ? { storage: 'disk', maxInstanceAge: historyS } : { maxNrOfInstances }),
-        durability: isMeasurements ? 'latest' : 'synced',
+        durability: DURABILITIES[id] ?? 'synced',
         ...(reportingRate !== undefined && reportingRate >= 1 && { reportingRate }),
       },
     };
