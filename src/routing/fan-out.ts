@@ -5,7 +5,8 @@
  *     passed ── protection, or there is time left in this turn ──> walked at once ──> ports touched
  *        └──────── otherwise ──> walks, by class ──> a slice of them at the end of each turn ─┘
  *
- *     end of the turn: flush what is urgent ──> a slice of the walks ──> flush the rest, once no walk waits or enough has gathered
+ *     end of the turn: flush what is urgent ──> a slice of the walks ──> flush the rest, once no walk waits or enough has gathered;
+ *                      where time is short it gathers a little longer (gathering.ts)
  *
  * A slice is short, so that a million deliveries of class reporting let in what comes meanwhile: commands, and samples of class
  * protection, which wait for no walk. Not every slice ends with a flush: what a port sends in one go is cheaper than in many.
@@ -15,6 +16,7 @@
  */
 import type { Clock } from '../clock.js';
 import { UNTOUCHED, type Delivery, type Port } from './delivery.js';
+import { Gathering } from './gathering.js';
 import type { Group } from './group.js';
 import { QUALITY, type Sample } from './sample.js';
 import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.js';
@@ -75,6 +77,7 @@ export class FanOut {
   private readonly waiting = LATENCY_CLASSES.map(() => new Walks());
   private readonly touched = LATENCY_CLASSES.map(() => new Ports());
   private readonly untilAge = LATENCY_CLASSES.map(() => AGE_SAMPLING);
+  private readonly gathering: Gathering;
   private isArmed = false;
   /** Slices of walks since nothing was left to flush. */
   private slices = 0;
@@ -89,7 +92,9 @@ export class FanOut {
     private readonly clock: Clock,
     private readonly observeAge: AgeObserver,
     private readonly onFault: FaultObserver,
-  ) {}
+  ) {
+    this.gathering = new Gathering(clock, () => this.arm());
+  }
 
   /** Offers a sample to a group's deliveries. */
   begin(group: Group, sample: Sample): void {
@@ -108,6 +113,7 @@ export class FanOut {
   /** Gives a sample to one delivery. */
   offer(delivery: Delivery, sample: Sample, rank: number): void {
     this.arm();
+    this.gathering.add();
     const { port } = delivery;
     try {
       port.offer(delivery, sample);
@@ -171,11 +177,18 @@ export class FanOut {
     const nowUs = this.clock.monotonicUs();
     this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
     if (!this.isFull && this.isWalking) this.walkOn();
-    if (this.isFull || !this.isWalking) for (const ports of this.touched) this.flush(ports, false);
-    if (!this.isTouched) this.slices = 0;
+    const isWaiting = !this.isFull && !this.isWalking && this.gathering.mayWait(nowUs);
+    if (this.isFull || !(this.isWalking || isWaiting)) for (const ports of this.touched) this.flush(ports, false);
+    if (!this.isTouched) this.rest();
     this.isArmed = false;
-    if (this.isWalking || this.isTouched) this.arm();
+    this.gathering.turned(this.armedUs, this.clock.monotonicUs());
+    if (this.isWalking || (this.isTouched && !isWaiting)) this.arm();
   };
+
+  private rest(): void {
+    this.slices = 0;
+    this.gathering.rest();
+  }
 
   private get isFull(): boolean {
     return this.slices >= MOST_SLICES;
