@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../clock.js';
 import { isRefusal } from '../errors.js';
+import type { Cell } from '../kernel/cell.js';
 import type { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { INTERNAL } from '../resources/node.js';
@@ -43,6 +44,8 @@ interface Place {
   readonly container: Node;
   readonly key: string;
   readonly route: Route;
+  /** The container's actor; another one where it has ended. */
+  cell: Cell<ResourceMessage>;
 }
 
 /** PMUs that have left a stream and keep their applications; a device that sends nonsense must not fill the tree. */
@@ -106,7 +109,8 @@ export class StreamPmus {
       quality,
       this.options.encoder,
     );
-    this.options.population.activate(place.key).tell(sample);
+    if (place.cell.state === 'stopped') place.cell = this.options.population.activate(place.key);
+    place.cell.tell(sample);
     this.options.router.publish(place.route, sample);
   }
 
@@ -162,7 +166,9 @@ export class StreamPmus {
     const container = application.child('containers')?.child('measurements');
     const contentInstances = container?.child('contentInstances');
     const route = contentInstances && this.options.resources.routeOf(contentInstances);
-    return container && route && { application, container, key: container.reference, route };
+    if (!container || !route) return undefined;
+    const key = container.reference;
+    return { application, container, key, route, cell: this.options.population.activate(key) };
   }
 
   /** `pmu-<IDCODE>`, or `pmu-<stream>-<IDCODE>` where that is somebody else's. */
