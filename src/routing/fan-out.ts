@@ -178,7 +178,8 @@ export class FanOut {
     this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
     if (!this.isFull && this.isWalking) this.walkOn();
     const isWaiting = !this.isFull && !this.isWalking && this.gathering.mayWait(nowUs);
-    if (this.isFull || !(this.isWalking || isWaiting)) for (const ports of this.touched) this.flush(ports, false);
+    if (this.isFull || !(this.isWalking || isWaiting))
+      for (const ports of this.touched) this.flush(ports, this.gathering.hasWaited);
     if (!this.isTouched) this.rest();
     this.isArmed = false;
     this.gathering.turned(this.armedUs, this.clock.monotonicUs());

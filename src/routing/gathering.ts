@@ -2,8 +2,8 @@
  * Whether what is not urgent goes at the end of the turn that brought it, or waits a little for more of its kind: datagrams that go to
  * one endpoint together cost the kernel a third of what each costs alone.
  *
- *     turns take less than half of the time ──> it goes at once
- *     more ──> it goes when enough has gathered, or after 2 ms: time is short, and what is saved is everybody's
+ *     turns take little of the time ──> it goes at once
+ *     two fifths of it or more ──> it goes when enough has gathered, or after 2 ms: time is short, and what is saved is everybody's
  */
 import type { Clock } from '../clock.js';
 
@@ -13,7 +13,7 @@ const LONGEST_US = 2000;
 const ENOUGH = 256;
 /** From one look at how busy it is to the next. */
 const LOOK_EVERY_US = 50_000;
-const BUSY_SHARE = 0.5;
+const BUSY_SHARE = 0.4;
 const NEVER_US = -Infinity;
 
 export class Gathering {
@@ -39,10 +39,15 @@ export class Gathering {
   /** Whether what has gathered may wait for the next turn, which comes in time. */
   mayWait(nowUs: number): boolean {
     if (!this.isBusy || this.count === 0) return false;
-    if (this.sinceUs === NEVER_US) this.sinceUs = nowUs;
+    if (!this.hasWaited) this.sinceUs = nowUs;
     if (this.count >= ENOUGH || nowUs - this.sinceUs >= LONGEST_US) return false;
     if (!this.isTimed) this.time(LONGEST_US);
     return true;
+  }
+
+  /** It has waited: all of it goes in one turn, or what comes meanwhile would go with it one by one. */
+  get hasWaited(): boolean {
+    return this.sinceUs !== NEVER_US;
   }
 
   /** All has gone. */
@@ -66,7 +71,7 @@ export class Gathering {
     this.isTimed = true;
     this.clock.after(us / 1000, () => {
       this.isTimed = false;
-      if (this.sinceUs === NEVER_US) return;
+      if (!this.hasWaited) return;
       const leftUs = this.sinceUs + LONGEST_US - this.clock.monotonicUs();
       if (leftUs > 0) this.time(leftUs);
       else this.wake();

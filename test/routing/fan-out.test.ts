@@ -128,6 +128,30 @@ describe('the fan-out', () => {
     expect(longest).toBeLessThanOrEqual(31 * 64);
   });
 
+  test('where turns take all of the time, what is not urgent gathers over several of them; protection does not', () => {
+    const { router, route, join, pass, turn } = fanOut();
+    const [monitoring, protection] = [new RecordingPort(), new RecordingPort()];
+    join('monitoring', monitoring);
+    for (const timeUs of [1, 2]) {
+      router.publish(route, sampleAt(timeUs));
+      pass(60_000);
+      turn();
+    }
+    expect(monitoring.flushes).toBe(2);
+    join('protection', protection);
+    for (const timeUs of [3, 4]) {
+      router.publish(route, sampleAt(timeUs));
+      pass(500);
+      turn();
+    }
+    expect([monitoring.flushes, protection.flushes]).toEqual([2, 2]);
+    pass(2_000);
+    router.publish(route, sampleAt(5));
+    turn();
+    expect([monitoring.flushes, protection.flushes]).toEqual([3, 3]);
+    expect(monitoring.times).toEqual([1, 2, 3, 4, 5]);
+  });
+
   test('each subscriber gets the samples of his class in their order, however many wait', () => {
     const { router, route, join, settle } = fanOut(1_000);
     const ports = Array.from({ length: 150 }, (_, n) => {
