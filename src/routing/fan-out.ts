@@ -178,8 +178,10 @@ export class FanOut {
     this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
     if (!this.isFull && this.isWalking) this.walkOn();
     const isWaiting = !this.isFull && !this.isWalking && this.gathering.mayWait(nowUs);
-    if (this.isFull || !(this.isWalking || isWaiting))
-      for (const ports of this.touched) this.flush(ports, this.gathering.hasWaited);
+    if (this.isFull || !(this.isWalking || isWaiting)) {
+      const isWhole = this.gathering.hasWaited && !this.isFull;
+      for (const ports of this.touched) this.flush(ports, isWhole);
+    }
     if (!this.isTouched) this.rest();
     this.isArmed = false;
     this.gathering.turned(this.armedUs, this.clock.monotonicUs());
