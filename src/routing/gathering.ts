@@ -38,9 +38,9 @@ export class Gathering {
 
   /** Whether what has gathered may wait for the next turn, which comes in time. */
   mayWait(nowUs: number): boolean {
-    if (!this.isBusy || this.count === 0) return false;
+    if (!this.isBusy || this.count === 0 || this.count >= ENOUGH) return false;
     if (!this.hasWaited) this.sinceUs = nowUs;
-    if (this.count >= ENOUGH || nowUs - this.sinceUs >= LONGEST_US) return false;
+    if (nowUs - this.sinceUs >= LONGEST_US) return false;
     if (!this.isTimed) this.time(LONGEST_US);
     return true;
   }

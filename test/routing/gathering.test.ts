@@ -68,6 +68,14 @@ describe('what is not urgent', () => {
     expect(woken).toEqual([fromUs + LONGEST_MS * US_PER_MS]);
   });
 
+  test('goes at once, and not as what has waited, where one turn has brought enough', () => {
+    const { clock, gathers, turns } = gathering();
+    turns(0.7);
+    for (let n = 0; n < ENOUGH; n++) gathers.add();
+    expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
+    expect(gathers.hasWaited).toBe(false);
+  });
+
   test('goes at once again when it is quieter', () => {
     const { clock, gathers, turns } = gathering();
     turns(0.7);
