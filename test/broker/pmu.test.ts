@@ -1,5 +1,5 @@
 /** PMU streams attached to a broker: real C37.118 over TCP from simulated devices. */
-import { parseTime } from '../../src/clock.js';
+import { parseTime, systemClock, type Cancel } from '../../src/clock.js';
 import { systemNetwork } from '../../src/network.js';
 import { decodeConfiguration } from '../../src/protocols/c37118/configuration.js';
 import { decodeData, layoutOf } from '../../src/protocols/c37118/data-frame.js';
@@ -159,6 +159,17 @@ test('deleting the application stops the stream, removes its PMUs and tells thei
   expect(port.ended).toMatchObject([{ ending: 'RESOURCE_DELETED' }]);
   expect(running.broker.sources.population.size).toBe(0);
   await expectBalanced(running);
+});
+
+test('streams that are attached together tell their health each at its own instant', async () => {
+  const delaysMs = new Set<number>();
+  const after = (delayMs: number, run: () => void): Cancel => {
+    delaysMs.add(delayMs);
+    return systemClock.after(delayMs, run);
+  };
+  const range = 'c37118+udp://127.0.0.1:0?idcode=1-100&mode=spontaneous';
+  await startBroker({ pmu: [range] }, { clock: { ...systemClock, after } });
+  expect([...delaysMs].filter((ms) => ms < 10_000).length).toBeGreaterThan(90);
 });
 
 test('a measurement reads as it did when it was the latest, though it lies packed since newer ones came', async () => {
