@@ -1,5 +1,5 @@
 /**
- * Subscribers that come and go, a process of its own: each observes a PMU for a second, at one sample a second, and says that it has had
+ * Subscribers that come and go, a process of its own: each observes a PMU for a second, at five samples a second, and says that it has had
  * enough. What is asked is what coming and going costs, not what more deliveries do.
  */
 import { createSocket } from 'node:dgram';
@@ -59,7 +59,7 @@ async function churn({ port, places, perMinute, seconds }: ChurnOrder): Promise<
     const token = Uint8Array.of(n >>> 24, (n >>> 16) & 0xff, (n >>> 8) & 0xff, n & 0xff);
     nextId = (nextId + 1) & 0xffff;
     const path = pathOptions(...(places[n % places.length] ?? []));
-    const options = [option(OPTION.observe, observe), ...path, option(OPTION.uriQuery, 'rate=1')];
+    const options = [option(OPTION.observe, observe), ...path, option(OPTION.uriQuery, 'rate=5')];
     const message = compose(TYPE.nonConfirmable, CODE.get, nextId, token, encodeTail(options, NOTHING));
     sockets[n % SOCKETS]?.send(message);
   };
