@@ -13,6 +13,7 @@ const FLAGS = [
   '--no-allocation-site-pretenuring',
 ];
 
+/** Sets them; once is enough. */
 export function tendHeap(): void {
   for (const flag of FLAGS) setFlagsFromString(flag);
 }

@@ -157,7 +157,7 @@ export abstract class Port {
     delivery.held = undefined;
   }
 
-  /** Sends what this turn has gathered; the router calls it once per turn in which something was offered. */
+  /** Sends what has gathered; the fan-out calls it at the end of the turn in which something was offered, or of one soon after. */
   flush(): void {}
 
   /** Tells the peer that the broker has ended this delivery, and why. Not called for what the peer ended itself. */

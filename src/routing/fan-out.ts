@@ -113,7 +113,7 @@ export class FanOut {
   /** Gives a sample to one delivery. */
   offer(delivery: Delivery, sample: Sample, rank: number): void {
     this.arm();
-    this.gathering.add();
+    if (rank >= URGENT_RANKS) this.gathering.add();
     const { port } = delivery;
     try {
       port.offer(delivery, sample);
@@ -179,7 +179,7 @@ export class FanOut {
     if (!this.isFull && this.isWalking) this.walkOn();
     const isWaiting = !this.isFull && !this.isWalking && this.gathering.mayWait(nowUs);
     if (this.isFull || !(this.isWalking || isWaiting)) {
-      const isWhole = this.gathering.hasWaited && !this.isFull;
+      const isWhole = this.gathering.goesWhole && !this.isFull;
       for (const ports of this.touched) this.flush(ports, isWhole);
     }
     if (!this.isTouched) this.rest();

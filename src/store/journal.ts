@@ -16,7 +16,7 @@ import { walkJournal, type Entry, type Formats } from './journal-reader.js';
 import { FORMAT_VERSION } from './segment.js';
 import { Segments, type CurrentSegment } from './segments.js';
 
-/** One write of zeros for so much; read whole at recovery. */
+/** Written with zeros when it is prepared; read whole at recovery. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** The fsync of what only waits to be gathered: with the time it takes, within the 100 ms that `grouped` promises. */
 const GROUPED_WAIT_MS = 50;

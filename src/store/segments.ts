@@ -25,10 +25,10 @@ import {
 /** Of a file that is being made. */
 const PARTIAL = '.part';
 /**
- * A new file is written piece by piece: 8 MiB at once keep a core for 20 ms, and so much memory at once has V8 mark all that lives
- * at that very moment. Not smaller, as each piece takes a turn of the event loop.
+ * A new file is written in a few pieces: 8 MiB at once keep a core for 20 ms, and so much memory at once has V8 mark all that lives at
+ * that very moment. In a few, as each takes a turn of the event loop, and turns may be long.
  */
-const ZEROS = new Uint8Array(512 * 1024);
+const ZEROS = new Uint8Array(2 * 1024 * 1024);
 
 interface OpenSegment extends Omit<Segment, 'beginning' | 'version'> {
   readonly file: DiskFile;

@@ -37,6 +37,8 @@ function fanOut(lookUs = 0) {
     /** Something else takes so long. */
     pass: (us: number) => void (lookedUs += us),
     isAtRest: () => turns.length === 0,
+    /** Fires the timers of so long. */
+    fire: (ms: number) => manual.advance(ms),
     /** One turn of the event loop. */
     turn: () => turns.splice(0).forEach((run) => run()),
     settle: () => {
@@ -128,28 +130,68 @@ describe('the fan-out', () => {
     expect(longest).toBeLessThanOrEqual(31 * 64);
   });
 
-  test('where turns take all of the time, what is not urgent gathers over several of them; protection does not', () => {
-    const { router, route, join, pass, turn } = fanOut();
-    const [monitoring, protection] = [new RecordingPort(), new RecordingPort()];
-    join('monitoring', monitoring);
-    for (const timeUs of [1, 2]) {
-      router.publish(route, sampleAt(timeUs));
-      pass(60_000);
-      turn();
+  describe('where turns take all of the time', () => {
+    function busy() {
+      const stage = fanOut();
+      const { router, route, join, pass, turn } = stage;
+      const monitoring = new RecordingPort();
+      join('monitoring', monitoring);
+      for (const timeUs of [1, 2]) {
+        router.publish(route, sampleAt(timeUs));
+        pass(60_000);
+        turn();
+      }
+      expect(monitoring.flushes).toBe(2);
+      return { ...stage, monitoring };
     }
-    expect(monitoring.flushes).toBe(2);
-    join('protection', protection);
-    for (const timeUs of [3, 4]) {
-      router.publish(route, sampleAt(timeUs));
-      pass(500);
+
+    test('what is not urgent gathers over several of them; protection and control do not', () => {
+      const { router, route, join, pass, turn, monitoring } = busy();
+      const [protection, control] = [new RecordingPort(), new RecordingPort()];
+      join('protection', protection);
+      join('control', control);
+      for (const timeUs of [3, 4]) {
+        router.publish(route, sampleAt(timeUs));
+        pass(500);
+        turn();
+      }
+      expect([monitoring, protection, control].map(({ flushes }) => flushes)).toEqual([2, 2, 2]);
+      pass(2_000);
+      router.publish(route, sampleAt(5));
       turn();
-    }
-    expect([monitoring.flushes, protection.flushes]).toEqual([2, 2]);
-    pass(2_000);
-    router.publish(route, sampleAt(5));
-    turn();
-    expect([monitoring.flushes, protection.flushes]).toEqual([3, 3]);
-    expect(monitoring.times).toEqual([1, 2, 3, 4, 5]);
+      expect([monitoring, protection, control].map(({ flushes }) => flushes)).toEqual([3, 3, 3]);
+      expect(monitoring.times).toEqual([1, 2, 3, 4, 5]);
+    });
+
+    test('what has gathered goes after 2 ms though nothing more comes', () => {
+      const { router, route, pass, turn, fire, isAtRest, monitoring } = busy();
+      router.publish(route, sampleAt(3));
+      turn();
+      expect([monitoring.flushes, isAtRest()]).toEqual([2, true]);
+      pass(2_000);
+      fire(2);
+      turn();
+      expect([monitoring.flushes, isAtRest()]).toEqual([3, true]);
+    });
+
+    test('a burst that joins what waits is sent slice by slice', () => {
+      const { router, route, join, pass, turn, settle } = busy();
+      router.publish(route, sampleAt(3));
+      turn();
+      let flushes = 0;
+      class SlowPort extends RecordingPort {
+        override flush(): void {
+          flushes++;
+          pass(1_000);
+        }
+      }
+      for (let n = 0; n < 600; n++) join('monitoring', new SlowPort());
+      router.publish(route, sampleAt(4));
+      turn();
+      expect(flushes).toBeLessThan(10);
+      settle();
+      expect(flushes).toBe(600);
+    });
   });
 
   test('each subscriber gets the samples of his class in their order, however many wait', () => {

@@ -30,7 +30,7 @@ describe('what is not urgent', () => {
     turns(0.3);
     gathers.add();
     expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
-    expect(gathers.hasWaited).toBe(false);
+    expect(gathers.goesWhole).toBe(false);
   });
 
   test('waits 2 ms where they take most of it, and is woken then though nothing comes', () => {
@@ -44,7 +44,7 @@ describe('what is not urgent', () => {
     clock.advance(1);
     expect(woken).toEqual([fromUs + LONGEST_MS * US_PER_MS]);
     expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
-    expect(gathers.hasWaited).toBe(true);
+    expect(gathers.goesWhole).toBe(true);
   });
 
   test('goes when enough has gathered; what gathers next has its own 2 ms', () => {
@@ -56,7 +56,7 @@ describe('what is not urgent', () => {
     for (let n = 1; n < ENOUGH; n++) gathers.add();
     expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
     gathers.rest();
-    expect(gathers.hasWaited).toBe(false);
+    expect(gathers.goesWhole).toBe(false);
 
     gathers.add();
     const fromUs = clock.monotonicUs();
@@ -73,7 +73,25 @@ describe('what is not urgent', () => {
     turns(0.7);
     for (let n = 0; n < ENOUGH; n++) gathers.add();
     expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
-    expect(gathers.hasWaited).toBe(false);
+    expect(gathers.goesWhole).toBe(false);
+  });
+
+  test('does not go whole where a burst has joined it', () => {
+    const { clock, gathers, turns } = gathering();
+    turns(0.7);
+    gathers.add();
+    expect(gathers.mayWait(clock.monotonicUs())).toBe(true);
+    for (let n = 1; n < 2 * ENOUGH; n++) gathers.add();
+    expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
+    expect(gathers.goesWhole).toBe(false);
+  });
+
+  test('goes at once after a pause, however busy it was before', () => {
+    const { clock, gathers, turns } = gathering();
+    turns(0.7);
+    clock.advance(2 * LOOK_MS);
+    gathers.add();
+    expect(gathers.mayWait(clock.monotonicUs())).toBe(false);
   });
 
   test('goes at once again when it is quieter', () => {

@@ -16,6 +16,20 @@ describe('a journal', () => {
     expect(await appendMore('more')).toBeUndefined();
   });
 
+  test('prepares a segment of its exact size in pieces of 2 MiB, the head last', async () => {
+    const disk = new MemoryDisk();
+    const writes = new Map<string, number>();
+    disk.fault = ({ kind, path }) => {
+      if (kind === 'write' && path.endsWith('.part')) writes.set(path, (writes.get(path) ?? 0) + 1);
+      return undefined;
+    };
+    const segmentBytes = 5 * 1024 * 1024;
+    const { clock } = await openJournal(disk, { segmentBytes });
+    await settle(clock);
+    expect([...writes.values()]).toEqual([4, 4]);
+    expect([...disk.contents().values()].map(({ length }) => length)).toEqual([segmentBytes, segmentBytes]);
+  });
+
   test('puts all of one turn into one frame', async () => {
     const disk = new MemoryDisk();
     const { journal, clock } = await openJournal(disk);

@@ -147,7 +147,7 @@ export class Endpoint implements Carrier, Answering {
     return peer;
   }
 
-  /** The monotonic clock, read once for all that is sent in one turn: 30 ns less per notification. */
+  /** The monotonic clock, read once for all that is sent together: 30 ns less per notification. */
   nowUs(): number {
     if (this.isTouched || this.isHolding) return this.turnUs;
     this.turnUs = this.clock.monotonicUs();

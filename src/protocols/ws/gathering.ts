@@ -1,5 +1,5 @@
 /**
- * The notifications of one turn to one peer: they leave in one write.
+ * The notifications that go to one peer together: they leave in one write.
  *
  *     add ──> (notification, delivery, missed) ... ──> write: each head in its turn, cork
  */
