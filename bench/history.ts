@@ -25,8 +25,8 @@ export interface Effort {
 }
 export const QUICK: Effort = { rounds: 1, seconds: 4 };
 export const FULL: Effort = { rounds: 5, seconds: 8 };
-/** Code is compiled, buffers have grown, the first segment is made. */
-const WARM_UP_S = 10;
+/** Code is compiled, and what writes the history runs twice a second: it takes its time; buffers have grown, the first segments are made. */
+const WARM_UP_S = 30;
 /** For what is on its way, to sockets and to the disk: a container has its turn once a second. */
 const SETTLE_MS = 1500;
 const TARGET_PERCENT = 10;
