@@ -7,7 +7,6 @@
  */
 import type { Clock } from '../clock.js';
 import { isRefusal } from '../errors.js';
-import type { Cell } from '../kernel/cell.js';
 import type { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { INTERNAL } from '../resources/node.js';
@@ -44,8 +43,6 @@ interface Place {
   readonly container: Node;
   readonly key: string;
   readonly route: Route;
-  /** The container's actor; another one where it has ended. */
-  cell: Cell<ResourceMessage>;
 }
 
 /** PMUs that have left a stream and keep their applications; a device that sends nonsense must not fill the tree. */
@@ -109,8 +106,7 @@ export class StreamPmus {
       quality,
       this.options.encoder,
     );
-    if (place.cell.state === 'stopped') place.cell = this.options.population.activate(place.key);
-    place.cell.tell(sample);
+    this.options.population.activate(place.key).tell(sample);
     this.options.router.publish(place.route, sample);
   }
 
@@ -166,9 +162,7 @@ export class StreamPmus {
     const container = application.child('containers')?.child('measurements');
     const contentInstances = container?.child('contentInstances');
     const route = contentInstances && this.options.resources.routeOf(contentInstances);
-    if (!container || !route) return undefined;
-    const key = container.reference;
-    return { application, container, key, route, cell: this.options.population.activate(key) };
+    return container && route && { application, container, key: container.reference, route };
   }
 
   /** `pmu-<IDCODE>`, or `pmu-<stream>-<IDCODE>` where that is somebody else's. */

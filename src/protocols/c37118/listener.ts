@@ -17,9 +17,6 @@ interface Stream {
   readonly events: LinkEvents;
 }
 
-/** IDCODEs are 1 to 65534. */
-const NO_ID = -1;
-
 export class Listeners {
   /** By address and port; a socket that is being bound is there already. */
   private readonly standing = new Map<string, Promise<Listener>>();
@@ -67,9 +64,6 @@ class Listener {
   isClosed = false;
   private readonly streams = new Map<number, Stream>();
   private first: Stream | undefined;
-  /** Of the last frame: a datagram is asked about twice, as it came and as the frame that it mostly is. */
-  private lastId = NO_ID;
-  private last: Stream | undefined;
 
   /** @param left nobody listens here any more: the socket is closed */
   constructor(
@@ -93,7 +87,6 @@ class Listener {
     if (this.streams.has(streamId))
       throw new Error(`another stream with IDCODE ${streamId} is listened for at ${this.at}`);
     this.streams.set(streamId, stream);
-    this.lastId = NO_ID;
     this.first ??= stream;
     return { local, send: () => {}, close: () => this.remove(streamId, stream) };
   }
@@ -101,7 +94,6 @@ class Listener {
   private remove(streamId: number, stream: Stream): void {
     if (this.streams.get(streamId) !== stream) return;
     this.streams.delete(streamId);
-    this.lastId = NO_ID;
     if (this.first === stream) [this.first] = this.streams.values();
     if (this.streams.size === 0) this.close();
   }
@@ -118,18 +110,12 @@ class Listener {
   };
 
   private streamOf(frame: Uint8Array): Stream | undefined {
-    const streamId = wordAt(frame, STREAM_ID_AT);
-    if (streamId !== this.lastId) {
-      this.lastId = streamId;
-      this.last = this.streams.get(streamId) ?? this.first;
-    }
-    return this.last;
+    return this.streams.get(wordAt(frame, STREAM_ID_AT)) ?? this.first;
   }
 
   private fail(error: Error): void {
     const streams = [...this.streams.values()];
     this.streams.clear();
-    this.lastId = NO_ID;
     this.first = undefined;
     this.close();
     for (const { events } of streams) events.lost(`the socket failed: ${error.message}`);
