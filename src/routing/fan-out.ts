@@ -6,7 +6,7 @@
  *        └──────── otherwise ──> walks, by class ──> a slice of them at the end of each turn ─┘
  *
  *     end of the turn: flush what is urgent ──> a slice of the walks ──> flush the rest, once no walk waits or enough has gathered;
- *                      where time is short it gathers a little longer (gathering.ts)
+ *                      where time is short it gathers a little longer (coalescing.ts)
  *
  * A slice is short, so that a million deliveries of class reporting let in what comes meanwhile: commands, and samples of class
  * protection, which wait for no walk. Not every slice ends with a flush: what a port sends in one go is cheaper than in many.
@@ -16,7 +16,7 @@
  */
 import type { Clock } from '../clock.js';
 import { UNTOUCHED, type Delivery, type Port } from './delivery.js';
-import { Gathering } from './gathering.js';
+import { Coalescing } from './coalescing.js';
 import type { Group } from './group.js';
 import { QUALITY, type Sample } from './sample.js';
 import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.js';
@@ -77,7 +77,7 @@ export class FanOut {
   private readonly waiting = LATENCY_CLASSES.map(() => new Walks());
   private readonly touched = LATENCY_CLASSES.map(() => new Ports());
   private readonly untilAge = LATENCY_CLASSES.map(() => AGE_SAMPLING);
-  private readonly gathering: Gathering;
+  private readonly coalescing: Coalescing;
   private isArmed = false;
   /** Slices of walks since nothing was left to flush. */
   private slices = 0;
@@ -93,7 +93,7 @@ export class FanOut {
     private readonly observeAge: AgeObserver,
     private readonly onFault: FaultObserver,
   ) {
-    this.gathering = new Gathering(clock, () => this.arm());
+    this.coalescing = new Coalescing(clock, () => this.arm());
   }
 
   /** Offers a sample to a group's deliveries. */
@@ -113,7 +113,7 @@ export class FanOut {
   /** Gives a sample to one delivery. */
   offer(delivery: Delivery, sample: Sample, rank: number): void {
     this.arm();
-    if (rank >= URGENT_RANKS) this.gathering.add();
+    if (rank >= URGENT_RANKS) this.coalescing.add();
     const { port } = delivery;
     try {
       port.offer(delivery, sample);
@@ -177,20 +177,20 @@ export class FanOut {
     const nowUs = this.clock.monotonicUs();
     this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
     if (!this.isFull && this.isWalking) this.walkOn();
-    const isWaiting = !this.isFull && !this.isWalking && this.gathering.mayWait(nowUs);
+    const isWaiting = !this.isFull && !this.isWalking && this.coalescing.mayWait(nowUs);
     if (this.isFull || !(this.isWalking || isWaiting)) {
-      const isWhole = this.gathering.goesWhole && !this.isFull;
+      const isWhole = this.coalescing.goesWhole && !this.isFull;
       for (const ports of this.touched) this.flush(ports, isWhole);
     }
     if (!this.isTouched) this.rest();
     this.isArmed = false;
-    this.gathering.turned(this.armedUs, this.clock.monotonicUs());
+    this.coalescing.turned(this.armedUs, this.clock.monotonicUs());
     if (this.isWalking || (this.isTouched && !isWaiting)) this.arm();
   };
 
   private rest(): void {
     this.slices = 0;
-    this.gathering.rest();
+    this.coalescing.rest();
   }
 
   private get isFull(): boolean {

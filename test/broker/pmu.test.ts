@@ -52,6 +52,10 @@ test('each PMU of an attached stream is an application with five containers, fou
       containerCollection: { namedReference: { id: string }[] };
     };
     expect(containerCollection.namedReference.map(({ id }) => id).sort()).toEqual([...ROOMS].sort());
+    const durabilities = ROOMS.map((room) =>
+      nodeAt(running, `/m2m/applications/${appId}/containers/${room}`)?.attributes.get('durability'),
+    );
+    expect(durabilities).toEqual(['synced', 'latest', 'synced', 'synced', 'grouped']);
   }
   const { json } = await http(running, 'GET', '/m2m/applications/pmu-2');
   expect(json).toMatchObject({ application: { searchStrings: { searchString: ['pmu', 'STATION 2'] } } });
