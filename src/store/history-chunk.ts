@@ -8,6 +8,7 @@
  * Little-endian; a text or byte string has its length before it, ABSENT for none. A removal is the same without records.
  */
 import { crc32 } from 'node:zlib';
+import { Span } from './history-row.js';
 
 /** An instance as it is kept. */
 export interface Stored {
@@ -48,7 +49,10 @@ export interface Removal extends Owner {
 const [CHUNK, REMOVAL] = [1, 2];
 const CRC_AT = 1;
 const BODY_AT = 5;
-const HEAD_BYTES = BODY_AT + 8 + 8 + 2;
+const N_AT = BODY_AT;
+const EPOCH_AT = N_AT + 8;
+const COUNT_AT = EPOCH_AT + 8;
+const HEAD_BYTES = COUNT_AT + 2;
 const RECORD_BYTES = 8 + 8 + 4 + 1;
 const LENGTH_BYTES = 4;
 const ABSENT = 0xffff_ffff;
@@ -57,23 +61,75 @@ const NOTHING = new Uint8Array(0);
 const lengthOf = (text: string | undefined): number =>
   LENGTH_BYTES + (text === undefined ? 0 : Buffer.byteLength(text));
 
-export function encodeChunk({ reference, epoch, n, records }: Chunk): Buffer {
-  const { mediaType = '', configuration } = records[0] ?? {};
-  let length = HEAD_BYTES + lengthOf(reference) + lengthOf(mediaType) + LENGTH_BYTES + (configuration?.length ?? 0);
-  for (const { name, creator, attributes, content } of records)
-    length += RECORD_BYTES + lengthOf(name) + lengthOf(creator) + lengthOf(attributes) + LENGTH_BYTES + content.length;
-  const writer = new Writer(CHUNK, length, n, epoch, records.length);
-  writer.text(reference);
-  writer.text(mediaType);
-  writer.bytes(configuration);
-  for (const record of records) writer.record(record);
-  return writer.sealed();
+/** A chunk is read whole, whatever is wanted of it. */
+export const RECORDS_A_CHUNK = 64;
+const CONTENT_BYTES_A_CHUNK = 256 * 1024;
+const FIRST_BYTES = 256;
+
+/**
+ * A chunk in the making. Records lie in it as the bytes that they will be in the log: thousands of samples that waited as objects
+ * were copied by the collector again and again.
+ */
+export class OpenChunk {
+  /** What its row will say of its records. */
+  readonly span = new Span();
+  private readonly writer: Writer;
+  private readonly mediaType: string;
+  private readonly configuration: Uint8Array | undefined;
+  private readonly recordsAt: number;
+  private contentBytes = 0;
+
+  /** @param bytes how long it is likely to get; it grows as it must */
+  constructor({ reference, epoch }: Owner, { mediaType, configuration }: Stored, bytes = FIRST_BYTES) {
+    this.mediaType = mediaType;
+    this.configuration = configuration;
+    const head = HEAD_BYTES + lengthOf(reference) + lengthOf(mediaType) + LENGTH_BYTES + (configuration?.length ?? 0);
+    this.writer = new Writer(CHUNK, epoch, Math.max(head, bytes));
+    this.writer.text(reference);
+    this.writer.text(mediaType);
+    this.writer.bytes(configuration);
+    this.recordsAt = this.writer.at;
+  }
+
+  get count(): number {
+    return this.span.count;
+  }
+
+  get byteLength(): number {
+    return this.writer.at;
+  }
+
+  /** The hot path. False for a record that must begin another chunk: this one is full, or of another media type or configuration. */
+  add(record: Stored): boolean {
+    const { length } = record.content;
+    if (
+      record.mediaType !== this.mediaType ||
+      record.configuration !== this.configuration ||
+      (this.count > 0 && (this.count >= RECORDS_A_CHUNK || this.contentBytes + length > CONTENT_BYTES_A_CHUNK))
+    )
+      return false;
+    this.contentBytes += length;
+    this.writer.record(record);
+    this.span.add(record);
+    return true;
+  }
+
+  /** The first `count` of its records; their contents are views on it. */
+  records(count = this.count): readonly Stored[] {
+    const reader = new Reader(this.writer.written(), this.recordsAt);
+    return Array.from({ length: count }, () => reader.record(this.mediaType, this.configuration));
+  }
+
+  /** As an entry of the log, with `n` for its first record; nothing may be added from then on. */
+  sealed(n: number): Buffer {
+    return this.writer.sealed(n, this.count);
+  }
 }
 
 export function encodeRemoval({ reference, epoch }: Owner): Buffer {
-  const writer = new Writer(REMOVAL, HEAD_BYTES + lengthOf(reference), 0, epoch, 0);
+  const writer = new Writer(REMOVAL, epoch, HEAD_BYTES + lengthOf(reference));
   writer.text(reference);
-  return writer.sealed();
+  return writer.sealed(0, 0);
 }
 
 /** Undefined: these bytes are not what was written. The contents are views on them. */
@@ -81,7 +137,7 @@ export function decodeEntry(entry: Uint8Array): Chunk | Removal | undefined {
   const bytes = Buffer.from(entry.buffer, entry.byteOffset, entry.length);
   if (bytes.length < HEAD_BYTES || bytes.readUInt32LE(CRC_AT) !== crc32(bytes.subarray(BODY_AT), bytes[0]))
     return undefined;
-  const reader = new Reader(bytes);
+  const reader = new Reader(bytes, BODY_AT);
   const [n, epoch, count] = [reader.double(), reader.double(), reader.u16()];
   const reference = reader.text() ?? '';
   if (bytes[0] === REMOVAL) return { reference, epoch };
@@ -92,19 +148,13 @@ export function decodeEntry(entry: Uint8Array): Chunk | Removal | undefined {
 }
 
 class Writer {
-  private readonly buffer: Buffer;
-  private at = BODY_AT;
+  at = HEAD_BYTES;
+  private buffer: Buffer;
 
-  constructor(kind: number, length: number, n: number, epoch: number, count: number) {
-    this.buffer = Buffer.allocUnsafe(length);
+  constructor(kind: number, epoch: number, bytes: number) {
+    this.buffer = Buffer.allocUnsafe(bytes);
     this.buffer[0] = kind;
-    this.double(n);
-    this.double(epoch);
-    this.at = this.buffer.writeUInt16LE(count, this.at);
-  }
-
-  private double(value: number): void {
-    this.at = this.buffer.writeDoubleLE(value, this.at);
+    this.buffer.writeDoubleLE(epoch, EPOCH_AT);
   }
 
   text(text: string | undefined): void {
@@ -121,26 +171,46 @@ class Writer {
   }
 
   record({ measuredUs, createdUs, sizeBytes, quality, name, creator, attributes, content }: Stored): void {
-    this.double(measuredUs);
-    this.double(createdUs);
-    this.at = this.buffer.writeUInt32LE(sizeBytes, this.at);
-    this.at = this.buffer.writeUInt8(quality, this.at);
+    this.reserve(
+      RECORD_BYTES + lengthOf(name) + lengthOf(creator) + lengthOf(attributes) + LENGTH_BYTES + content.length,
+    );
+    const { buffer } = this;
+    this.at = buffer.writeDoubleLE(measuredUs, this.at);
+    this.at = buffer.writeDoubleLE(createdUs, this.at);
+    this.at = buffer.writeUInt32LE(sizeBytes, this.at);
+    this.at = buffer.writeUInt8(quality, this.at);
     this.text(name);
     this.text(creator);
     this.text(attributes);
     this.bytes(content);
   }
 
-  sealed(): Buffer {
-    this.buffer.writeUInt32LE(crc32(this.buffer.subarray(BODY_AT), this.buffer[0]), CRC_AT);
-    return this.buffer;
+  /** A view that what is written later does not change. */
+  written(): Buffer {
+    return this.buffer.subarray(0, this.at);
+  }
+
+  sealed(n: number, count: number): Buffer {
+    const whole = this.written();
+    whole.writeDoubleLE(n, N_AT);
+    whole.writeUInt16LE(count, COUNT_AT);
+    whole.writeUInt32LE(crc32(whole.subarray(BODY_AT), whole[0]), CRC_AT);
+    return whole;
+  }
+
+  private reserve(bytes: number): void {
+    if (this.at + bytes <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.at + bytes, 2 * this.buffer.length));
+    grown.set(this.written());
+    this.buffer = grown;
   }
 }
 
 class Reader {
-  private at = BODY_AT;
-
-  constructor(private readonly buffer: Buffer) {}
+  constructor(
+    private readonly buffer: Buffer,
+    private at: number,
+  ) {}
 
   double(): number {
     return this.buffer.readDoubleLE((this.at += 8) - 8);

@@ -14,11 +14,11 @@ import type { Disk } from '../disk.js';
 import { reasonOf, refuse, type Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import { ChunkReader } from './chunk-reader.js';
-import type { Owner } from './history-chunk.js';
+import { RECORDS_A_CHUNK, type Owner } from './history-chunk.js';
 import { HistoryIndex, IndexFault, type Head } from './history-index.js';
 import { absorbLog, newHead, ownerKey } from './history-rebuild.js';
 import { HistoryTrack, type HistoryForm, type Kept, type Limits, type TrackSource } from './history-track.js';
-import { HistoryWriter, RECORDS_A_CHUNK } from './history-writer.js';
+import { HistoryWriter } from './history-writer.js';
 import { Journal } from './journal.js';
 import type { OrderedIndex } from './level.js';
 
@@ -47,7 +47,7 @@ export interface HistoryLogOptions<R extends Kept> extends HistoryPlace {
 
 export class HistoryLog<R extends Kept> {
   private readonly journal: Journal;
-  private readonly writer: HistoryWriter<R>;
+  private readonly writer: HistoryWriter;
   private readonly chunks: ChunkReader;
   private readonly source: TrackSource;
   /** By ownerKey. Those that nobody has claimed since the start are not among them. */
@@ -69,9 +69,9 @@ export class HistoryLog<R extends Kept> {
   private damage: string | undefined;
 
   constructor(private readonly options: HistoryLogOptions<R>) {
-    const { disk, folder, clock, form, segmentBytes = SEGMENT_BYTES } = options;
+    const { disk, folder, clock, segmentBytes = SEGMENT_BYTES } = options;
     this.journal = new Journal({ disk, clock, folder: this.logFolder, segmentBytes });
-    this.writer = new HistoryWriter(this.journal, form);
+    this.writer = new HistoryWriter(this.journal);
     this.chunks = new ChunkReader(disk, `${folder}/log`);
     this.source = {
       rowAt: (id, ordinal) => this.present().rowAt(id, ordinal),
@@ -88,7 +88,7 @@ export class HistoryLog<R extends Kept> {
 
   /** Instances that wait to be written. */
   get waiting(): number {
-    return [...this.tracks.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+    return [...this.tracks.values()].reduce((sum, { waiting }) => sum + waiting, 0);
   }
 
   /** Reads what is there, if anything. A log that is damaged is left as it is: nothing is read from it or written to it. */
@@ -197,7 +197,7 @@ export class HistoryLog<R extends Kept> {
     if (this.working || this.isClosed || this.damage !== undefined) return;
     if (this.isRebuildDue) return this.begin(() => this.rebuild());
     const due = [...this.tracks.values()].filter(
-      (track) => track.isDue && (this.turn - track.writtenAt >= TURNS || track.waiting.length >= RECORDS_A_CHUNK),
+      (track) => track.isDue && (this.turn - track.writtenAt >= TURNS || track.waiting >= RECORDS_A_CHUNK),
     );
     for (const track of due) track.writtenAt = this.turn;
     const isTruncationDue = this.turn % TURNS_TO_TRUNCATION === 0;

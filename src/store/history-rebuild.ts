@@ -1,9 +1,9 @@
 /** Puts entries of the history's log into its index: those that came after it was last written, or all of them. */
 import type { Disk } from '../disk.js';
 import { FRAME_HEADER_BYTES } from './frame.js';
-import { decodeEntry, type Chunk, type Owner } from './history-chunk.js';
+import { decodeEntry, type Owner } from './history-chunk.js';
 import { extentWrite, headWrite, IndexFault, rowWrite, type Head, type HistoryIndex } from './history-index.js';
-import { endOf, NOTHING_YET, rowOf, type HistoryRow, type Place } from './history-row.js';
+import { endOf, NOTHING_YET, rowOf, Span, type HistoryRow, type Place } from './history-row.js';
 import { surveyJournal, walkJournal } from './journal-reader.js';
 import type { IndexWrite } from './level.js';
 
@@ -27,10 +27,15 @@ export const newHead = ({ reference, epoch }: Owner, id: number, next = 1): Head
   created: NOTHING_YET,
 });
 
-/** The head after one more chunk, and the chunk's row. @throws IndexFault for one that does not follow */
-export function grown(head: Head, chunk: Chunk, place: Place): { readonly head: Head; readonly row: HistoryRow } {
-  if (chunk.n !== head.next) throw new IndexFault(`${head.reference} goes on at ${chunk.n}, not at ${head.next}`);
-  const row = rowOf(chunk.n, chunk.records, place, head);
+/** The head after one more chunk, which begins with the ordinal `n`, and the chunk's row. @throws IndexFault for one that does not follow */
+export function grown(
+  head: Head,
+  n: number,
+  span: Span,
+  place: Place,
+): { readonly head: Head; readonly row: HistoryRow } {
+  if (n !== head.next) throw new IndexFault(`${head.reference} goes on at ${n}, not at ${head.next}`);
+  const row = rowOf(n, span, place, head);
   return {
     row,
     head: {
@@ -90,7 +95,7 @@ export async function absorbLog(
         heads.delete(key);
       } else {
         const before = head ?? newHead(entry, ++lastId, entry.n);
-        const after = grown(before, entry, place);
+        const after = grown(before, entry.n, Span.of(entry.records), place);
         heads.set(key, after.head);
         writes.push(rowWrite(before.id, after.row));
       }

@@ -56,33 +56,49 @@ const NO_NAMES = new Uint16Array(0);
 const NAME_BITS = 0xffff;
 export const nameMark = (name: string): number => crc32(name) & NAME_BITS;
 
+/** What a row says of its chunk's records, gathered as they come. */
+export class Span {
+  count = 0;
+  sizeBytes = 0;
+  leastMeasured = Infinity;
+  mostMeasured = -Infinity;
+  leastCreated = Infinity;
+  mostCreated = -Infinity;
+  names: number[] | undefined;
+
+  static of(records: readonly Stored[]): Span {
+    const span = new Span();
+    for (const record of records) span.add(record);
+    return span;
+  }
+
+  /** Runs for every sample. */
+  add({ measuredUs, createdUs, sizeBytes, name }: Stored): void {
+    this.count++;
+    this.sizeBytes += sizeBytes;
+    if (measuredUs < this.leastMeasured) this.leastMeasured = measuredUs;
+    if (measuredUs > this.mostMeasured) this.mostMeasured = measuredUs;
+    if (createdUs < this.leastCreated) this.leastCreated = createdUs;
+    if (createdUs > this.mostCreated) this.mostCreated = createdUs;
+    if (name !== undefined) (this.names ??= []).push(nameMark(name));
+  }
+}
+
 export function rowOf(
   n: number,
-  records: readonly Stored[],
+  span: Span,
   place: Place,
   before: { readonly measured: Running; readonly created: Running },
 ): HistoryRow {
-  const names: number[] = [];
-  let sizeBytes = 0;
-  let [leastMeasured, mostMeasured, leastCreated, mostCreated] = [Infinity, -Infinity, Infinity, -Infinity];
-  // One pass, by plain names: it runs for every sample.
-  for (const record of records) {
-    const { measuredUs, createdUs, name } = record;
-    sizeBytes += record.sizeBytes;
-    if (measuredUs < leastMeasured) leastMeasured = measuredUs;
-    if (measuredUs > mostMeasured) mostMeasured = measuredUs;
-    if (createdUs < leastCreated) leastCreated = createdUs;
-    if (createdUs > mostCreated) mostCreated = createdUs;
-    if (name !== undefined) names.push(nameMark(name));
-  }
+  const { count, sizeBytes, leastMeasured, mostMeasured, leastCreated, mostCreated, names } = span;
   return {
     ...place,
     n,
-    count: records.length,
+    count,
     sizeBytes,
     measured: timesOf(leastMeasured, mostMeasured, before.measured),
     created: timesOf(leastCreated, mostCreated, before.created),
-    names: names.length === 0 ? NO_NAMES : Uint16Array.from(names),
+    names: names ? Uint16Array.from(names) : NO_NAMES,
   };
 }
 

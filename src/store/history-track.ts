@@ -1,10 +1,10 @@
 /**
- * A track: the history of one container. What comes in waits in memory until its chunk is in the log and in the index; a reader
- * sees both as one, in order, with nothing twice.
+ * A track: the history of one container. What comes in waits in memory, in chunks that grow, until these are in the log and in the
+ * index; a reader sees both as one, in order, with nothing twice.
  *
- *     push ──> waiting ──(chunks, once a second)──> log ──> index: first ... next        waiting begins at next
+ *     push ──> open chunks ──(once a second)──> log ──> index: first ... next        the first open one begins at next
  */
-import type { Stored } from './history-chunk.js';
+import { OpenChunk, type Stored } from './history-chunk.js';
 import type { Head } from './history-index.js';
 import { endOf, nameMark, type HistoryRow, type Times } from './history-row.js';
 
@@ -65,13 +65,17 @@ export const EVERYTHING: Bounds = { fromUs: -Infinity, toUs: Infinity };
 export class HistoryTrack<R extends Kept> {
   /** The oldest chunk that is kept. */
   oldestRow: HistoryRow | undefined;
-  /** Not in the index yet, the first with the ordinal `head.next`. */
-  waiting: R[] = [];
+  /** Instances that are not in the index yet, the first with the ordinal `head.next`. */
+  waiting = 0;
   /** Instances that could not be kept: the disk took nothing for too long. */
   lost = 0;
   /** The turn that it was last written in. */
   writtenAt = 0;
   private waitingBytes = 0;
+  /** What waits. Only the last one grows, unless it is being written. */
+  private readonly chunks: OpenChunk[] = [];
+  private growing: OpenChunk | undefined;
+  private chunkBytes: number | undefined;
 
   constructor(
     public head: Head,
@@ -86,7 +90,7 @@ export class HistoryTrack<R extends Kept> {
 
   /** Ordinal of the latest; 0 for none. */
   get last(): number {
-    return this.head.next + this.waiting.length - 1;
+    return this.head.next + this.waiting - 1;
   }
 
   get count(): number {
@@ -104,17 +108,36 @@ export class HistoryTrack<R extends Kept> {
 
   /** The hot path. */
   push(record: R): void {
-    if (this.waiting.length >= MOST_WAITING || this.waitingBytes >= MOST_WAITING_BYTES) {
+    if (this.waiting >= MOST_WAITING || this.waitingBytes >= MOST_WAITING_BYTES) {
       this.lost++;
       return;
     }
-    this.waiting.push(record);
-    this.waitingBytes += record.sizeBytes;
+    const stored = this.form.stored(record);
+    if (!this.growing?.add(stored)) {
+      this.growing = new OpenChunk(this.head, stored, this.chunkBytes);
+      this.growing.add(stored);
+      this.chunks.push(this.growing);
+    }
+    this.waiting++;
+    this.waitingBytes += stored.sizeBytes;
   }
 
-  /** So many of the waiting are in the index. */
+  /** What waits, to be written: what comes from now on begins another chunk. */
+  cut(): readonly OpenChunk[] {
+    this.chunkBytes = this.growing?.byteLength ?? this.chunkBytes;
+    this.growing = undefined;
+    return [...this.chunks];
+  }
+
+  /** So many of the waiting are in the index. They were written by whole chunks. */
   settle(head: Head): void {
-    for (const { sizeBytes } of this.waiting.splice(0, head.next - this.head.next)) this.waitingBytes -= sizeBytes;
+    let left = head.next - this.head.next;
+    for (let [chunk] = this.chunks; chunk && chunk.count <= left; [chunk] = this.chunks) {
+      left -= chunk.count;
+      this.waiting -= chunk.count;
+      this.waitingBytes -= chunk.span.sizeBytes;
+      this.chunks.shift();
+    }
     this.head = head;
   }
 
@@ -124,7 +147,7 @@ export class HistoryTrack<R extends Kept> {
 
   /** Whether there is something to write: what has come, or what goes. */
   get isDue(): boolean {
-    return this.waiting.length > 0 || (this.oldestRow !== undefined && this.isUnwanted(this.oldestRow, this.head));
+    return this.waiting > 0 || (this.oldestRow !== undefined && this.isUnwanted(this.oldestRow, this.head));
   }
 
   /** Whether the oldest chunk is no longer wanted: all its instances are too many or too old, or the bytes are too many with it. */
@@ -144,7 +167,7 @@ export class HistoryTrack<R extends Kept> {
    */
   async read({ after, measured, created }: Reading, offer: (record: R, ordinal: number) => boolean): Promise<Pause> {
     const { head, first: oldest } = this;
-    const waiting = [...this.waiting];
+    const waiting = this.waitingNow();
     const first = Math.max(after + 1, oldest);
     const oldestUs = this.oldestUs();
     const visible = { fromUs: Math.max(created.fromUs, oldestUs), toUs: created.toUs };
@@ -168,11 +191,21 @@ export class HistoryTrack<R extends Kept> {
           break;
       }
     }
-    for (const [index, record] of waiting.entries()) {
-      const ordinal = head.next + index;
-      if (ordinal >= first && record.createdUs >= oldestUs && !offer(record, ordinal)) return undefined;
+    let ordinal = head.next;
+    for (const stored of waiting()) {
+      if (ordinal >= first && stored.createdUs >= oldestUs && !offer(this.form.record(stored), ordinal))
+        return undefined;
+      ordinal++;
     }
     return undefined;
+  }
+
+  /** Reads what waits now, whatever comes or is written until then. */
+  private waitingNow(): () => Iterable<Stored> {
+    const standing = this.chunks.map((chunk) => ({ chunk, count: chunk.count }));
+    return function* () {
+      for (const { chunk, count } of standing) yield* chunk.records(count);
+    };
   }
 
   /** The first ordinal of the first chunk, from `first` on, that may reach into both spans. */
@@ -201,8 +234,8 @@ export class HistoryTrack<R extends Kept> {
   /** @throws IndexFault */
   async latest(): Promise<R | undefined> {
     const { head } = this;
-    const newest = this.waiting.at(-1);
-    if (newest) return newest;
+    const newest = this.chunks.at(-1)?.records().at(-1);
+    if (newest) return this.form.record(newest);
     if (this.first >= head.next) return undefined;
     const stored = (await this.source.chunk(head, await this.source.rowAt(head.id, head.next - 1))).at(-1);
     return stored && stored.createdUs >= this.oldestUs() ? this.form.record(stored) : undefined;
@@ -223,8 +256,10 @@ export class HistoryTrack<R extends Kept> {
   /** The newest of this name. All rows are looked at, chunks only where the name may be. @throws IndexFault */
   async named(name: string): Promise<R | undefined> {
     const { head, first } = this;
-    let found = this.waiting.findLast((record) => record.name === name);
-    if (found || !head.hasNames || first >= head.next) return found;
+    const waiting = [...this.waitingNow()()].findLast((stored) => stored.name === name);
+    if (waiting) return this.form.record(waiting);
+    if (!head.hasNames || first >= head.next) return undefined;
+    let found: R | undefined;
     const mark = nameMark(name);
     for await (const row of this.source.rows(head.id, first)) {
       if (row.n >= head.next) break;

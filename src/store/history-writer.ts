@@ -1,51 +1,52 @@
 /**
  * Writes what waits in tracks: one frame for the log, then one batch for the index, then it is settled. One writing at a time.
  */
-import { encodeChunk, encodeRemoval, type Chunk, type Stored } from './history-chunk.js';
+import { encodeRemoval } from './history-chunk.js';
 import { extentWrite, headWrite, rowDeletion, rowWrite, type Head, type HistoryIndex } from './history-index.js';
 import { ENTRY_LENGTH_BYTES, grown } from './history-rebuild.js';
 import { FRAME_HEADER_BYTES } from './frame.js';
 import { endOf, type HistoryRow, type Place } from './history-row.js';
-import type { HistoryForm, HistoryTrack, Kept } from './history-track.js';
+import type { HistoryTrack, Kept } from './history-track.js';
 import type { Journal } from './journal.js';
 import type { IndexWrite } from './level.js';
 
-/** A chunk is read whole, whatever is wanted of it. */
-export const RECORDS_A_CHUNK = 64;
-const CHUNK_BYTES = 256 * 1024;
 /** Chunks that one container may lose at a turn: what a smaller limit makes superfluous goes by and by. */
 const EVICTED_AT_ONCE = 100;
 
-export class HistoryWriter<R extends Kept> {
+export class HistoryWriter {
   /** Containers that have a head in the index. */
   readonly indexed = new Set<number>();
 
-  constructor(
-    private readonly journal: Journal,
-    private readonly form: HistoryForm<R>,
-  ) {}
+  constructor(private readonly journal: Journal) {}
 
   /**
    * @param removed tracks whose containers are gone
    * @returns false: the journal takes nothing now; it is all as it was
    * @throws where the log has it and the index perhaps not
    */
-  async write(
+  async write<R extends Kept>(
     index: HistoryIndex,
     due: readonly HistoryTrack<R>[],
     removed: readonly HistoryTrack<R>[],
   ): Promise<boolean> {
-    const cuts = due.flatMap((track) => this.cut(track).map((chunk) => ({ track, chunk, entry: encodeChunk(chunk) })));
+    const cuts = due.flatMap((track) => {
+      let n = track.head.next;
+      return track.cut().map((chunk) => {
+        const cut = { track, n, span: chunk.span, entry: chunk.sealed(n) };
+        n += chunk.count;
+        return cut;
+      });
+    });
     const entries = [...cuts.map(({ entry }) => entry), ...removed.map(({ head }) => encodeRemoval(head))];
     const places = entries.length === 0 ? [] : await this.append(entries);
     if (!places) return false;
     const writes: IndexWrite[] = [];
     const rows = new Map<HistoryTrack<R>, HistoryRow[]>();
     const heads = new Map(due.map((track) => [track, track.head]));
-    for (const [position, { track, chunk }] of cuts.entries()) {
+    for (const [position, { track, n, span }] of cuts.entries()) {
       const place = places[position];
       if (!place) throw new Error('an entry without a place'); // there are as many as entries
-      const { head, row } = grown(heads.get(track) ?? track.head, chunk, place);
+      const { head, row } = grown(heads.get(track) ?? track.head, n, span, place);
       heads.set(track, head);
       rows.set(track, [...(rows.get(track) ?? []), row]);
       writes.push(rowWrite(head.id, row));
@@ -74,35 +75,6 @@ export class HistoryWriter<R extends Kept> {
     return true;
   }
 
-  /** What waits in a track as chunks, each of one media type and configuration. */
-  private cut({ head, waiting }: HistoryTrack<R>): readonly Chunk[] {
-    const chunks: Chunk[] = [];
-    let records: Stored[] = [];
-    let bytes = 0;
-    const { reference, epoch } = head;
-    const close = (): void => {
-      const last = chunks.at(-1);
-      if (records.length > 0) chunks.push({ reference, epoch, n: last ? endOfChunk(last) : head.next, records });
-      records = [];
-      bytes = 0;
-    };
-    for (const record of waiting) {
-      const stored = this.form.stored(record);
-      const [first] = records;
-      const fits =
-        !first ||
-        (records.length < RECORDS_A_CHUNK &&
-          bytes + stored.content.length <= CHUNK_BYTES &&
-          first.mediaType === stored.mediaType &&
-          first.configuration === stored.configuration);
-      if (!fits) close();
-      records.push(stored);
-      bytes += stored.content.length;
-    }
-    close();
-    return chunks;
-  }
-
   private append(entries: readonly Uint8Array[]): Promise<readonly Place[] | undefined> {
     return new Promise((resolve) => {
       let frame = { segment: 0, frameAt: 0 };
@@ -126,8 +98,6 @@ function placesIn(
     return { sequence: last - entries.length + 1 + position, segment, frameAt, at, length };
   });
 }
-
-const endOfChunk = ({ n, records }: Chunk): number => n + records.length;
 
 /** Takes out the oldest chunks that are no longer wanted. */
 async function evict<R extends Kept>(
