@@ -138,7 +138,7 @@ function formOf({ encoder, readMeasurement }: ArchivesOptions): HistoryForm<Reco
         attributes: attributes && JSON.stringify(Object.fromEntries(attributes)),
         mediaType: isMeasurement ? FORMATS.c37118.mediaType : content.mediaType,
         configuration: isMeasurement ? content.measurement.configuration() : undefined,
-        content: isMeasurement ? content.measurement.frame() : content.bytes,
+        content: isMeasurement ? content.measurement : content.bytes,
       };
     },
     record(stored) {

@@ -54,6 +54,10 @@ export interface PackedForm {
 
 /** Framed with this PMU alone. */
 export interface Measurement extends Framed {
+  /** Length of `frame()`. */
+  readonly frameBytes: number;
+  /** Writes the bytes of `frame()`: nothing is made for it. */
+  writeFrame(into: Buffer, at: number): void;
   readonly descriptor: PmuDescriptor;
   /** STAT as sent, 16 bits. */
   readonly stat: number;

@@ -28,6 +28,19 @@ export interface Stored {
   readonly content: Uint8Array;
 }
 
+/** An instance that is to be kept: what writes its own content need not make bytes of it first. */
+export interface Storable extends Omit<Stored, 'content'> {
+  readonly content: Uint8Array | Framed;
+}
+
+export interface Framed {
+  readonly frameBytes: number;
+  writeFrame(into: Buffer, at: number): void;
+}
+
+const lengthOfContent = (content: Storable['content']): number =>
+  content instanceof Uint8Array ? content.length : content.frameBytes;
+
 /** Of one container; `epoch` tells it from others that had its reference before. */
 export interface Owner {
   readonly reference: string;
@@ -58,6 +71,8 @@ const LENGTH_BYTES = 4;
 const ABSENT = 0xffff_ffff;
 const NOTHING = new Uint8Array(0);
 
+const viewOf = ({ buffer, byteOffset, length }: Buffer): DataView => new DataView(buffer, byteOffset, length);
+
 const lengthOf = (text: string | undefined): number =>
   LENGTH_BYTES + (text === undefined ? 0 : Buffer.byteLength(text));
 
@@ -80,7 +95,7 @@ export class OpenChunk {
   private contentBytes = 0;
 
   /** @param bytes how long it is likely to get; it grows as it must */
-  constructor({ reference, epoch }: Owner, { mediaType, configuration }: Stored, bytes = FIRST_BYTES) {
+  constructor({ reference, epoch }: Owner, { mediaType, configuration }: Storable, bytes = FIRST_BYTES) {
     this.mediaType = mediaType;
     this.configuration = configuration;
     const head = HEAD_BYTES + lengthOf(reference) + lengthOf(mediaType) + LENGTH_BYTES + (configuration?.length ?? 0);
@@ -100,8 +115,8 @@ export class OpenChunk {
   }
 
   /** The hot path. False for a record that must begin another chunk: this one is full, or of another media type or configuration. */
-  add(record: Stored): boolean {
-    const { length } = record.content;
+  add(record: Storable): boolean {
+    const length = lengthOfContent(record.content);
     if (
       record.mediaType !== this.mediaType ||
       record.configuration !== this.configuration ||
@@ -109,7 +124,7 @@ export class OpenChunk {
     )
       return false;
     this.contentBytes += length;
-    this.writer.record(record);
+    this.writer.record(record, length);
     this.span.add(record);
     return true;
   }
@@ -150,39 +165,52 @@ export function decodeEntry(entry: Uint8Array): Chunk | Removal | undefined {
 class Writer {
   at = HEAD_BYTES;
   private buffer: Buffer;
+  /** Of the same bytes: a Buffer writes its numbers byte by byte. */
+  private view: DataView;
 
   constructor(kind: number, epoch: number, bytes: number) {
     this.buffer = Buffer.allocUnsafe(bytes);
+    this.view = viewOf(this.buffer);
     this.buffer[0] = kind;
     this.buffer.writeDoubleLE(epoch, EPOCH_AT);
   }
 
   text(text: string | undefined): void {
-    const at = this.at + LENGTH_BYTES;
-    const length = text === undefined ? 0 : this.buffer.write(text, at);
-    this.buffer.writeUInt32LE(text === undefined ? ABSENT : length, this.at);
-    this.at = at + length;
+    if (text === undefined) return this.length(ABSENT);
+    const length = this.buffer.write(text, this.at + LENGTH_BYTES);
+    this.length(length);
+    this.at += length;
   }
 
   bytes(bytes: Uint8Array | undefined): void {
-    this.at = this.buffer.writeUInt32LE(bytes?.length ?? ABSENT, this.at);
-    this.buffer.set(bytes ?? NOTHING, this.at);
-    this.at += bytes?.length ?? 0;
+    if (bytes === undefined) return this.length(ABSENT);
+    this.length(bytes.length);
+    this.buffer.set(bytes, this.at);
+    this.at += bytes.length;
   }
 
-  record({ measuredUs, createdUs, sizeBytes, quality, name, creator, attributes, content }: Stored): void {
-    this.reserve(
-      RECORD_BYTES + lengthOf(name) + lengthOf(creator) + lengthOf(attributes) + LENGTH_BYTES + content.length,
-    );
-    const { buffer } = this;
-    this.at = buffer.writeDoubleLE(measuredUs, this.at);
-    this.at = buffer.writeDoubleLE(createdUs, this.at);
-    this.at = buffer.writeUInt32LE(sizeBytes, this.at);
-    this.at = buffer.writeUInt8(quality, this.at);
+  record(record: Storable, contentBytes: number): void {
+    const { measuredUs, createdUs, sizeBytes, quality, name, creator, attributes, content } = record;
+    const texts = lengthOf(name) + lengthOf(creator) + lengthOf(attributes);
+    this.reserve(RECORD_BYTES + texts + LENGTH_BYTES + contentBytes);
+    const { view, at } = this;
+    view.setFloat64(at, measuredUs, true);
+    view.setFloat64(at + 8, createdUs, true);
+    view.setUint32(at + 16, sizeBytes, true);
+    view.setUint8(at + 20, quality);
+    this.at = at + RECORD_BYTES;
     this.text(name);
     this.text(creator);
     this.text(attributes);
-    this.bytes(content);
+    if (content instanceof Uint8Array) return this.bytes(content);
+    this.length(contentBytes);
+    content.writeFrame(this.buffer, this.at);
+    this.at += contentBytes;
+  }
+
+  private length(length: number): void {
+    this.view.setUint32(this.at, length, true);
+    this.at += LENGTH_BYTES;
   }
 
   /** A view that what is written later does not change. */
@@ -203,6 +231,7 @@ class Writer {
     const grown = Buffer.allocUnsafe(Math.max(this.at + bytes, 2 * this.buffer.length));
     grown.set(this.written());
     this.buffer = grown;
+    this.view = viewOf(grown);
   }
 }
 

@@ -36,15 +36,19 @@ export function grown(
 ): { readonly head: Head; readonly row: HistoryRow } {
   if (n !== head.next) throw new IndexFault(`${head.reference} goes on at ${n}, not at ${head.next}`);
   const row = rowOf(n, span, place, head);
+  const { reference, epoch, id, first } = head;
   return {
     row,
     head: {
-      ...head,
+      reference,
+      epoch,
+      id,
+      first,
       next: endOf(row),
       sizeBytes: head.sizeBytes + row.sizeBytes,
+      hasNames: head.hasNames || row.names.length > 0,
       measured: { high: row.measured.high, back: row.measured.back },
       created: { high: row.created.high, back: row.created.back },
-      hasNames: head.hasNames || row.names.length > 0,
     },
   };
 }

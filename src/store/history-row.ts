@@ -7,7 +7,7 @@
  * first chunk of a span is found by halving, and it is known behind which chunk none of the span can come any more.
  */
 import { crc32 } from 'node:zlib';
-import type { Stored } from './history-chunk.js';
+import type { Storable } from './history-chunk.js';
 
 /** Where a chunk stands in the log. */
 export interface Place {
@@ -66,14 +66,14 @@ export class Span {
   mostCreated = -Infinity;
   names: number[] | undefined;
 
-  static of(records: readonly Stored[]): Span {
+  static of(records: readonly Storable[]): Span {
     const span = new Span();
     for (const record of records) span.add(record);
     return span;
   }
 
   /** Runs for every sample. */
-  add({ measuredUs, createdUs, sizeBytes, name }: Stored): void {
+  add({ measuredUs, createdUs, sizeBytes, name }: Storable): void {
     this.count++;
     this.sizeBytes += sizeBytes;
     if (measuredUs < this.leastMeasured) this.leastMeasured = measuredUs;
@@ -91,8 +91,13 @@ export function rowOf(
   before: { readonly measured: Running; readonly created: Running },
 ): HistoryRow {
   const { count, sizeBytes, leastMeasured, mostMeasured, leastCreated, mostCreated, names } = span;
+  const { sequence, segment, frameAt, at, length } = place;
   return {
-    ...place,
+    sequence,
+    segment,
+    frameAt,
+    at,
+    length,
     n,
     count,
     sizeBytes,
@@ -103,7 +108,8 @@ export function rowOf(
 }
 
 const timesOf = (least: number, most: number, { high, back }: Running): Times => ({
-  ...{ least, most },
+  least,
+  most,
   high: Math.max(high, most),
   back: Math.max(back, high - least),
 });
@@ -114,12 +120,15 @@ const CRC_BYTES = 4;
 
 export function encodeRow(row: HistoryRow): Uint8Array {
   const { n, count, sizeBytes, sequence, segment, frameAt, at, length, measured, created, names } = row;
-  const numbers = Float64Array.of(
-    ...[n, count, sizeBytes, sequence, segment, frameAt, at, length],
-    ...[measured.least, measured.most, measured.high, measured.back],
-    ...[created.least, created.most, created.high, created.back],
-  );
-  return sealed(Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(names.buffer, 0, names.byteLength)]));
+  const bytes = Buffer.allocUnsafe(FIXED_BYTES + names.byteLength + CRC_BYTES);
+  let end = 0;
+  for (const number of [n, count, sizeBytes, sequence, segment, frameAt, at, length])
+    end = bytes.writeDoubleLE(number, end);
+  for (const { least, most, high, back } of [measured, created])
+    for (const us of [least, most, high, back]) end = bytes.writeDoubleLE(us, end);
+  for (const mark of names) end = bytes.writeUInt16LE(mark, end);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end);
+  return bytes;
 }
 
 /** Undefined: this is not what was written. */

@@ -4,7 +4,7 @@
  *
  *     push ──> open chunks ──(once a second)──> log ──> index: first ... next        the first open one begins at next
  */
-import { OpenChunk, type Stored } from './history-chunk.js';
+import { OpenChunk, type Storable, type Stored } from './history-chunk.js';
 import type { Head } from './history-index.js';
 import { endOf, nameMark, type HistoryRow, type Times } from './history-row.js';
 
@@ -41,7 +41,7 @@ export type Pause = number | undefined;
 
 /** How records become bytes and come back. */
 export interface HistoryForm<R extends Kept> {
-  stored(record: R): Stored;
+  stored(record: R): Storable;
   record(stored: Stored): R;
 }
 

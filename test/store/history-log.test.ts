@@ -1,4 +1,4 @@
-import { decodeEntry, OpenChunk, type Chunk, type Stored } from '../../src/store/history-chunk.js';
+import { decodeEntry, OpenChunk, RECORDS_A_CHUNK, type Chunk, type Stored } from '../../src/store/history-chunk.js';
 import { historyFolder } from '../../src/store/layout.js';
 import fc from 'fast-check';
 import { HistoryStage, numbers, SECOND_US, settled, UNLIMITED } from './history-stage.js';
@@ -64,7 +64,72 @@ describe('a chunk', () => {
   });
 });
 
+describe('an open chunk', () => {
+  const record = (values: Partial<Stored> = {}): Stored => ({
+    ...{ measuredUs: 1, createdUs: 2, sizeBytes: 3, quality: 0, name: undefined, creator: undefined },
+    ...{ attributes: undefined, mediaType: 'text/plain', configuration: undefined, content: Buffer.from('7') },
+    ...values,
+  });
+  const owner = { reference: '/m2m/containers/load', epoch: 7 };
+  const contents = (records: readonly Stored[] | undefined) =>
+    records?.map(({ content }) => Buffer.from(content).toString());
+
+  test('is read while it grows: who has read it keeps what he read', () => {
+    const open = new OpenChunk(owner, record(), 0);
+    for (const text of ['a', 'b']) open.add(record({ content: Buffer.from(text) }));
+    const read = open.records();
+    for (const text of ['c', 'x'.repeat(10_000)]) open.add(record({ content: Buffer.from(text) }));
+    expect(contents(read)).toEqual(['a', 'b']);
+    expect(contents(open.records(3))).toEqual(['a', 'b', 'c']);
+    expect(contents(decodeEntry(open.sealed(1))?.records)).toEqual(['a', 'b', 'c', 'x'.repeat(10_000)]);
+  });
+
+  test('takes what writes itself', () => {
+    const open = new OpenChunk(owner, record());
+    open.add({ ...record(), content: { frameBytes: 5, writeFrame: (into, at) => void into.write('frame', at) } });
+    open.add(record({ content: Buffer.from('bytes') }));
+    expect(contents(decodeEntry(open.sealed(1))?.records)).toEqual(['frame', 'bytes']);
+  });
+
+  test('refuses what must begin another: another media type, another configuration, too many, too much', () => {
+    const open = new OpenChunk(owner, record());
+    expect(open.add(record({ mediaType: 'text/html' }))).toBe(false);
+    expect(open.add(record({ configuration: Buffer.from('cfg') }))).toBe(false);
+    for (let n = 0; n < RECORDS_A_CHUNK; n++) expect(open.add(record())).toBe(true);
+    expect(open.add(record())).toBe(false);
+    const large = new OpenChunk(owner, record());
+    expect(large.add(record({ content: Buffer.alloc(1024 * 1024) }))).toBe(true);
+    expect(large.add(record())).toBe(false);
+    expect([open.count, large.count]).toEqual([RECORDS_A_CHUNK, 1]);
+  });
+});
+
 describe('a history on disk', () => {
+  test('goes on as one across another media type and while it is being written', async () => {
+    const stage = await HistoryStage.open();
+    const track = stage.track();
+    await settled(stage.clock); // its files are made
+    for (let n = 0; n < 5; n++) stage.push(track);
+    for (let n = 0; n < 3; n++) stage.push(track, { mediaType: 'text/html' });
+    let isWriting = false;
+    stage.disk.fault = ({ kind }) => {
+      if (kind === 'write' && !isWriting) {
+        isWriting = true;
+        for (let n = 0; n < 2; n++) stage.push(track);
+      }
+      return undefined;
+    };
+    for (let turn = 0; turn < 2 && !isWriting; turn++) {
+      stage.clock.advance(500);
+      await settled(stage.clock);
+    }
+    expect(track.waiting).toBe(2);
+    expect(await stage.read(track)).toEqual(numbers(1, 10));
+    await stage.flush();
+    await stage.kill();
+    expect(await stage.read(stage.track())).toEqual(numbers(1, 10));
+  });
+
   test('is read in order, what is on disk and what waits as one', async () => {
     const stage = await HistoryStage.open();
     const track = stage.track();

@@ -12,15 +12,16 @@ import { MemoryDisk } from '../support/memory-disk.js';
 
 export interface Entry extends Kept {
   readonly text: string;
+  readonly mediaType?: string;
 }
 
 export const UNLIMITED: Limits = { count: Infinity, bytes: Infinity, ageS: Infinity };
 export const SECOND_US = 1_000_000;
 
 const form = {
-  stored: ({ measuredUs, createdUs, sizeBytes, name, text }: Entry): Stored => ({
+  stored: ({ measuredUs, createdUs, sizeBytes, name, text, mediaType = 'text/plain' }: Entry): Stored => ({
     ...{ measuredUs, createdUs, sizeBytes, name, quality: 3, creator: undefined, attributes: undefined },
-    ...{ mediaType: 'text/plain', configuration: undefined, content: Buffer.from(text) },
+    ...{ mediaType, configuration: undefined, content: Buffer.from(text) },
   }),
   record: ({ measuredUs, createdUs, sizeBytes, name, content }: Stored): Entry => ({
     ...{ measuredUs, createdUs, sizeBytes, name, text: Buffer.from(content).toString() },

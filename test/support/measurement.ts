@@ -33,6 +33,8 @@ export function measurementOf(values: Partial<Measurement> = {}): Measurement {
     analogs: [-7.25],
     digitals: [0x8001],
     frame: () => FRAME,
+    frameBytes: FRAME.length,
+    writeFrame: (into, at) => void FRAME.copy(into, at),
     configuration: () => FRAME,
     remade: (others, from, processing) =>
       measurementOf({
@@ -77,8 +79,6 @@ export const anyMeasurement: fc.Arbitrary<Measurement> = fc
       phasors: many(fc.record({ magnitude: value, angle: value }), phasorNames.length),
       analogs: many(value, analogNames.length),
       digitals: many(fc.nat(0xffff), words),
-      frame: fc.constant(() => FRAME),
-      configuration: fc.constant(() => FRAME),
     });
   })
   .map(measurementOf);

@@ -121,20 +121,30 @@ class PackedFrame implements PackedForm {
   }
 
   read(from: Buffer, at: number): FrameMeasurement {
-    const view = viewOf(this.frame((frame) => void from.copy(frame, 0, at, at + this.bytes)));
+    const frame = this.emptyFrame();
+    from.copy(frame, 0, at, at + this.bytes);
+    this.complete(frame, 0);
+    const view = viewOf(frame);
     return new FrameMeasurement(view, readHead(view).timeQuality, this.single, this.pmu);
   }
 
-  /** The same head with the PMU's id for the stream's, its block, a new CHK. */
-  frame(write: (frame: Buffer) => void): Buffer {
-    // Pooled: an array buffer and its views for each of 3,000 small frames a second are felt by the collector.
-    const frame = Buffer.allocUnsafe(this.single.frameBytes);
-    write(frame);
-    frame.writeUInt16BE(frame.length, SIZE_AT);
-    frame.writeUInt16BE(this.single.configuration.streamId, STREAM_ID_AT);
-    frame.writeUInt16BE(crcCcitt(frame, 0, this.bytes), this.bytes);
-    return frame;
+  /** Pooled: an array buffer and its views for each of 3,000 small frames a second are felt by the collector. */
+  emptyFrame(): Buffer {
+    return Buffer.allocUnsafe(this.single.frameBytes);
   }
+
+  /** Makes a frame of what lies packed at `at`: the PMU's id for the stream's, its size and CHK. */
+  complete(frame: Buffer, at: number): void {
+    const end = at + this.bytes;
+    writeU16(frame, at + SIZE_AT, this.single.frameBytes);
+    writeU16(frame, at + STREAM_ID_AT, this.single.configuration.streamId);
+    writeU16(frame, end, crcCcitt(frame, at, end));
+  }
+}
+
+function writeU16(into: Buffer, at: number, value: number): void {
+  into[at] = value >> 8;
+  into[at + 1] = value;
 }
 
 export class FrameMeasurement implements Measurement {
@@ -244,8 +254,29 @@ export class FrameMeasurement implements Measurement {
 
   frame(): Uint8Array {
     const { buffer, byteOffset, byteLength } = this.view;
-    if (this.layout.configuration.pmus.length === 1) return new Uint8Array(buffer, byteOffset, byteLength);
-    return this.pmu.packed.frame((frame) => this.pack(frame, 0));
+    if (this.isAlone) return new Uint8Array(buffer, byteOffset, byteLength);
+    const frame = this.pmu.packed.emptyFrame();
+    this.writeFrame(frame, 0);
+    return frame;
+  }
+
+  get frameBytes(): number {
+    return this.pmu.single.frameBytes;
+  }
+
+  writeFrame(into: Buffer, at: number): void {
+    const { view } = this;
+    if (this.isAlone) {
+      for (let n = 0; n < view.byteLength; n++) into[at + n] = view.getUint8(n);
+    } else {
+      this.pack(into, at);
+      this.pmu.packed.complete(into, at);
+    }
+  }
+
+  /** Its frame is as it was sent. */
+  private get isAlone(): boolean {
+    return this.layout.configuration.pmus.length === 1;
   }
 
   /** What was processed says so beside its frame, and is in no history. */

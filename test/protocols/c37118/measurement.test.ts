@@ -18,6 +18,15 @@ function measurements(configuration: Configuration, options: FrameOptions = {}):
 }
 const measurement = (options: FrameOptions): FrameMeasurement => measurements(stream(), options)[0]!;
 
+/** Its frame out of the midst of other bytes, which must stay as they are. */
+function writtenAt(at: number, one: FrameMeasurement): Buffer {
+  const around = Buffer.alloc(at + one.frameBytes + at, 0x55);
+  one.writeFrame(around, at);
+  const end = at + one.frameBytes;
+  expect([around.subarray(0, at), around.subarray(end)]).toEqual([Buffer.alloc(at, 0x55), Buffer.alloc(at, 0x55)]);
+  return around.subarray(at, end);
+}
+
 describe('FrameMeasurement', () => {
   test('reads engineering units out of any format', () => {
     for (let format = 0; format < 16; format++) {
@@ -57,6 +66,7 @@ describe('FrameMeasurement', () => {
       const layout = layoutOf(configuration);
       const frame = decode(one.frame(), (streamId) => (streamId === one.descriptor.idCode ? layout : undefined));
       expect(frame).toMatchObject({ kind: 'data', streamId: one.descriptor.idCode, soc: 1_700_000_000 });
+      expect(writtenAt(3, one)).toEqual(Buffer.from(one.frame()));
       const again = new FrameMeasurement(viewOf(one.frame()), 0, layout, streamOf(configuration).pmus[0]!);
       expect([again.phasors, again.frequencyHz, again.rocofHzPerS]).toEqual([
         one.phasors,
@@ -69,6 +79,7 @@ describe('FrameMeasurement', () => {
   test('the only PMU of a stream keeps the frame as it came', () => {
     const alone = measurement({});
     expect(Buffer.from(alone.frame())).toEqual(Buffer.from(frameAt(stream(), US)));
+    expect(writtenAt(3, alone)).toEqual(Buffer.from(alone.frame()));
     expect(decode(alone.configuration())).toMatchObject({ streamId: 60 });
   });
 
