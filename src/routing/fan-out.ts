@@ -28,6 +28,7 @@ import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.j
 const SLICE_US = 150;
 /** What a turn takes in of a full socket takes about as long; whatever else took longer must not make the fan-out do so. */
 const LONGEST_SLICE_US = 3000;
+const NOTHING_YET = Infinity;
 /** Deliveries or flushes from one look at the clock to the next: some 20 us. */
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
@@ -81,8 +82,9 @@ export class FanOut {
   private isArmed = false;
   /** Slices of walks since nothing was left to flush. */
   private slices = 0;
-  /** Since when something has been begun in this turn. */
   private armedUs = 0.5;
+  /** Since when something has been begun in this turn; NOTHING_YET: it only goes on with what waits. */
+  private begunUs = NOTHING_YET;
   private sliceEndUs = 0.5;
   private wallUs = 0.5;
   private untilLook = LOOK_EVERY;
@@ -99,6 +101,7 @@ export class FanOut {
   /** Offers a sample to a group's deliveries. */
   begin(group: Group, sample: Sample): void {
     this.arm();
+    if (this.begunUs === NOTHING_YET) this.begunUs = this.clock.monotonicUs();
     const { rank } = group;
     const ordinal = ++group.passed;
     const waiting = this.waiting[rank]!; // one for each class
@@ -175,7 +178,8 @@ export class FanOut {
   private readonly endTurn = (): void => {
     this.flushUrgent();
     const nowUs = this.clock.monotonicUs();
-    this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.armedUs)));
+    this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.begunUs)));
+    this.begunUs = NOTHING_YET;
     if (!this.isFull && this.isWalking) this.walkOn();
     const isWaiting = !this.isFull && !this.isWalking && this.coalescing.mayWait(nowUs);
     if (this.isFull || !(this.isWalking || isWaiting)) {
