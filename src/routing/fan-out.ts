@@ -23,12 +23,15 @@ import { CLASS_DEADLINES_S, LATENCY_CLASSES, type LatencyClass } from './terms.j
 
 /**
  * A third of the 0.5 ms that protection may be kept waiting: sending what a slice has gathered takes about twice as long again. Where
- * what came before it in its turn took longer, a slice is as long: what is taken in must go out, or it would pile up here.
+ * nothing is urgent and what its turn has taken in took longer, a slice is as long: what is taken in must go out, or it would pile up here.
  */
 const SLICE_US = 150;
 /** What a turn takes in of a full socket takes about as long; whatever else took longer must not make the fan-out do so. */
 const LONGEST_SLICE_US = 3000;
+/** Once there is something urgent, more of it may come: for so long no slice is long. */
+const URGENT_FOR_US = 1_000_000;
 const NOTHING_YET = Infinity;
+const NEVER_YET = -Infinity;
 /** Deliveries or flushes from one look at the clock to the next: some 20 us. */
 const LOOK_EVERY = 64;
 /** Slices whose messages may gather before they are flushed: 2.4 ms. */
@@ -85,6 +88,8 @@ export class FanOut {
   private armedUs = 0.5;
   /** Since when something has been begun in this turn; NOTHING_YET: it only goes on with what waits. */
   private begunUs = NOTHING_YET;
+  /** When what is urgent was last begun. */
+  private urgentUs = NEVER_YET;
   private sliceEndUs = 0.5;
   private wallUs = 0.5;
   private untilLook = LOOK_EVERY;
@@ -103,6 +108,7 @@ export class FanOut {
     this.arm();
     if (this.begunUs === NOTHING_YET) this.begunUs = this.clock.monotonicUs();
     const { rank } = group;
+    if (rank < URGENT_RANKS) this.urgentUs = this.begunUs;
     const ordinal = ++group.passed;
     const waiting = this.waiting[rank]!; // one for each class
     let left = group.deliveries.length;
@@ -168,6 +174,11 @@ export class FanOut {
     this.clock.atTurnEnd(this.endTurn);
   }
 
+  private sliceUs(nowUs: number): number {
+    if (nowUs - this.urgentUs < URGENT_FOR_US) return SLICE_US;
+    return Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.begunUs));
+  }
+
   private beginSlice(nowUs: number, lengthUs: number): void {
     this.sliceEndUs = nowUs + lengthUs;
     this.wallUs = this.clock.wallUs();
@@ -178,7 +189,7 @@ export class FanOut {
   private readonly endTurn = (): void => {
     this.flushUrgent();
     const nowUs = this.clock.monotonicUs();
-    this.beginSlice(nowUs, Math.min(LONGEST_SLICE_US, Math.max(SLICE_US, nowUs - this.begunUs)));
+    this.beginSlice(nowUs, this.sliceUs(nowUs));
     this.begunUs = NOTHING_YET;
     if (!this.isFull && this.isWalking) this.walkOn();
     const isWaiting = !this.isFull && !this.isWalking && this.coalescing.mayWait(nowUs);

@@ -112,22 +112,38 @@ describe('the fan-out', () => {
     expect(port.flushes).toBeGreaterThan(0);
   });
 
-  test('walks as long as what came before it in its turn took, but no longer than 3 ms', () => {
-    const walkedAfter = (us: number): number => {
+  describe('a slice', () => {
+    /** How many are walked in a turn that lasts `us` before its end. */
+    function walkedAfter(us: number, { isBegun = true, urgent = undefined as LatencyClass | undefined } = {}): number {
       const { router, route, join, pass, turn } = fanOut(100);
       const port = new RecordingPort();
       for (let n = 0; n < 4000; n++) join('reporting', port);
+      if (urgent) join(urgent);
       router.publish(route, sampleAt(1));
+      if (!isBegun) turn();
       pass(us);
       const before = port.sent.length;
       turn();
       return port.sent.length - before;
-    };
-    const [shortest, asLong, longest] = [0, 1000, 1_000_000].map(walkedAfter) as [number, number, number];
-    expect(asLong).toBeGreaterThan(3 * shortest);
-    expect(longest).toBeGreaterThan(asLong);
-    // 64 deliveries from one look at the clock to the next, 100 us.
-    expect(longest).toBeLessThanOrEqual(31 * 64);
+    }
+    const shortest = walkedAfter(0);
+
+    test('is as long as what its turn has taken in took, but no longer than 3 ms', () => {
+      const [asLong, longest] = [walkedAfter(1000), walkedAfter(1_000_000)];
+      expect(asLong).toBeGreaterThan(3 * shortest);
+      expect(longest).toBeGreaterThan(asLong);
+      // 64 deliveries from one look at the clock to the next, 100 us.
+      expect(longest).toBeLessThanOrEqual(31 * 64);
+    });
+
+    test('is short where its turn has taken in nothing, whatever else took long', () => {
+      expect(walkedAfter(1_000_000, { isBegun: false })).toBeLessThanOrEqual(shortest);
+    });
+
+    test.each<LatencyClass>(['protection', 'control'])('is short while there are samples of class %s', (urgent) => {
+      expect(walkedAfter(100_000, { urgent })).toBeLessThanOrEqual(shortest);
+      expect(walkedAfter(10_000_000, { urgent })).toBeGreaterThan(3 * shortest);
+    });
   });
 
   describe('where turns take all of the time', () => {
