@@ -21,7 +21,7 @@ import { quoted, type Outcome } from './targets.js';
 
 export const QUICK: Effort = { rounds: 1, seconds: 4 };
 /** A minute with bursts and a minute without: 7,200 samples each. */
-export const FULL: Effort = { rounds: 3, seconds: 10 };
+export const FULL: Effort = { rounds: 6, seconds: 10 };
 
 const RATE_HZ = 120;
 const [PROTECTED, REPORTED] = [0, 1];

@@ -88,7 +88,7 @@ export class FanOut {
   private armedUs = 0.5;
   /** Since when something has been begun in this turn; NOTHING_YET: it only goes on with what waits. */
   private begunUs = NOTHING_YET;
-  /** When what is urgent was last begun. */
+  /** The turn in which what is urgent was last offered. */
   private urgentUs = NEVER_YET;
   private sliceEndUs = 0.5;
   private wallUs = 0.5;
@@ -108,7 +108,6 @@ export class FanOut {
     this.arm();
     if (this.begunUs === NOTHING_YET) this.begunUs = this.clock.monotonicUs();
     const { rank } = group;
-    if (rank < URGENT_RANKS) this.urgentUs = this.begunUs;
     const ordinal = ++group.passed;
     const waiting = this.waiting[rank]!; // one for each class
     let left = group.deliveries.length;
@@ -122,7 +121,8 @@ export class FanOut {
   /** Gives a sample to one delivery. */
   offer(delivery: Delivery, sample: Sample, rank: number): void {
     this.arm();
-    if (rank >= URGENT_RANKS) this.coalescing.add();
+    if (rank < URGENT_RANKS) this.urgentUs = this.armedUs;
+    else this.coalescing.add();
     const { port } = delivery;
     try {
       port.offer(delivery, sample);
@@ -169,6 +169,7 @@ export class FanOut {
   private arm(): void {
     if (this.isArmed) return;
     this.isArmed = true;
+    this.begunUs = NOTHING_YET;
     this.armedUs = this.clock.monotonicUs();
     this.beginSlice(this.armedUs, SLICE_US);
     this.clock.atTurnEnd(this.endTurn);
@@ -190,7 +191,6 @@ export class FanOut {
     this.flushUrgent();
     const nowUs = this.clock.monotonicUs();
     this.beginSlice(nowUs, this.sliceUs(nowUs));
-    this.begunUs = NOTHING_YET;
     if (!this.isFull && this.isWalking) this.walkOn();
     const isWaiting = !this.isFull && !this.isWalking && this.coalescing.mayWait(nowUs);
     if (this.isFull || !(this.isWalking || isWaiting)) {

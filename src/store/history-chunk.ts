@@ -1,6 +1,6 @@
 /**
  * A chunk: a second of one container's instances as one entry of the history's log. It stands for itself: whoever has it, and
- * nothing else, knows whose instances these are and can decode them. Pure.
+ * nothing else, knows whose instances these are and can decode them.
  *
  *     kind 1 │ CRC 4 │ n 8 │ epoch 8 │ count 2 │ reference │ media type │ configuration │ record, record, ...
  *     record   measured 8 │ created 8 │ weight 4 │ quality 1 │ name │ creator │ attributes │ content
@@ -30,10 +30,10 @@ export interface Stored {
 
 /** An instance that is to be kept: what writes its own content need not make bytes of it first. */
 export interface Storable extends Omit<Stored, 'content'> {
-  readonly content: Uint8Array | Framed;
+  readonly content: Uint8Array | ContentWriter;
 }
 
-export interface Framed {
+export interface ContentWriter {
   readonly frameBytes: number;
   writeFrame(into: Buffer, at: number): void;
 }
@@ -213,7 +213,7 @@ class Writer {
     this.at += LENGTH_BYTES;
   }
 
-  /** A view that what is written later does not change. */
+  /** What is there; records that are written later do not change it. */
   written(): Buffer {
     return this.buffer.subarray(0, this.at);
   }

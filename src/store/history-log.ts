@@ -151,10 +151,17 @@ export class HistoryLog<R extends Kept> {
     this.isClosed = true;
     this.cancelTurn?.();
     await this.working;
-    if (this.index && this.damage === undefined) await this.commit([...this.tracks.values()]);
-    await this.journal.close();
-    await this.chunks.close();
-    await this.index?.ordered.close();
+    try {
+      // What is in the log already must not go there twice.
+      if (this.isRebuildDue) await this.rebuild();
+      if (this.index && this.damage === undefined) await this.commit([...this.tracks.values()]);
+    } catch (error) {
+      this.options.log.error({ err: error }, 'what waited for the disk is not in the history');
+    } finally {
+      await this.journal.close();
+      await this.chunks.close();
+      await this.index?.ordered.close();
+    }
   }
 
   private async prepare(): Promise<void> {

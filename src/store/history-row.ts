@@ -1,6 +1,6 @@
 /**
  * A row of the history's index: what one must know of a chunk to find it, or to pass it by. Fixed width, with a CRC; whatever is
- * here can be made again from the log. Pure.
+ * here can be made again from the log.
  *
  * Rows are in the order of creation, and times need not rise with it: clocks step and datagrams overtake each other. So a row
  * also has, of everything up to its chunk, the highest time and the farthest that a later one fell back behind it. With both the

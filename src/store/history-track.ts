@@ -57,6 +57,8 @@ export interface TrackSource {
 const MOST_WAITING = 2_400;
 /** Bytes of the same. */
 const MOST_WAITING_BYTES = 16 * 1024 * 1024;
+/** For which a new chunk has room; beyond, it grows as it must. */
+const MOST_EXPECTED_BYTES = 16 * 1024;
 /** Rows looked at in one reading that finds nothing: some 50 ms. */
 const ROWS_A_READING = 20_000;
 const US_PER_SECOND = 1_000_000;
@@ -75,6 +77,7 @@ export class HistoryTrack<R extends Kept> {
   /** What waits. Only the last one grows, unless it is being written. */
   private readonly chunks: OpenChunk[] = [];
   private growing: OpenChunk | undefined;
+  /** As long as a second's chunk was last. */
   private chunkBytes: number | undefined;
 
   constructor(
@@ -114,9 +117,10 @@ export class HistoryTrack<R extends Kept> {
     }
     const stored = this.form.stored(record);
     if (!this.growing?.add(stored)) {
-      this.growing = new OpenChunk(this.head, stored, this.chunkBytes);
-      this.growing.add(stored);
-      this.chunks.push(this.growing);
+      const chunk = new OpenChunk(this.head, stored, this.chunkBytes);
+      chunk.add(stored);
+      this.chunks.push(chunk);
+      this.growing = chunk;
     }
     this.waiting++;
     this.waitingBytes += stored.sizeBytes;
@@ -124,7 +128,8 @@ export class HistoryTrack<R extends Kept> {
 
   /** What waits, to be written: what comes from now on begins another chunk. */
   cut(): readonly OpenChunk[] {
-    this.chunkBytes = this.growing?.byteLength ?? this.chunkBytes;
+    const longest = Math.max(...this.chunks.map(({ byteLength }) => byteLength));
+    if (this.chunks.length > 0) this.chunkBytes = Math.min(longest, MOST_EXPECTED_BYTES);
     this.growing = undefined;
     return [...this.chunks];
   }

@@ -379,6 +379,33 @@ describe('an index', () => {
     expect(await stage.read(track)).toEqual(numbers(1, 200));
   });
 
+  test('that failed when the broker stops: nothing is in the log twice', async () => {
+    const { stage, track } = await filled();
+    stage.indexFails = true;
+    await stage.run(track, 12);
+    stage.indexFails = false;
+    const closing = stage.log.close();
+    await settled(stage.clock);
+    await closing;
+    await stage.level.clear();
+    await stage.start();
+    expect(await stage.read(stage.track())).toEqual(numbers(1, 162));
+  });
+
+  test('that fails for good when the broker stops: it closes all the same', async () => {
+    const { stage, track } = await filled();
+    stage.indexFails = true;
+    await stage.run(track, 12);
+    const closing = stage.log.close();
+    await settled(stage.clock);
+    await closing;
+    stage.indexFails = false;
+    await stage.start();
+    const texts = await stage.read(stage.track());
+    expect(texts).toEqual(numbers(1, texts.length));
+    expect(texts.length).toBeGreaterThanOrEqual(150);
+  });
+
   test('with any value lost or changed never leads to a wrong answer', async () => {
     const { stage } = await filled();
     const entries: [Uint8Array, Uint8Array][] = [];

@@ -15,6 +15,8 @@ const LEAST_ROOM = 16;
 
 /** One entry each per message. They keep their length: an array that is emptied has to grow anew, which is garbage for each message. */
 class Lists {
+  /** Messages; the entries behind them are of earlier ones. */
+  count = 0;
   readonly notifications: (SharedNotification | undefined)[] = [];
   readonly deliveries: (Delivery | undefined)[] = [];
   readonly missed: number[] = [];
@@ -44,44 +46,53 @@ function giveBack(lists: Lists): void {
 export class Gathering {
   bytes = 0;
   private lists: Lists | undefined;
-  private count = 0;
-  private wire: Wire | undefined;
+  private writing: { readonly lists: Lists; readonly wire: Wire } | undefined;
 
   get isEmpty(): boolean {
-    return this.bytes === 0;
+    return this.lists === undefined;
   }
 
   add(notification: SharedNotification, delivery: Delivery): void {
-    const at = this.count++;
     const lists = (this.lists ??= take());
+    const at = lists.count++;
     lists.notifications[at] = notification;
     lists.deliveries[at] = delivery;
     lists.missed[at] = delivery.missed;
     this.bytes += notification.length;
   }
 
-  /** Empties it. */
+  /** Empties it. What could not be written has not been delivered. */
   write(wire: Wire): void {
     if (this.isEmpty) return;
     wire.flush();
-    this.wire = wire;
-    if (this.count === 1) this.writeAll();
-    else wire.socket.cork(this.writeAll);
-    this.bytes = this.count = 0;
-    if (this.lists) giveBack(this.lists);
+    // It may have ended the session, and with it what was gathered.
+    const { lists } = this;
+    if (!lists) return;
     this.lists = undefined;
+    this.bytes = 0;
+    this.writing = { lists, wire };
+    try {
+      if (lists.count === 1) this.writeAll();
+      else wire.socket.cork(this.writeAll);
+    } catch (error) {
+      for (const delivery of lists.deliveries) if (delivery) failed(delivery);
+      throw error;
+    }
+    giveBack(lists);
   }
 
   private readonly writeAll = (): void => {
-    const { socket, codec } = this.wire!; // `write` has set it
-    const { deliveries, notifications, missed } = this.lists!; // there are entries
-    for (let i = 0; i < this.count; i++) {
+    const { lists, wire } = this.writing!; // `write` has set it
+    const { socket, codec } = wire;
+    const { deliveries, notifications, missed } = lists;
+    for (let i = 0; i < lists.count; i++) {
       const delivery = deliveries[i]!; // the lists have one entry per message
       const { sub, route } = placeOf(delivery)!; // it bears its mark as long as it is in the list
       const message = notifications[i]!.to(sub, route, missed[i]!); // as above
-      notifications[i] = deliveries[i] = undefined;
       if (socket.send(message, codec.isBinary) === 'dropped') failed(delivery);
+      notifications[i] = deliveries[i] = undefined;
     }
+    lists.count = 0;
   };
 }
 

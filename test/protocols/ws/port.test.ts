@@ -96,6 +96,8 @@ const decoded = (message: string | Uint8Array) => codec.decode(Buffer.from(messa
 const notifications = (socket: HungrySocket) =>
   socket.sent.map((message) => JSON.parse(message.toString()) as { sub: number; n: number; missed: number });
 
+const lostOf = ({ dropped }: Delivery): number => [...dropped].reduce((sum, count) => sum + count, 0);
+
 describe('measurements', () => {
   test('of one turn leave in one corked write, in order', () => {
     const socket = new HungrySocket();
@@ -206,7 +208,68 @@ describe('measurements', () => {
     socket.isOpen = false;
     port.flush();
     expect(delivery.delivered).toBe(0);
-    expect([...delivery.dropped].reduce((sum, count) => sum + count)).toBe(1);
+    expect(lostOf(delivery)).toBe(1);
+  });
+
+  test('that were gathered when the peer is given up on the way to them count as not sent', () => {
+    const socket = new HungrySocket(0, 1000);
+    const { port, delivery } = portOn(socket);
+    socket.close = (code, reason) => {
+      HungrySocket.prototype.close.call(socket, code, reason);
+      port.release(delivery); // the session has ended, and with it all that it had
+    };
+    port.offer(delivery, sample());
+    for (let n = 0; n < 3; n++) port.send({ t: 'msg', seq: n, kind: 'alarm', body: { what: 'x'.repeat(1000) } });
+    port.flush();
+    expect(socket.closedWith).toEqual([1013, 'SLOW_CONSUMER']);
+    expect([delivery.delivered, lostOf(delivery)]).toEqual([0, 1]);
+  });
+
+  test('that cannot be written count as not sent, and those that come next are', () => {
+    const socket = new HungrySocket();
+    const { port, deliveries } = portOn(socket, 3);
+    const send = socket.send.bind(socket);
+    socket.send = (message) => {
+      if (socket.sent.length === 1) throw new Error('it is closed');
+      return send(message);
+    };
+    for (const delivery of deliveries) port.offer(delivery, sample());
+    expect(() => port.flush()).toThrow('it is closed');
+    expect(deliveries.map((each) => [each.delivered, lostOf(each)])).toEqual([
+      [1, 0],
+      [0, 1],
+      [0, 1],
+    ]);
+    socket.send = send;
+    port.offer(deliveries[1]!, sample()); // there are three
+    port.flush();
+    expect(notifications(socket).map(({ sub, missed }) => [sub, missed])).toEqual([
+      [0, 0],
+      [1, 1],
+    ]);
+  });
+
+  test('of many peers, turn by turn, do not get into each other', () => {
+    const turn = fc.array(fc.tuple(fc.nat(2), fc.nat(1)), { maxLength: 80 });
+    fc.assert(
+      fc.property(fc.array(turn, { maxLength: 10 }), (turns) => {
+        const peers = [0, 1, 2].map(() => {
+          const socket = new HungrySocket();
+          return { socket, expected: [] as [number, number][], ...portOn(socket, 2) };
+        });
+        for (const offers of turns) {
+          for (const [to, sub] of offers) {
+            const one = sample();
+            const { port, deliveries, expected } = peers[to]!; // there are three, of two each
+            port.offer(deliveries[sub]!, one);
+            expected.push([sub, one.sequence]);
+          }
+          for (const { port } of peers) port.flush();
+        }
+        for (const { socket, expected } of peers)
+          expect(notifications(socket).map(({ sub, n }) => [sub, n])).toEqual(expected);
+      }),
+    );
   });
 
   test('of one sample to several peers are one body, with each head before it in its turn', () => {
@@ -277,9 +340,9 @@ describe('measurements', () => {
           socket.eat();
           port.drain();
         }
-        for (const [id, { delivered, dropped, held }] of deliveries.entries()) {
-          const lost = [...dropped].reduce((sum, count) => sum + count, 0);
-          expect(delivered + lost + (held ? 1 : 0)).toBe(offered[id]);
+        for (const [id, delivery] of deliveries.entries()) {
+          const { delivered, held } = delivery;
+          expect(delivered + lostOf(delivery) + (held ? 1 : 0)).toBe(offered[id]);
           expect(notifications(socket).filter(({ sub }) => sub === id)).toHaveLength(delivered);
         }
       }),
