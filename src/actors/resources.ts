@@ -273,7 +273,8 @@ export class Resources {
   /** Stores a document of the broker's own as a contentInstance, and publishes it. */
   tell(contentInstances: Node, id: string, document: JsonObject): void {
     const { clock, encoder } = this.options;
-    const bytes = Buffer.from(JSON.stringify(document));
+    // Memory of its own: a Buffer's would be of a block that many share, and keep it from being freed for as long as this is kept.
+    const bytes = new TextEncoder().encode(JSON.stringify(document));
     const content = { kind: 'stored', mediaType: FORMATS.json.mediaType, bytes } as const;
     const sample = new Sample(content, clock.wallUs(), clock.monotonicUs(), 0, encoder, id);
     if (!this.append(contentInstances, sample, bytes.length)) this.publish(contentInstances, sample);

@@ -17,7 +17,7 @@ import { parsePmuServer, startPmuServer, type PmuServerFlags } from '../../src/s
 import type { SourcesOptions } from '../../src/sources.js';
 import { closeBrokers, startBroker as start, type RunningBroker } from '../support/broker.js';
 import { RecordingPort } from '../support/deliveries.js';
-import { DESCRIPTOR, measurementOf } from '../support/measurement.js';
+import { DESCRIPTOR, framedMeasurement } from '../support/measurement.js';
 
 export type { RunningBroker };
 
@@ -271,7 +271,7 @@ export function stream(running: RunningBroker, idCodes: readonly number[], repor
   const frame = (values: Partial<Measurement> = {}): void => {
     const measuredUs = START_US + Math.round((next++ * SECOND_US) / reportingRate);
     descriptors.forEach((descriptor, index) =>
-      pmus.measure(index, measurementOf({ ...values, descriptor }), measuredUs, systemClock.monotonicUs(), 0),
+      pmus.measure(index, framedMeasurement({ ...values, descriptor }), measuredUs, systemClock.monotonicUs(), 0),
     );
   };
   return {

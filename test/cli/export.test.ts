@@ -86,7 +86,7 @@ describe('a PMU’s measurements', () => {
       ]);
       for (const [n, row] of rows.entries())
         expect(row).toMatchObject({
-          frequency: String(49 + (10 + n) / 1000),
+          frequency: String(Math.fround(49 + (10 + n) / 1000)),
           quality: n % 2 === 0 ? 'good' : 'unsynchronised',
           'VA/magnitude': String(Math.fround(100.077583)),
         });
@@ -113,7 +113,9 @@ describe('a PMU’s measurements', () => {
       expect(own.map(({ time }) => time.getTime())).toEqual(
         Array.from({ length: 40 }, (_, slot) => Math.floor((parseTime(tag(slot)) ?? 0) / 1000)),
       );
-      expect(own.map(({ frequency }) => frequency)).toEqual(Array.from({ length: 40 }, (_, slot) => 49 + slot / 1000));
+      expect(own.map(({ frequency }) => frequency)).toEqual(
+        Array.from({ length: 40 }, (_, slot) => Math.fround(49 + slot / 1000)),
+      );
       expect(own[1]).toMatchObject({ quality: 'unsynchronised' });
     }
     // What is there is not written over.

@@ -1,5 +1,12 @@
 /** A measurement of "PMU 61" with whatever a test wants different, and arbitrary ones. */
 import fc from 'fast-check';
+import {
+  encodeConfiguration,
+  FORMAT,
+  type Configuration,
+  type PmuConfiguration,
+} from '../../src/protocols/c37118/configuration.js';
+import { blockOf, encodeData, layoutOf } from '../../src/protocols/c37118/data-frame.js';
 import type { Measurement, PmuDescriptor } from '../../src/routing/measurement.js';
 
 export const DESCRIPTOR: PmuDescriptor = {
@@ -33,8 +40,10 @@ export function measurementOf(values: Partial<Measurement> = {}): Measurement {
     analogs: [-7.25],
     digitals: [0x8001],
     frame: () => FRAME,
-    frameBytes: FRAME.length,
-    writeFrame: (into, at) => void FRAME.copy(into, at),
+    get frameBytes() {
+      return made.frame().length;
+    },
+    writeFrame: (into, at) => into.set(made.frame(), at),
     configuration: () => FRAME,
     remade: (others, from, processing) =>
       measurementOf({
@@ -48,6 +57,43 @@ export function measurementOf(values: Partial<Measurement> = {}): Measurement {
   return made;
 }
 const DATA_MODIFIED = 0x0200;
+
+/** As `measurementOf`, with the frame and configuration that say the same, in floats: it can be stored and read again. */
+export function framedMeasurement(values: Partial<Measurement>): Measurement {
+  const made = measurementOf(values);
+  const { configuration, bytes } = wireOf(made.descriptor);
+  const frame = (): Uint8Array => {
+    const head = { version: 1, streamId: configuration.streamId, timeQuality: made.timeQuality, soc: 0, fraction: 0 };
+    const blocks = configuration.pmus.map((pmu) => blockOf(made, pmu));
+    return encodeData({ kind: 'data', ...head, blocks }, layoutOf(configuration));
+  };
+  return measurementOf({ ...values, frame, configuration: () => bytes });
+}
+
+const wires = new WeakMap<PmuDescriptor, { readonly configuration: Configuration; readonly bytes: Uint8Array }>();
+
+function wireOf(descriptor: PmuDescriptor): { readonly configuration: Configuration; readonly bytes: Uint8Array } {
+  const known = wires.get(descriptor);
+  if (known) return known;
+  const pmu: PmuConfiguration = {
+    stationName: descriptor.stationName,
+    idCode: descriptor.idCode,
+    format: FORMAT.polar | FORMAT.phasorsFloat | FORMAT.analogsFloat | FORMAT.frequencyFloat,
+    phasors: descriptor.phasors.map(({ name, unit }) => ({ name, unit: unit === 'A' ? 1 << 24 : 0 })),
+    analogs: descriptor.analogs.map(({ name }) => ({ name, unit: 1 << 24 })),
+    digitals: [{ names: descriptor.digitals, normalState: 0, validInputs: 0xffff }],
+    nominalFrequency: 1,
+    configurationCount: descriptor.configurationCount,
+  };
+  const head = { version: 1, soc: 0, fraction: 0, timeQuality: 0, timeBase: 1_000_000, timeBaseFlags: 0 };
+  const configuration: Configuration = {
+    ...{ kind: 'configuration2', ...head, streamId: descriptor.idCode },
+    ...{ dataRate: descriptor.reportingRate, pmus: [pmu] },
+  };
+  const wire = { configuration, bytes: encodeConfiguration(configuration) };
+  wires.set(descriptor, wire);
+  return wire;
+}
 
 /** Values as the wire gives them: floats of either width, small integers, and the absent ones. */
 const value = fc.oneof(fc.double(), fc.float(), fc.integer({ min: -70_000, max: 70_000 }), fc.constant(NaN));
