@@ -67,7 +67,7 @@ export function framedMeasurement(values: Partial<Measurement>): Measurement {
     const blocks = configuration.pmus.map((pmu) => blockOf(made, pmu));
     return encodeData({ kind: 'data', ...head, blocks }, layoutOf(configuration));
   };
-  return measurementOf({ ...values, frame, configuration: () => bytes });
+  return measurementOf({ frame, configuration: () => bytes, ...values });
 }
 
 const wires = new WeakMap<PmuDescriptor, { readonly configuration: Configuration; readonly bytes: Uint8Array }>();
