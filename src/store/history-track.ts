@@ -128,8 +128,8 @@ export class HistoryTrack<R extends Kept> {
 
   /** What waits, to be written: what comes from now on begins another chunk. */
   cut(): readonly OpenChunk[] {
-    const longest = Math.max(...this.chunks.map(({ byteLength }) => byteLength));
-    if (this.chunks.length > 0) this.chunkBytes = Math.min(longest, MOST_EXPECTED_BYTES);
+    const longest = Math.max(0, ...this.chunks.map(({ byteLength }) => byteLength));
+    if (longest > 0) this.chunkBytes = Math.min(longest, MOST_EXPECTED_BYTES);
     this.growing = undefined;
     return [...this.chunks];
   }

@@ -136,15 +136,10 @@ class PackedFrame implements PackedForm {
   /** Makes a frame of what lies packed at `at`: the PMU's id for the stream's, its size and CHK. */
   complete(frame: Buffer, at: number): void {
     const end = at + this.bytes;
-    writeU16(frame, at + SIZE_AT, this.single.frameBytes);
-    writeU16(frame, at + STREAM_ID_AT, this.single.configuration.streamId);
-    writeU16(frame, end, crcCcitt(frame, at, end));
+    frame.writeUInt16BE(this.single.frameBytes, at + SIZE_AT);
+    frame.writeUInt16BE(this.single.configuration.streamId, at + STREAM_ID_AT);
+    frame.writeUInt16BE(crcCcitt(frame, at, end), end);
   }
-}
-
-function writeU16(into: Buffer, at: number, value: number): void {
-  into[at] = value >> 8;
-  into[at + 1] = value;
 }
 
 export class FrameMeasurement implements Measurement {

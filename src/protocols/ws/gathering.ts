@@ -46,7 +46,9 @@ function giveBack(lists: Lists): void {
 export class Gathering {
   bytes = 0;
   private lists: Lists | undefined;
-  private writing: { readonly lists: Lists; readonly wire: Wire } | undefined;
+  // What is being written, and where: fields, as an object of both would be one for each peer and turn.
+  private writing: Lists | undefined;
+  private wire: Wire | undefined;
 
   get isEmpty(): boolean {
     return this.lists === undefined;
@@ -70,7 +72,8 @@ export class Gathering {
     if (!lists) return;
     this.lists = undefined;
     this.bytes = 0;
-    this.writing = { lists, wire };
+    this.writing = lists;
+    this.wire = wire;
     try {
       if (lists.count === 1) this.writeAll();
       else wire.socket.cork(this.writeAll);
@@ -82,8 +85,8 @@ export class Gathering {
   }
 
   private readonly writeAll = (): void => {
-    const { lists, wire } = this.writing!; // `write` has set it
-    const { socket, codec } = wire;
+    const lists = this.writing!; // `write` has set both
+    const { socket, codec } = this.wire!;
     const { deliveries, notifications, missed } = lists;
     for (let i = 0; i < lists.count; i++) {
       const delivery = deliveries[i]!; // the lists have one entry per message
