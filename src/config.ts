@@ -19,6 +19,7 @@ import {
 } from './config-channels.js';
 import { readConfigFile } from './config-file.js';
 import { isRefusal, refuse, type Refusal } from './errors.js';
+import { LONGEST_HISTORY_S } from './protocols/c37118/address.js';
 
 interface Key<Value> {
   readonly schema: z.ZodType<Value>;
@@ -53,7 +54,6 @@ const count = (least: 0 | 1, fallback: number, purpose: string): Key<number> =>
 const LARGEST_PORT = 65_535;
 const LARGEST_COUNT = 1_000_000_000;
 const HOUR_S = 3600;
-const LONGEST_HISTORY_S = 10 * 365 * 24 * HOUR_S;
 const MIB = 1024 * 1024;
 /** An id is one segment of a path. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -140,7 +140,7 @@ const KEYS = {
   pmuHistoryS: key(
     z.int().min(0).max(LONGEST_HISTORY_S),
     0,
-    'seconds of history that every attached PMU has on disk; 0: its last 10 s in memory',
+    'seconds of history that an attached PMU has on disk, if its address does not say; 0: its last 10 s in memory',
     `whole seconds from 0 to ${LONGEST_HISTORY_S}`,
   ),
   congestion: oneOf(

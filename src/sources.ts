@@ -72,7 +72,7 @@ export class Sources {
     if (typeof contact !== 'string' || !contact.startsWith('c37118+')) return undefined;
     const address = parseStreamAddress(contact);
     if (isRefusal(address)) return address;
-    const pmus = new StreamPmus(application, address.name, this.pmusOptions);
+    const pmus = new StreamPmus(application, address, this.pmusOptions);
     const key = application.reference;
     this.attached.set(key, { application, contact, address, pmus, client: undefined, state: 'idle' });
     this.population.activate(key);

@@ -33,8 +33,16 @@ export interface PmusOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly encoder: SampleEncoder;
-  /** Seconds that measurements are kept on disk; 0 for none. */
+  /** Seconds that measurements are kept on disk, of streams that do not say; 0 for none. */
   readonly historyS: number;
+}
+
+/** What a stream's address asks for. */
+export interface StreamWishes {
+  /** In place of `pmu-<IDCODE>`. */
+  readonly name: string | undefined;
+  /** In place of the broker's. */
+  readonly historyS: number | undefined;
 }
 
 /** One PMU's rooms in the tree, found once per configuration: the cached route of its samples. */
@@ -59,11 +67,10 @@ export class StreamPmus {
 
   /**
    * @param stream the application that has the stream's address as its point of contact
-   * @param name asked for in the address, in place of `pmu-<IDCODE>`
    */
   constructor(
     private readonly stream: Node,
-    private readonly name: string | undefined,
+    private readonly wishes: StreamWishes,
     private readonly options: PmusOptions,
   ) {
     // What an earlier run of the broker made for this stream.
@@ -79,7 +86,7 @@ export class StreamPmus {
     this.places = descriptors.map((descriptor, index) => {
       // Names of the address go by index; otherwise the IDCODE says who it is, and of equal ones their order.
       const earlier = ids.slice(0, index).filter((id) => id === descriptor.idCode).length;
-      const key = this.name === undefined ? `${descriptor.idCode} ${earlier}` : String(index);
+      const key = this.wishes.name === undefined ? `${descriptor.idCode} ${earlier}` : String(index);
       const place = this.settle(descriptor, key, index, descriptors.length, this.known.get(key));
       this.known.delete(key);
       if (place) this.known.set(key, place);
@@ -171,7 +178,7 @@ export class StreamPmus {
     const applications = this.stream.parent;
     if (!applications) return undefined;
     const wanted =
-      this.name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? this.name : `${this.name}-${index + 1}`;
+      this.wishes.name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? this.wishes.name : `${this.wishes.name}-${index + 1}`;
     const fallback = `pmu-${descriptor.streamId}-${descriptor.idCode}`;
     for (const appId of [wanted, fallback]) {
       const standing = applications.child(appId);
@@ -194,7 +201,8 @@ export class StreamPmus {
     const containers = application.child('containers');
     if (!containers) return undefined;
     const isMeasurements = id === 'measurements';
-    const { historyS, resources } = this.options;
+    const { resources } = this.options;
+    const { historyS = this.options.historyS } = this.wishes;
     const isOnDisk = isMeasurements && historyS > 0;
     const standing = containers.child(id);
     if (standing && isOnDisk && standing.attributes.get('storage') !== 'disk') resources.remove(standing);

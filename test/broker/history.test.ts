@@ -169,3 +169,23 @@ test('every attached PMU has so much history, and its measurements come back fro
     read.slice(2, 5).map(({ id }) => id),
   );
 });
+
+test('a stream whose address says how long its history is has that one, whatever the broker gives to others', async () => {
+  const running = await lasting()({ pmuHistoryS: 3600 });
+  const wishes = {
+    '&history=7200': { storage: 'disk', maxInstanceAge: 7200 },
+    '&history=0': { storage: 'memory' },
+    '': { storage: 'disk', maxInstanceAge: 3600 },
+  };
+  for (const [wish, expected] of Object.entries(wishes)) {
+    const { uri, close } = await simulate({});
+    await http(running, 'POST', '/m2m/applications', { application: { appId: 'line', aPoC: `${uri}${wish}` } });
+    const path = '/m2m/applications/pmu-1/containers/measurements';
+    await until('frames are there', () => (nodeAt(running, `${path}/contentInstances`)?.history?.count ?? 0) > 0);
+    const { container } = (await http(running, 'GET', path)).json as { container: object };
+    expect(container).toMatchObject(expected);
+    expect('maxInstanceAge' in container).toBe('maxInstanceAge' in expected);
+    await http(running, 'DELETE', '/m2m/applications/line');
+    await close();
+  }
+});

@@ -261,7 +261,7 @@ export function stream(running: RunningBroker, idCodes: readonly number[], repor
   // The population of the resources, which the broker gives to its sources alone.
   const { options } = sources as unknown as { options: SourcesOptions };
   const { population } = options;
-  const pmus = new StreamPmus(written.node, undefined, {
+  const pmus = new StreamPmus(written.node, { name: undefined, historyS: undefined }, {
     ...options,
     ...{ resources, router, population, historyS: options.config.pmuHistoryS },
   });

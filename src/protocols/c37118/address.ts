@@ -8,6 +8,7 @@
  * Streams listened for at one host and port share its socket and are told apart by IDCODE; the configuration names many of
  * them at once by a range, `idcode=1-1000`.
  * `configuration=3` asks for CFG-3 in place of CFG-2: names of any length, and as many PMUs as several frames hold.
+ * `history=86400` keeps that many seconds of its measurements on disk, 0 none, whatever the broker does with other streams.
  * `idcode` is the stream's, 1..65534. `name=` gives the application another id than `pmu-<IDCODE>`; a stream of several
  * PMUs numbers it. HOST is numeric, IPv6 in brackets, or `localhost`.
  */
@@ -24,13 +25,17 @@ export interface StreamAddress {
   readonly name: string | undefined;
   /** Which is asked for. */
   readonly configuration: 2 | 3;
+  /** Seconds of measurements on disk, 0 for none; undefined: as the broker has it for all. */
+  readonly historyS: number | undefined;
 }
+
+export const LONGEST_HISTORY_S = 10 * 365 * 86_400;
 
 /** [C37.118.2 annex E] the registered defaults. */
 const DEFAULT_PORTS = { tcp: 4712, udp: 4713 } as const;
 const LARGEST_ID = 65534;
 const LARGEST_PORT = 65535;
-const PARAMETERS: readonly string[] = ['idcode', 'name', 'mode', 'configuration'];
+const PARAMETERS: readonly string[] = ['idcode', 'name', 'mode', 'configuration', 'history'];
 /** Ids that need no escape in a path. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const URI = /^c37118\+(tcp|udp):\/\/(\[[^\]]*\]|[^:/?#[\]]*)(?::(\d{0,5}))?\/?(?:\?([^#]*))?$/i;
@@ -90,7 +95,14 @@ export function parseStreamAddress(text: string): StreamAddress | Refusal {
   const configuration = query.get('configuration') ?? '2';
   if (configuration !== '2' && configuration !== '3')
     return bad(`has configuration ${configuration}; it must be 2 or 3`);
-  return { mode, at: { host, port }, streamId, name, configuration: configuration === '3' ? 3 : 2 };
+  const history = query.get('history') ?? undefined;
+  if (history !== undefined && !(/^\d{1,9}$/.test(history) && Number(history) <= LONGEST_HISTORY_S))
+    return bad(`has history ${history}; it must be whole seconds from 0 to ${LONGEST_HISTORY_S}`);
+  return {
+    ...{ mode, at: { host, port }, streamId, name },
+    configuration: configuration === '3' ? 3 : 2,
+    historyS: history === undefined ? undefined : Number(history),
+  };
 }
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;

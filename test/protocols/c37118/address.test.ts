@@ -14,7 +14,9 @@ describe('parseStreamAddress', () => {
     ['C37118+UDP://[::1]:9000?idcode=2&mode=commanded', { mode: 'udp', at: { host: '::1', port: 9000 } }],
     ['c37118+udp://:4713?idcode=60&mode=spontaneous', { mode: 'spontaneous', at: { host: '0.0.0.0', port: 4713 } }],
     ['c37118+tcp://127.0.0.1:1?idcode=60&name=north-1', { name: 'north-1', configuration: 2 }],
-    ['c37118+tcp://127.0.0.1:1?idcode=60&configuration=3', { configuration: 3 }],
+    ['c37118+tcp://127.0.0.1:1?idcode=60&configuration=3', { configuration: 3, historyS: undefined }],
+    ['c37118+tcp://127.0.0.1:1?idcode=60&history=86400', { historyS: 86_400 }],
+    ['c37118+tcp://127.0.0.1:1?idcode=60&history=0', { historyS: 0 }],
   ])('%s', (text, expected) => {
     expect(parseStreamAddress(text)).toMatchObject(expected);
   });
@@ -33,6 +35,9 @@ describe('parseStreamAddress', () => {
     ['c37118+tcp://127.0.0.1?idcode=6&mode=spontaneous', 'over UDP only'],
     ['c37118+udp://127.0.0.1?idcode=6&mode=multicast', 'has mode multicast'],
     ['c37118+tcp://127.0.0.1?idcode=6&configuration=1', 'has configuration 1'],
+    ['c37118+tcp://127.0.0.1?idcode=6&history=1d', 'has history 1d; it must be whole seconds from 0 to 315360000'],
+    ['c37118+tcp://127.0.0.1?idcode=6&history=315360001', 'has history 315360001'],
+    ['c37118+tcp://127.0.0.1?idcode=6&history=', 'has history ;'],
     ['c37118+tcp://127.0.0.1?idcode=6&rate=5', 'has a parameter rate'],
     ['c37118+tcp://127.0.0.1?idcode=6&idcode=7', 'gives idcode twice'],
     ['c37118+tcp://127.0.0.1?idcode=6&name=a/b', 'has name a/b'],
