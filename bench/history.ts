@@ -27,12 +27,13 @@ export interface Effort {
   readonly seconds: number;
 }
 export const QUICK: Effort = { processes: 1, rounds: 1, seconds: 4 };
-/** A stream that is silent for 10 s is connected to anew: a turn must be shorter. */
+/** A stream that is silent for 10 s is connected to anew: a turn is shorter, and before each pair both take breath. */
 export const FULL: Effort = { processes: 3, rounds: 7, seconds: 6 };
 /** Code is compiled, and what writes the history runs twice a second: it takes its time; buffers have grown, the first segments are made. */
 const WARM_UP_S = 30;
 /** For what is on its way, to sockets and to the disk: a container has its turn once a second. */
 const SETTLE_MS = 1500;
+const BREATH_MS = 500;
 const TARGET_PERCENT = 10;
 const DAY_S = 86_400;
 /** IDCODE of the first PMU, and where the address says its measurements are kept. */
@@ -90,8 +91,7 @@ async function broker(
   const daemon = await DaemonUnderTest.start(['--congestion', 'provisioned', ...streams, '--data', folder]);
   const closing = new AbortController();
   setMaxListeners(2 * SUBSCRIBERS, closing.signal);
-  const send = (signal: NodeJS.Signals, side: Side): void => void simulators[side].process.kill(signal);
-  const both = (signal: NodeJS.Signals): void => BOTH.forEach((side) => send(signal, side));
+  const both = (signal: NodeJS.Signals): void => BOTH.forEach((side) => void simulators[side].process.kill(signal));
   try {
     for (const side of BOTH)
       while ((await statusOf(daemon, [...placeOf(side, TOPICS - 1), 'contentInstances', 'latest'])) !== 200)
@@ -104,18 +104,18 @@ async function broker(
           placeOf: (topic) => pathOptions(...placeOf(side, topic), 'contentInstances'),
           signal: closing.signal,
         });
-    both('SIGCONT');
-    await wait(WARM_UP_S * 1000);
-    both('SIGSTOP');
-    await wait(SETTLE_MS);
+    const run = async (sides: readonly Side[], ms: number): Promise<void> => {
+      for (const side of sides) simulators[side].process.kill('SIGCONT');
+      await wait(ms);
+      for (const side of sides) simulators[side].process.kill('SIGSTOP');
+      await wait(SETTLE_MS);
+    };
+    await run(BOTH, WARM_UP_S * 1000);
     const turn = async (side: Side): Promise<Turn> => {
       const keptBefore = await countOf(daemon, placeOf(side, 0));
       const before = await daemon.accounts();
       const [cpuUs, startedUs] = [daemon.cpuUs, performance.now() * 1000];
-      send('SIGCONT', side);
-      await wait(seconds * 1000);
-      send('SIGSTOP', side);
-      await wait(SETTLE_MS);
+      await run([side], seconds * 1000);
       const usedUs = daemon.cpuUs - cpuUs;
       const elapsedUs = performance.now() * 1000 - startedUs;
       const accounts = between(before, await daemon.accounts());
@@ -128,6 +128,7 @@ async function broker(
       };
     };
     for (let round = 0; round < rounds; round++) {
+      await run(BOTH, BREATH_MS);
       // Whoever is second finds what the first has left to the collector: they change places.
       const earlier = round % 2 === 1 ? await turn('disk') : undefined;
       const memory = await turn('memory');

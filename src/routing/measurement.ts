@@ -56,7 +56,10 @@ export interface PackedForm {
 export interface Measurement extends Framed {
   /** Length of `frame()`. */
   readonly frameBytes: number;
-  /** Writes the bytes of `frame()`: nothing is made for it. */
+  /**
+   * Writes the bytes of `frame()`, its CHK perhaps 0, and makes nothing for it: a third of the time, where it is kept, and whoever keeps it
+   * has a checksum of his own. What reads it again completes it.
+   */
   writeFrame(into: Buffer, at: number): void;
   readonly descriptor: PmuDescriptor;
   /** STAT as sent, 16 bits. */

@@ -1,12 +1,14 @@
 /**
  * The history's index, in keys and values:
  *
- *     m                                   how far the log is indexed, how many containers there are
+ *     m                                   how far the log is indexed, how far its rows are here, how many containers there are
  *     h id 4                              head: a container's owner, its first and next ordinal, what the next row continues
  *     r id 4, ordinal 6                   row: where the chunk is that begins with this ordinal
  *
  * Every value has its CRC, rows must follow each other without a gap, and there must be as many heads as counted: what LevelDB
  * has lost or changed is noticed, and the index is made anew from the log. It never leads to a wrong answer.
+ *
+ * Rows are ahead of all else: what the heads were after them is read off the log.
  */
 import type { Owner } from './history-chunk.js';
 import { decodeRow, encodeRow, sealed, unsealed, type HistoryRow, type Running } from './history-row.js';
@@ -29,15 +31,17 @@ export interface Head extends Owner {
 
 /** Of the whole index. */
 export interface Extent {
-  /** Last entry of the log that is in it. */
+  /** Last entry of the log that is in it as a whole. */
   readonly sequence: number;
+  /** Last entry of the log that has a row here. */
+  readonly rowsTo: number;
   readonly heads: number;
 }
 
 const ORDINAL_BYTES = 6;
 const EXTENT_KEY = Buffer.from('m');
 const HEADS = { from: Buffer.from('h'), to: Buffer.from('i') };
-const VERSION = 1;
+const VERSION = 2;
 
 function keyOf(kind: 'h' | 'r', id: number): Buffer {
   const key = Buffer.alloc(kind === 'h' ? 5 : 5 + ORDINAL_BYTES, kind);

@@ -25,8 +25,8 @@ import type { OrderedIndex } from './level.js';
 const TURN_MS = 500;
 /** Each container has its turn once a second, half of them at a time: no long halt, and no fsync for each. */
 const TURNS = 2;
-/** Segments are looked through for what can go every 10 s. */
-const TURNS_TO_TRUNCATION = 20;
+/** Every 10 s the index is told the rest, and segments are looked through for what can go. */
+const TURNS_TO_REST = 20;
 /** A second of 100 PMUs is 0.3 MB; the last one is read whole at a start. */
 const SEGMENT_BYTES = 32 * 1024 * 1024;
 const FOREVER: Limits = { count: Infinity, bytes: Infinity, ageS: Infinity };
@@ -58,6 +58,8 @@ export class HistoryLog<R extends Kept> {
   private lostByRemoved = 0;
   private lastId = 0;
   private turn = 0;
+  /** The turn that the index was last told everything in. */
+  private wholeAt = 0;
   private cancelTurn: Cancel | undefined;
   /** Writing or rebuilding is under way; one at a time. */
   private working: Promise<void> | undefined;
@@ -154,7 +156,7 @@ export class HistoryLog<R extends Kept> {
     try {
       // What is in the log already must not go there twice.
       if (this.isRebuildDue) await this.rebuild();
-      if (this.index && this.damage === undefined) await this.commit([...this.tracks.values()]);
+      if (this.index && this.damage === undefined) await this.commit([...this.tracks.values()], true);
     } catch (error) {
       this.options.log.error({ err: error }, 'what waited for the disk is not in the history');
     } finally {
@@ -207,11 +209,14 @@ export class HistoryLog<R extends Kept> {
       (track) => track.isDue && (this.turn - track.writtenAt >= TURNS || track.waiting >= RECORDS_A_CHUNK),
     );
     for (const track of due) track.writtenAt = this.turn;
-    const isTruncationDue = this.turn % TURNS_TO_TRUNCATION === 0;
-    if (due.length === 0 && this.removed.length === 0 && !isTruncationDue) return;
+    const isWhole = this.turn - this.wholeAt >= TURNS_TO_REST;
+    if (due.length === 0 && this.removed.length === 0 && !isWhole) return;
     this.begin(async () => {
-      await this.commit(due);
-      if (isTruncationDue) await this.journal.truncateBefore(this.firstWanted());
+      const isWritten = await this.commit(due, isWhole);
+      if (!isWhole || !isWritten) return;
+      this.wholeAt = this.turn;
+      // Nothing in the index leads there any more.
+      await this.journal.truncateBefore(this.firstWanted());
     });
   }
 
@@ -224,10 +229,12 @@ export class HistoryLog<R extends Kept> {
       .finally(() => (this.working = undefined));
   }
 
-  private async commit(due: readonly HistoryTrack<R>[]): Promise<void> {
+  /** @returns false: it is all as it was */
+  private async commit(due: readonly HistoryTrack<R>[], isWhole: boolean): Promise<boolean> {
     const removed = this.removed.splice(0);
-    const isWritten = await this.writer.write(this.present(), due, removed);
+    const isWritten = await this.writer.write(this.present(), due, removed, isWhole);
     if (!isWritten) this.removed.unshift(...removed);
+    return isWritten;
   }
 
   /** The oldest entry that some container still has. */
@@ -248,7 +255,7 @@ export class HistoryLog<R extends Kept> {
       const extent = await this.index.extent();
       const heads = await this.index.heads();
       if (!extent) throw new IndexFault('there is none');
-      if (extent.heads !== heads.length || extent.sequence > this.journal.durableSequence)
+      if (extent.heads !== heads.length || extent.rowsTo > this.journal.durableSequence)
         throw new IndexFault('it does not fit the log');
       const isBehind = extent.sequence < this.journal.durableSequence;
       await this.adopt(
@@ -276,10 +283,9 @@ export class HistoryLog<R extends Kept> {
   private async adopt(heads: readonly Head[]): Promise<void> {
     const standing = new Map(this.removed.map((track) => [ownerKey(track.head), track]));
     for (const [key, track] of [...this.unclaimed, ...this.tracks]) standing.set(key, track);
-    this.writer.indexed.clear();
+    this.writer.adopt(heads);
     for (const head of heads) {
       const key = ownerKey(head);
-      this.writer.indexed.add(head.id);
       this.lastId = Math.max(this.lastId, head.id);
       const track = standing.get(key) ?? this.trackOf(head);
       if (!standing.delete(key)) this.unclaimed.set(key, track);

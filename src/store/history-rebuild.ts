@@ -73,7 +73,7 @@ export async function absorbLog(
   let sequence = (from ?? oldest) - 1;
   let writes: IndexWrite[] = [];
   const flush = async (): Promise<void> => {
-    writes.push(...[...heads.values()].map(headWrite), extentWrite({ sequence, heads: heads.size }));
+    writes.push(...[...heads.values()].map(headWrite), extentWrite({ sequence, rowsTo: sequence, heads: heads.size }));
     await index.ordered.write(writes);
     writes = [];
   };

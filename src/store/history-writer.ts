@@ -1,5 +1,9 @@
 /**
  * Writes what waits in tracks: one frame for the log, then one batch for the index, then it is settled. One writing at a time.
+ *
+ *     chunks ──> log ──> rows ──> settled        heads, rows that have gone, how far: now and then, all at once
+ *
+ * Where a container begins and ends can be read off the log from where the index was last told of it, so that need not be written each second.
  */
 import { encodeRemoval } from './history-chunk.js';
 import { extentWrite, headWrite, rowDeletion, rowWrite, type Head, type HistoryIndex } from './history-index.js';
@@ -15,12 +19,28 @@ const EVICTED_AT_ONCE = 100;
 
 export class HistoryWriter {
   /** Containers that have a head in the index. */
-  readonly indexed = new Set<number>();
+  private readonly indexed = new Set<number>();
+  /** Last entry of the log that is in the index as a whole. */
+  private indexedTo = 0;
+  /** Of these, whose has changed since, and what it is now. */
+  private readonly changed = new Map<number, Head>();
+  /** Rows that are still in the index and no longer wanted. */
+  private readonly unwanted: IndexWrite[] = [];
 
   constructor(private readonly journal: Journal) {}
 
+  /** The index has been read, or made anew: it has these heads, and all that is in the log. */
+  adopt(heads: readonly Head[]): void {
+    this.indexedTo = this.journal.durableSequence;
+    this.indexed.clear();
+    for (const { id } of heads) this.indexed.add(id);
+    this.changed.clear();
+    this.unwanted.length = 0;
+  }
+
   /**
    * @param removed tracks whose containers are gone
+   * @param isWhole the index is told everything
    * @returns false: the journal takes nothing now; it is all as it was
    * @throws where the log has it and the index perhaps not
    */
@@ -28,6 +48,7 @@ export class HistoryWriter {
     index: HistoryIndex,
     due: readonly HistoryTrack<R>[],
     removed: readonly HistoryTrack<R>[],
+    isWhole: boolean,
   ): Promise<boolean> {
     const cuts = due.flatMap((track) => {
       let n = track.head.next;
@@ -53,26 +74,39 @@ export class HistoryWriter {
     }
     const oldest = new Map<HistoryTrack<R>, HistoryRow | undefined>();
     for (const [track, head] of heads) {
-      const kept = await evict(index, track, head, rows.get(track) ?? [], writes);
+      const kept = await evict(index, track, head, rows.get(track) ?? [], this.unwanted);
       heads.set(track, kept.head);
       oldest.set(track, kept.oldestRow);
     }
     for (const { head } of removed) {
       writes.push(...(await index.deletions(head.id)));
       this.indexed.delete(head.id);
+      this.changed.delete(head.id);
     }
-    for (const [track, head] of heads) {
-      if (head === track.head) continue;
-      writes.push(headWrite(head));
-      this.indexed.add(head.id);
-    }
-    writes.push(extentWrite({ sequence: this.journal.durableSequence, heads: this.indexed.size }));
+    for (const [track, head] of heads) if (head !== track.head) this.changed.set(head.id, head);
+    // Whose rows these are must be in the index with them.
+    const hasNew = due.some(({ head }) => !this.indexed.has(head.id));
+    if (isWhole || hasNew || removed.length > 0) writes.push(...this.rest());
+    const rowsTo = this.journal.durableSequence;
+    writes.push(extentWrite({ sequence: this.indexedTo, rowsTo, heads: this.indexed.size }));
     await index.ordered.write(writes);
     for (const [track, head] of heads) {
       track.settle(head);
       track.oldestRow = oldest.get(track);
     }
     return true;
+  }
+
+  /** What the index has not been told yet. */
+  private rest(): readonly IndexWrite[] {
+    const writes = this.unwanted.splice(0);
+    for (const [id, head] of this.changed) {
+      writes.push(headWrite(head));
+      this.indexed.add(id);
+    }
+    this.changed.clear();
+    this.indexedTo = this.journal.durableSequence;
+    return writes;
   }
 
   private append(entries: readonly Uint8Array[]): Promise<readonly Place[] | undefined> {
@@ -105,12 +139,12 @@ async function evict<R extends Kept>(
   track: HistoryTrack<R>,
   standing: Head,
   fresh: readonly HistoryRow[],
-  writes: IndexWrite[],
+  unwanted: IndexWrite[],
 ): Promise<{ readonly head: Head; readonly oldestRow: HistoryRow | undefined }> {
   let head = standing;
   let oldestRow = track.oldestRow ?? fresh[0];
   for (let left = EVICTED_AT_ONCE; oldestRow && left > 0 && track.isUnwanted(oldestRow, head); left--) {
-    writes.push(rowDeletion(head.id, oldestRow));
+    unwanted.push(rowDeletion(head.id, oldestRow));
     head = { ...head, first: endOf(oldestRow), sizeBytes: head.sizeBytes - oldestRow.sizeBytes };
     const { first } = head;
     oldestRow =

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatTime, parseTime } from '../../src/clock.js';
 import { systemDisk } from '../../src/disk.js';
+import { crcCcitt } from '../../src/protocols/c37118/crc.js';
 import { FORMATS } from '../../src/routing/format.js';
 import { openLevel } from '../../src/store/level.js';
 import { RememberingStore } from '../support/remembering-store.js';
@@ -163,6 +164,7 @@ test('every attached PMU has so much history, and its measurements come back fro
     accept: 'application/vnd.gridcast.c37118',
   });
   expect(raw.bytes.readUInt16BE(0)).toBe(0xaa01);
+  expect(crcCcitt(raw.bytes)).toBe(0);
   const us = parseTime(third.id) ?? 0;
   const span = `measuredSince=${formatTime(us)}&measuredUntil=${formatTime(us + 100_000)}`;
   expect((await all(next, `${path}/contentInstances?${span}`)).map(({ id }) => id)).toEqual(

@@ -369,6 +369,23 @@ describe('an index', () => {
     expect(texts.length).toBeGreaterThan(150);
   });
 
+  test('is told where a container begins and ends every ten seconds, and of a chunk at once', async () => {
+    const stage = await HistoryStage.open();
+    const limits = { ...UNLIMITED, count: 200 };
+    const track = stage.track('/m2m/containers/load', 7, limits);
+    await stage.run(track, 450);
+    const written = (kind: string) => stage.indexWrites.filter(({ key }) => key[0] === kind.charCodeAt(0));
+    expect(written('h').length).toBeLessThanOrEqual(6);
+    expect(written('r').filter(({ value }) => value).length).toBeGreaterThan(40);
+    const [{ first, next }, before] = [track.head, stage.rebuilds];
+    expect(first).toBeGreaterThan(200);
+    await stage.kill();
+    const again = stage.track('/m2m/containers/load', 7, limits);
+    expect(again.head.next).toBe(next);
+    expect(await stage.read(again)).toEqual(numbers(next - 200, next - 1));
+    expect(stage.rebuilds).toBe(before);
+  });
+
   test('that failed is made anew, and nothing is there twice', async () => {
     const { stage, track } = await filled();
     stage.indexFails = true;

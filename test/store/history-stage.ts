@@ -42,6 +42,10 @@ export class HistoryStage {
   level = new MemoryLevel<Uint8Array, Uint8Array>(BINARY);
   /** Asked before the index is written. */
   indexFails = false;
+  /** What was written to the index. */
+  readonly indexWrites: IndexWrite[] = [];
+  /** How often it was made anew. */
+  rebuilds = 0;
   log!: HistoryLog<Entry>; // `open` sets it before a stage is handed out
 
   private constructor(private readonly segmentBytes: number) {
@@ -63,8 +67,14 @@ export class HistoryStage {
       await this.level.open();
       return {
         ...index,
-        write: (writes: readonly IndexWrite[]) =>
-          this.indexFails ? Promise.reject(new Error('the index fails')) : index.write(writes),
+        write: (writes: readonly IndexWrite[]) => {
+          this.indexWrites.push(...writes);
+          return this.indexFails ? Promise.reject(new Error('the index fails')) : index.write(writes);
+        },
+        clear: () => {
+          this.rebuilds++;
+          return index.clear();
+        },
         // It outlives the process.
         close: () => Promise.resolve(),
       };

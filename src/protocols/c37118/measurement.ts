@@ -37,8 +37,7 @@ import {
   type BlockLayout,
   type StreamLayout,
 } from './data-frame.js';
-import { crcCcitt } from './crc.js';
-import { CHK_BYTES, HEAD_BYTES, readHead, SIZE_AT, STREAM_ID_AT, viewOf } from './frame.js';
+import { CHK_BYTES, HEAD_BYTES, readHead, seal, SIZE_AT, STREAM_ID_AT, viewOf } from './frame.js';
 import { dataError, STAT, worstStat } from './stat.js';
 import { TIME_QUALITY } from './time.js';
 import { analogOf, angleOf, frequencyHz, magnitudeOf, rocofHzPerS } from './units.js';
@@ -123,7 +122,8 @@ class PackedFrame implements PackedForm {
   read(from: Buffer, at: number): FrameMeasurement {
     const frame = this.emptyFrame();
     from.copy(frame, 0, at, at + this.bytes);
-    this.complete(frame, 0);
+    this.address(frame, 0);
+    seal(frame);
     const view = viewOf(frame);
     return new FrameMeasurement(view, readHead(view).timeQuality, this.single, this.pmu);
   }
@@ -133,12 +133,10 @@ class PackedFrame implements PackedForm {
     return Buffer.allocUnsafe(this.single.frameBytes);
   }
 
-  /** Makes a frame of what lies packed at `at`: the PMU's id for the stream's, its size and CHK. */
-  complete(frame: Buffer, at: number): void {
-    const end = at + this.bytes;
+  /** Makes of what lies packed at `at` a frame of this PMU, but for its CHK: its id for the stream's, and its size. */
+  address(frame: Buffer, at: number): void {
     frame.writeUInt16BE(this.single.frameBytes, at + SIZE_AT);
     frame.writeUInt16BE(this.single.configuration.streamId, at + STREAM_ID_AT);
-    frame.writeUInt16BE(crcCcitt(frame, at, end), end);
   }
 }
 
@@ -252,6 +250,7 @@ export class FrameMeasurement implements Measurement {
     if (this.isAlone) return new Uint8Array(buffer, byteOffset, byteLength);
     const frame = this.pmu.packed.emptyFrame();
     this.writeFrame(frame, 0);
+    seal(frame);
     return frame;
   }
 
@@ -264,8 +263,10 @@ export class FrameMeasurement implements Measurement {
     if (this.isAlone) {
       for (let n = 0; n < view.byteLength; n++) into[at + n] = view.getUint8(n);
     } else {
+      const { packed } = this.pmu;
       this.pack(into, at);
-      this.pmu.packed.complete(into, at);
+      packed.address(into, at);
+      into.writeUInt16BE(0, at + packed.bytes);
     }
   }
 

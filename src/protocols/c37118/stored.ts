@@ -2,7 +2,7 @@
 import type { Measurement } from '../../routing/measurement.js';
 import { decodeConfiguration } from './configuration.js';
 import { checkLength } from './data-frame.js';
-import { readHead, viewOf } from './frame.js';
+import { readHead, seal, viewOf } from './frame.js';
 import { FrameMeasurement, streamOf, type PmuStream } from './measurement.js';
 
 /** One per PMU and configuration that is read from; a reader of more goes on, slower. */
@@ -10,7 +10,7 @@ const MOST_KNOWN = 256;
 
 export type MeasurementReader = (configuration: Uint8Array, frame: Uint8Array) => Measurement | undefined;
 
-/** Both were checked when they came; undefined for what are no such frames all the same. */
+/** Both were checked when they came, and the frame may lack its CHK; undefined for what are no such frames all the same. */
 export function measurementReader(): MeasurementReader {
   const known = new Map<string, PmuStream>();
   const streamBehind = (configuration: Uint8Array): PmuStream | undefined => {
@@ -28,7 +28,10 @@ export function measurementReader(): MeasurementReader {
     const stream = streamBehind(configuration);
     const [pmu, another] = stream?.pmus ?? [];
     if (!stream || !pmu || another || checkLength(frame, stream.layout)) return undefined;
-    const view = viewOf(frame);
+    // A copy: these bytes may be on their way to the disk.
+    const whole = Uint8Array.from(frame);
+    seal(whole);
+    const view = viewOf(whole);
     return new FrameMeasurement(view, readHead(view).timeQuality, stream.layout, pmu);
   };
 }

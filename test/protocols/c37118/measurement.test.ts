@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { decode } from '../../../src/protocols/c37118/codec.js';
 import type { Configuration } from '../../../src/protocols/c37118/configuration.js';
 import { layoutOf } from '../../../src/protocols/c37118/data-frame.js';
-import { readHead, viewOf } from '../../../src/protocols/c37118/frame.js';
+import { readHead, seal, viewOf } from '../../../src/protocols/c37118/frame.js';
 import { FrameMeasurement, streamOf } from '../../../src/protocols/c37118/measurement.js';
 import { worstStat } from '../../../src/protocols/c37118/stat.js';
 import { slotOf, slotTag, tagUs, usTag } from '../../../src/protocols/c37118/time.js';
@@ -18,13 +18,17 @@ function measurements(configuration: Configuration, options: FrameOptions = {}):
 }
 const measurement = (options: FrameOptions): FrameMeasurement => measurements(stream(), options)[0]!;
 
-/** Its frame out of the midst of other bytes, which must stay as they are. */
+/** Its frame out of the midst of other bytes, which must stay as they are; CHK made good. */
 function writtenAt(at: number, one: FrameMeasurement): Buffer {
   const around = Buffer.alloc(at + one.frameBytes + at, 0x55);
   one.writeFrame(around, at);
   const end = at + one.frameBytes;
   expect([around.subarray(0, at), around.subarray(end)]).toEqual([Buffer.alloc(at, 0x55), Buffer.alloc(at, 0x55)]);
-  return around.subarray(at, end);
+  const frame = around.subarray(at, end);
+  // It is good already, or nothing of what stood there before.
+  expect([Buffer.from(one.frame()).readUInt16BE(frame.length - 2), 0]).toContain(frame.readUInt16BE(frame.length - 2));
+  seal(frame);
+  return frame;
 }
 
 describe('FrameMeasurement', () => {
