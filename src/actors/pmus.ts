@@ -178,7 +178,11 @@ export class StreamPmus {
     const applications = this.stream.parent;
     if (!applications) return undefined;
     const wanted =
-      this.wishes.name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? this.wishes.name : `${this.wishes.name}-${index + 1}`;
+      this.wishes.name === undefined
+        ? `pmu-${descriptor.idCode}`
+        : count === 1
+          ? this.wishes.name
+          : `${this.wishes.name}-${index + 1}`;
     const fallback = `pmu-${descriptor.streamId}-${descriptor.idCode}`;
     for (const appId of [wanted, fallback]) {
       const standing = applications.child(appId);

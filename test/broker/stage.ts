@@ -261,10 +261,14 @@ export function stream(running: RunningBroker, idCodes: readonly number[], repor
   // The population of the resources, which the broker gives to its sources alone.
   const { options } = sources as unknown as { options: SourcesOptions };
   const { population } = options;
-  const pmus = new StreamPmus(written.node, { name: undefined, historyS: undefined }, {
-    ...options,
-    ...{ resources, router, population, historyS: options.config.pmuHistoryS },
-  });
+  const pmus = new StreamPmus(
+    written.node,
+    { name: undefined, historyS: undefined },
+    {
+      ...options,
+      ...{ resources, router, population, historyS: options.config.pmuHistoryS },
+    },
+  );
   const descriptors = idCodes.map((idCode) => ({ ...DESCRIPTOR, idCode, reportingRate }));
   pmus.configure(descriptors);
   let next = 0;
