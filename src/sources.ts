@@ -13,6 +13,7 @@ import type { Config } from './config.js';
 import { isRefusal, refuse, type Refusal } from './errors.js';
 import type { Cell } from './kernel/cell.js';
 import { Population } from './kernel/population.js';
+import type { Leases, Wheel } from './kernel/wheel.js';
 import { parseStreamAddress, streamsOf, type StreamAddress } from './protocols/c37118/address.js';
 import { DEFAULT_TIMING, StreamClient } from './protocols/c37118/client.js';
 import type { HealthFigures } from './protocols/c37118/health.js';
@@ -31,6 +32,7 @@ export interface SourcesOptions extends Surroundings {
   readonly population: Population<ResourceMessage>;
   readonly router: Router;
   readonly schedule: Schedule;
+  readonly leases: Wheel['leases'];
   readonly encoder: SampleEncoder;
   /** @param state undefined when the stream is detached */
   readonly stateChanged: (application: string, state: SourceState | undefined) => void;
@@ -49,12 +51,14 @@ export class Sources {
   readonly population: Population<SourceMessage>;
   private readonly attached = new Map<string, Attached>();
   private readonly links: Links;
+  private readonly looks: Leases<StreamClient>;
   /** One object for all: a thousand copies look different to V8 at every sample. */
   private readonly pmusOptions: PmusOptions;
 
   constructor(private readonly options: SourcesOptions) {
     const { clock, random, log } = options;
     this.links = new Links(options.network);
+    this.looks = options.leases((client) => client.lookForSilence());
     this.pmusOptions = { ...options, historyS: options.config.pmuHistoryS };
     this.population = new Population({
       name: 'sources',
@@ -146,7 +150,8 @@ export class Sources {
     const { clock, random, schedule, config, log } = this.options;
     const timing = { ...DEFAULT_TIMING, lagMs: config.lagS * 1000, leadMs: config.leadS * 1000 };
     const kind = sourceKind({
-      open: (sink) => (attached.client = new StreamClient(attached.address, this.links, clock, sink, timing)),
+      open: (sink) =>
+        (attached.client = new StreamClient(attached.address, this.links, clock, this.looks, sink, timing)),
       random,
       schedule,
       owner: {

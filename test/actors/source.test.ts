@@ -104,12 +104,14 @@ async function source(
     onMeasurement: (_index, _measurement, measuredUs) => void measured.push(measuredUs),
   };
   setUp(device, owner);
+  const looks = wheel.leases<StreamClient>((client) => client.lookForSilence());
   const random = seededRandom(1);
   const population = new Population<SourceMessage>({
     name: 'sources',
     kind: () =>
       sourceKind({
-        open: (sink) => new StreamClient(addressOf('c37118+tcp://127.0.0.1?idcode=60'), new Links(device), clock, sink),
+        open: (sink) =>
+          new StreamClient(addressOf('c37118+tcp://127.0.0.1?idcode=60'), new Links(device), clock, looks, sink),
         owner,
         schedule: wheel.schedule,
         random,

@@ -11,6 +11,7 @@
  */
 import type { Cancel, Clock } from '../../clock.js';
 import { reasonOf } from '../../errors.js';
+import type { Leases } from '../../kernel/wheel.js';
 import type { Address } from '../../network.js';
 import { QUALITY } from '../../routing/sample.js';
 import type { StreamPort, StreamSink } from '../../routing/stream.js';
@@ -41,6 +42,7 @@ const SILENT_PERIODS = 3;
 /** TIME_BASE of commands sent before the stream's is known; their time is to be ignored anyway. */
 const COMMAND_TIME_BASE = 1_000_000;
 const NO_BYTES = new Uint8Array(0);
+const NO_LEASE = -1;
 
 /** Whether a bit of STAT is set for any PMU of a frame. */
 function isAnySet(view: DataView, { blocks }: StreamLayout, bit: number): boolean {
@@ -64,12 +66,15 @@ export class StreamClient implements StreamPort {
   private isFlowing = false;
   private lastDataUs = 0;
   private cancelAnswer: Cancel | undefined;
-  private cancelSilence: Cancel | undefined;
+  /** While data is wanted: until the next look whether any comes. */
+  private look = NO_LEASE;
 
   constructor(
     private readonly address: StreamAddress,
     private readonly links: Links,
     private readonly clock: Clock,
+    /** Ends with `lookForSilence`: a timer's closures for each stream and second would outlive the young generation. */
+    private readonly looks: Leases<StreamClient>,
     private readonly sink: StreamSink,
     private readonly timing: ClientTiming = DEFAULT_TIMING,
   ) {}
@@ -129,9 +134,9 @@ export class StreamClient implements StreamPort {
   /** Asks for data; FLOWING or SILENT follows. */
   startData(): void {
     this.command(COMMANDS.dataOn);
-    if (this.cancelSilence) return;
+    if (this.look !== NO_LEASE) return;
     this.lastDataUs = this.clock.monotonicUs();
-    this.watchSilence(this.silenceMs());
+    this.look = this.looks.grant(this, this.silenceMs());
   }
 
   stopData(): void {
@@ -144,9 +149,9 @@ export class StreamClient implements StreamPort {
     this.link?.close();
     this.link = undefined;
     this.cancelAnswer?.();
-    this.cancelSilence?.();
     this.cancelAnswer = undefined;
-    this.cancelSilence = undefined;
+    if (this.look !== NO_LEASE) this.looks.revoke(this.look);
+    this.look = NO_LEASE;
     this.pending = undefined;
     this.reader = new ConfigurationReader();
     this.isChangeAnnounced = false;
@@ -284,16 +289,14 @@ export class StreamClient implements StreamPort {
     return Math.max(this.timing.silenceMs, (SILENT_PERIODS * 1000) / rate);
   }
 
-  /** One timer a silence's length, not one a frame: it looks how long ago the last frame was, and comes back. */
-  private watchSilence(delayMs: number): void {
-    this.cancelSilence = this.clock.after(delayMs, () => {
-      const silentMs = (this.clock.monotonicUs() - this.lastDataUs) / 1000;
-      const limitMs = this.silenceMs();
-      const isSilent = silentMs >= limitMs;
-      this.watchSilence(isSilent ? limitMs : limitMs - silentMs);
-      if (!isSilent) return;
-      this.isFlowing = false;
-      this.sink.event({ type: 'SILENT', silentMs });
-    });
+  /** Once a silence's length, not once a frame: looks how long ago the last frame was, and comes back. */
+  lookForSilence(): void {
+    const silentMs = (this.clock.monotonicUs() - this.lastDataUs) / 1000;
+    const limitMs = this.silenceMs();
+    const isSilent = silentMs >= limitMs;
+    this.look = this.looks.grant(this, isSilent ? limitMs : limitMs - silentMs);
+    if (!isSilent) return;
+    this.isFlowing = false;
+    this.sink.event({ type: 'SILENT', silentMs });
   }
 }

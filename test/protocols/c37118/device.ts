@@ -4,6 +4,7 @@
  */
 import { systemNetwork, type Address, type TcpConnection } from '../../../src/network.js';
 import { systemClock } from '../../../src/clock.js';
+import { Wheel } from '../../../src/kernel/wheel.js';
 import { parseStreamAddress, type StreamAddress } from '../../../src/protocols/c37118/address.js';
 import { StreamClient, type ClientTiming, DEFAULT_TIMING } from '../../../src/protocols/c37118/client.js';
 import { COMMANDS } from '../../../src/protocols/c37118/command.js';
@@ -143,6 +144,10 @@ export function listenTo(uri: string, timing: Partial<ClientTiming> = {}, links 
     measurement: (index: number, measurement: Measurement, measuredUs: number, arrivedUs: number, quality: number) =>
       received.add({ index, measurement, measuredUs, arrivedUs, quality }),
   };
-  const client = new StreamClient(addressOf(uri), links, systemClock, sink, { ...DEFAULT_TIMING, ...timing });
+  const wheel = new Wheel(systemClock, (error) => {
+    throw error;
+  });
+  const looks = wheel.leases<StreamClient>((each) => each.lookForSilence());
+  const client = new StreamClient(addressOf(uri), links, systemClock, looks, sink, { ...DEFAULT_TIMING, ...timing });
   return { client, events, received };
 }
