@@ -33,7 +33,12 @@ export class Revisions {
   }
 }
 
-export const etagOf = (revision: number): string => (revision % ETAG_COUNT).toString(ETAG_RADIX);
+export function etagOf(revision: number): string {
+  if (revision !== lastTag.revision) lastTag = { revision, text: (revision % ETAG_COUNT).toString(ETAG_RADIX) };
+  return lastTag.text;
+}
+/** A request asks for one tag several times, and to the base 36 V8 takes its time. */
+let lastTag: { readonly revision: number; readonly text: string } = { revision: NaN, text: '' };
 
 export interface Conditions {
   /** Entity tags without quotes; `*` for any. */
