@@ -146,7 +146,9 @@ function report({ pmus, churn, seconds: whole }: ChurnEffort, seconds: number, r
     `${(100 * of(which, ({ cpuShare }) => cpuShare)).toFixed(0)} % of a core`,
   ];
   const ratio = median(pairs.map(ratioOf));
-  const gone = droppedBy(books.accounts) + lostOf(books) + books.unread;
+  // What waited for those who left goes with them, counted as that.
+  const ended = books.accounts.dropped.get('ended') ?? 0;
+  const gone = droppedBy(books.accounts) - ended + lostOf(books) + books.unread;
   const target = (what: string, figure: string, wanted: string, isMet: boolean): TargetRow => ({
     ...{
       target: 'T7',
