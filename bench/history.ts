@@ -6,7 +6,8 @@
  *
  * The two take their turns in one broker: two processes of one version differ by a quarter in what a delivery costs them, by what
  * V8 made of their first seconds, and that is more than what is asked for. Several processes, medians of the pairs of turns. The CPU
- * is the whole process's: its disk threads and LevelDB's included.
+ * is the whole process's: its disk threads and LevelDB's included. What a history changes for the whole process, as the code that both share,
+ * is in neither.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
@@ -69,6 +70,7 @@ interface Turn {
   /** Microseconds. */
   readonly perDelivery: number;
   readonly delivered: number;
+  /** Of a core, while the PMUs send. */
   readonly cpuShare: number;
   /** Measurements that the side's first PMU has of the turn. */
   readonly kept: number;
@@ -114,16 +116,15 @@ async function broker(
     const turn = async (side: Side): Promise<Turn> => {
       const keptBefore = await countOf(daemon, placeOf(side, 0));
       const before = await daemon.accounts();
-      const [cpuUs, startedUs] = [daemon.cpuUs, performance.now() * 1000];
+      const { cpuUs } = daemon;
       await run([side], seconds * 1000);
       const usedUs = daemon.cpuUs - cpuUs;
-      const elapsedUs = performance.now() * 1000 - startedUs;
       const accounts = between(before, await daemon.accounts());
       checkBalance(accounts);
       return {
         perDelivery: usedUs / accounts.delivered,
         delivered: accounts.delivered,
-        cpuShare: usedUs / elapsedUs,
+        cpuShare: usedUs / (seconds * 1e6),
         kept: (await countOf(daemon, placeOf(side, 0))) - keptBefore,
       };
     };

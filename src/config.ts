@@ -19,7 +19,6 @@ import {
 } from './config-channels.js';
 import { readConfigFile } from './config-file.js';
 import { isRefusal, refuse, type Refusal } from './errors.js';
-import { LONGEST_HISTORY_S } from './protocols/c37118/address.js';
 
 interface Key<Value> {
   readonly schema: z.ZodType<Value>;
@@ -54,6 +53,7 @@ const count = (least: 0 | 1, fallback: number, purpose: string): Key<number> =>
 const LARGEST_PORT = 65_535;
 const LARGEST_COUNT = 1_000_000_000;
 const HOUR_S = 3600;
+export const LONGEST_HISTORY_S = 10 * 365 * 24 * HOUR_S;
 const MIB = 1024 * 1024;
 /** An id is one segment of a path. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

@@ -14,7 +14,7 @@ import { isRefusal, refuse, type Refusal } from './errors.js';
 import type { Cell } from './kernel/cell.js';
 import { Population } from './kernel/population.js';
 import type { Leases, Wheel } from './kernel/wheel.js';
-import { parseStreamAddress, streamsOf, type StreamAddress } from './protocols/c37118/address.js';
+import { parseStreamAddress, streamIdentity, streamsOf, type StreamAddress } from './protocols/c37118/address.js';
 import { DEFAULT_TIMING, StreamClient } from './protocols/c37118/client.js';
 import type { HealthFigures } from './protocols/c37118/health.js';
 import { Links } from './protocols/c37118/link.js';
@@ -40,7 +40,7 @@ export interface SourcesOptions extends Surroundings {
 
 interface Attached {
   readonly application: Node;
-  readonly contact: string;
+  contact: string;
   readonly address: StreamAddress;
   readonly pmus: StreamPmus;
   client: StreamClient | undefined;
@@ -87,17 +87,28 @@ export class Sources {
   configure(entries: readonly string[]): Refusal | undefined {
     const { resources } = this.options;
     const uris = entries.flatMap(streamsOf);
-    const [wanted, standing] = [new Set(uris), new Set<string>()];
+    const wanted = new Set(uris.map(streamIdentity));
+    const standing = new Map<string, Node>();
     for (const { contact, application } of [...this.attached.values()]) {
       if (application.creator.kind !== 'internal') continue;
-      if (wanted.has(contact)) standing.add(contact);
+      if (wanted.has(streamIdentity(contact))) standing.set(streamIdentity(contact), application);
       else resources.remove(application);
     }
     for (const uri of uris) {
-      const refusal = standing.delete(uri) ? undefined : this.attachByUri(uri);
+      const application = standing.get(streamIdentity(uri));
+      standing.delete(streamIdentity(uri));
+      const refusal = application ? this.readdress(application, uri) : this.attachByUri(uri);
       if (refusal) return refusal;
     }
     return undefined;
+  }
+
+  /** It stands, and may say something else of its history now. */
+  private readdress(application: Node, uri: string): Refusal | undefined {
+    if (application.attributes.get('aPoC') === uri) return undefined;
+    const target = { kind: 'attribute', node: application, name: 'aPoC', rest: [] } as const;
+    const written = this.options.resources.update(target, { aPoC: uri }, INTERNAL);
+    return isRefusal(written) ? written : undefined;
   }
 
   /** An application `stream-<IDCODE>` stands for a stream of the configuration. */
@@ -118,7 +129,16 @@ export class Sources {
   /** An application was written anew: another stream may be its point of contact, or none. */
   reattach(application: Node): void {
     const contact = application.attributes.get('aPoC');
-    if (this.attached.get(application.reference)?.contact === contact) return;
+    const attached = this.attached.get(application.reference);
+    if (attached?.contact === contact) return;
+    const address = typeof contact === 'string' ? parseStreamAddress(contact) : undefined;
+    if (attached && typeof contact === 'string' && address && !isRefusal(address)) {
+      if (streamIdentity(attached.contact) === streamIdentity(contact)) {
+        attached.contact = contact;
+        attached.pmus.wish(address);
+        return;
+      }
+    }
     this.detach(application);
     const refusal = this.attach(application);
     if (refusal) this.options.log.warn({ application: application.reference, detail: refusal.detail }, 'not attached');

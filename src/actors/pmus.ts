@@ -60,6 +60,7 @@ const MOST_ABSENT = 16;
 export class StreamPmus {
   /** By index in the configuration that holds. */
   private places: (Place | undefined)[] = [];
+  private descriptors: readonly PmuDescriptor[] = [];
   /** All that ever were, by whom they are of: a PMU that left the stream comes back to its own place, wherever it stands then. */
   private readonly known = new Map<string, Place>();
   /** Measurements of PMUs that have no place: their application was deleted. */
@@ -70,7 +71,7 @@ export class StreamPmus {
    */
   constructor(
     private readonly stream: Node,
-    private readonly wishes: StreamWishes,
+    private wishes: StreamWishes,
     private readonly options: PmusOptions,
   ) {
     // What an earlier run of the broker made for this stream.
@@ -80,8 +81,15 @@ export class StreamPmus {
     }
   }
 
+  /** Its address says something else of the history now. */
+  wish(wishes: StreamWishes): void {
+    this.wishes = wishes;
+    if (this.descriptors.length > 0) this.configure(this.descriptors);
+  }
+
   /** A configuration holds: each PMU gets its application, or keeps the one it has. */
   configure(descriptors: readonly PmuDescriptor[]): void {
+    this.descriptors = descriptors;
     const ids = descriptors.map(({ idCode }) => idCode);
     this.places = descriptors.map((descriptor, index) => {
       // Names of the address go by index; otherwise the IDCODE says who it is, and of equal ones their order.

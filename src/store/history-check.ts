@@ -30,7 +30,7 @@ const NOWHERE: OrderedIndex = {
 export async function checkHistory(disk: Disk, data: string, index: OrderedIndex = NOWHERE): Promise<HistoryReport> {
   try {
     const log = { disk, folder: historyLogFolder(data) };
-    const heads = await absorbLog(log, new HistoryIndex(index), undefined, []);
+    const heads = await absorbLog(log, new HistoryIndex(index), undefined, Infinity, []);
     return {
       containers: heads.length,
       instances: heads.reduce((sum, { first, next }) => sum + next - first, 0),

@@ -42,6 +42,8 @@ const ORDINAL_BYTES = 6;
 const EXTENT_KEY = Buffer.from('m');
 const HEADS = { from: Buffer.from('h'), to: Buffer.from('i') };
 const VERSION = 2;
+/** Without `rowsTo`: rows were ahead of nothing. */
+const FIRST_VERSION = 1;
 
 function keyOf(kind: 'h' | 'r', id: number): Buffer {
   const key = Buffer.alloc(kind === 'h' ? 5 : 5 + ORDINAL_BYTES, kind);
@@ -82,6 +84,7 @@ export class HistoryIndex {
     const value = await this.ordered.get(EXTENT_KEY);
     if (!value) return undefined;
     const extent = parsed(value, 'the extent of the index') as Extent & { readonly version: number };
+    if (extent.version === FIRST_VERSION) return { ...extent, rowsTo: extent.sequence };
     return extent.version === VERSION ? extent : undefined;
   }
 

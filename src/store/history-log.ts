@@ -3,8 +3,8 @@
  *
  *     tracks ── two turns a second, each container in one of them ──> chunks ──> journal, fsync ──> index ──> settled
  *
- * The journal is the truth, and the index never ahead of it: one that is missing, damaged or behind is made anew by reading the
- * journal. What a crash can lose is what has come in since the container's last turn, a second of it.
+ * The journal is the truth, and the index never ahead of it: one that is missing or damaged is made anew by reading the journal, and one
+ * that is behind, as a kill leaves it, reads the last ten seconds of it. What a crash can lose is what has come in since the container's last turn, a second of it.
  *
  * Both are made with the first container that wants them: a broker without one writes nothing, and has no 64 MB of prepared
  * segments that it never uses.
@@ -137,9 +137,10 @@ export class HistoryLog<R extends Kept> {
         const { log } = this.options;
         if (error instanceof IndexFault && attempt === 1 && !this.isClosed) {
           log.warn({ err: error }, 'the index of the history is made anew');
-          await this.working;
           this.isRebuildDue = true;
-          this.begin(() => this.rebuild());
+          // Others may have met the same fault: one of us makes it anew.
+          while (this.working) await this.working;
+          if (this.wantsRebuild) this.begin(() => this.rebuild());
           continue;
         }
         log.error({ err: error }, 'the history cannot be read');
@@ -177,6 +178,10 @@ export class HistoryLog<R extends Kept> {
     } finally {
       this.isPrepared = true;
     }
+  }
+
+  private get wantsRebuild(): boolean {
+    return this.isRebuildDue && !this.isClosed;
   }
 
   private get logFolder(): string {
@@ -255,12 +260,11 @@ export class HistoryLog<R extends Kept> {
       const extent = await this.index.extent();
       const heads = await this.index.heads();
       if (!extent) throw new IndexFault('there is none');
-      if (extent.heads !== heads.length || extent.rowsTo > this.journal.durableSequence)
-        throw new IndexFault('it does not fit the log');
-      const isBehind = extent.sequence < this.journal.durableSequence;
-      await this.adopt(
-        isBehind ? await absorbLog({ disk, folder: this.logFolder }, this.index, extent.sequence + 1, heads) : heads,
-      );
+      const { durableSequence: durable } = this.journal;
+      if (extent.heads !== heads.length || extent.rowsTo > durable) throw new IndexFault('it does not fit the log');
+      const place = { disk, folder: this.logFolder };
+      const isBehind = extent.sequence < durable;
+      await this.adopt(isBehind ? await absorbLog(place, this.index, extent.sequence + 1, durable, heads) : heads);
     } catch (error) {
       if (this.journal.durableSequence > 0) log.warn({ err: error }, 'the index of the history is made anew');
       await this.index?.ordered.close().catch(() => {}); // it may be closed already, or unable to
@@ -275,7 +279,8 @@ export class HistoryLog<R extends Kept> {
   private async rebuild(): Promise<void> {
     const index = this.present();
     await index.ordered.clear();
-    await this.adopt(await absorbLog({ disk: this.options.disk, folder: this.logFolder }, index, undefined, []));
+    const log = { disk: this.options.disk, folder: this.logFolder };
+    await this.adopt(await absorbLog(log, index, undefined, this.journal.durableSequence, []));
     this.isRebuildDue = false;
   }
 

@@ -55,6 +55,7 @@ export function grown(
 
 /**
  * @param from first entry that is not in the index; undefined: all there are
+ * @param to last entry that can be relied upon: what a write that failed has left behind it is superseded
  * @param standing heads that are in it
  * @returns the heads that are in it afterwards
  * @throws Damage, IndexFault, and what the disk fails with
@@ -63,6 +64,7 @@ export async function absorbLog(
   { disk, folder }: { readonly disk: Disk; readonly folder: string },
   index: HistoryIndex,
   from: number | undefined,
+  to: number,
   standing: readonly Head[],
 ): Promise<readonly Head[]> {
   const segments = await surveyJournal(disk, folder);
@@ -88,7 +90,7 @@ export async function absorbLog(
         length: bytes.length,
       };
       at = place.at + bytes.length;
-      if (place.sequence <= sequence) continue;
+      if (place.sequence <= sequence || place.sequence > to) continue;
       const entry = decodeEntry(bytes);
       if (!entry) throw new IndexFault(`entry ${place.sequence} is of no kind that is known`);
       const key = ownerKey(entry);

@@ -3,7 +3,8 @@
  *
  *     chunks ──> log ──> rows ──> settled        heads, rows that have gone, how far: now and then, all at once
  *
- * Where a container begins and ends can be read off the log from where the index was last told of it, so that need not be written each second.
+ * Where a container ends can be read off the log from where the index was last told of it, so that need not be written each second. Where it
+ * begins, its limits say: what a kill brings back they take away again at its next turn.
  */
 import { encodeRemoval } from './history-chunk.js';
 import { extentWrite, headWrite, rowDeletion, rowWrite, type Head, type HistoryIndex } from './history-index.js';
@@ -22,7 +23,7 @@ export class HistoryWriter {
   private readonly indexed = new Set<number>();
   /** Last entry of the log that is in the index as a whole. */
   private indexedTo = 0;
-  /** Of these, whose has changed since, and what it is now. */
+  /** What the heads are now that the index has not been told of, or was told otherwise. */
   private readonly changed = new Map<number, Head>();
   /** Rows that are still in the index and no longer wanted. */
   private readonly unwanted: IndexWrite[] = [];
@@ -40,7 +41,7 @@ export class HistoryWriter {
 
   /**
    * @param removed tracks whose containers are gone
-   * @param isWhole the index is told everything
+   * @param isWhole the index is told everything, and has it on the disk: then segments may go that it does not lead to
    * @returns false: the journal takes nothing now; it is all as it was
    * @throws where the log has it and the index perhaps not
    */
@@ -89,7 +90,7 @@ export class HistoryWriter {
     if (isWhole || hasNew || removed.length > 0) writes.push(...this.rest());
     const rowsTo = this.journal.durableSequence;
     writes.push(extentWrite({ sequence: this.indexedTo, rowsTo, heads: this.indexed.size }));
-    await index.ordered.write(writes);
+    await index.ordered.write(writes, isWhole);
     for (const [track, head] of heads) {
       track.settle(head);
       track.oldestRow = oldest.get(track);

@@ -21,7 +21,8 @@ export interface IndexRange {
 export interface OrderedIndex {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** All, or none of it. */
-  write(writes: readonly IndexWrite[]): Promise<void>;
+  /** @param isDurable done when it is on the disk, and all that was written before it */
+  write(writes: readonly IndexWrite[], isDurable?: boolean): Promise<void>;
   /** As the index is now, whatever is written meanwhile. */
   entries(range: IndexRange): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>;
   clear(): Promise<void>;
@@ -34,6 +35,7 @@ export interface Level {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   batch(
     writes: ({ type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array })[],
+    options: { readonly sync: boolean },
   ): Promise<void>;
   iterator(range: {
     gte: Uint8Array;
@@ -50,8 +52,11 @@ export const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 export function indexOn(level: Level): OrderedIndex {
   return {
     get: (key) => level.get(key),
-    write: (writes) =>
-      level.batch(writes.map(({ key, value }) => (value ? { type: 'put', key, value } : { type: 'del', key }))),
+    write: (writes, isDurable = false) =>
+      level.batch(
+        writes.map(({ key, value }) => (value ? { type: 'put', key, value } : { type: 'del', key })),
+        { sync: isDurable },
+      ),
     entries: ({ from, to, isReverse = false, limit = -1 }) =>
       level.iterator({ gte: from, lt: to, reverse: isReverse, limit }),
     clear: () => level.clear(),

@@ -191,3 +191,31 @@ test('a stream whose address says how long its history is has that one, whatever
     await close();
   }
 });
+
+test('what an address says of its history may change: what is on disk stays, as the limit it has now allows', async () => {
+  const start = lasting();
+  const { uri, close } = await simulate({});
+  const path = '/m2m/applications/pmu-1/containers/measurements';
+  const first = await start({ pmu: [`${uri}&history=7200`] });
+  await until('frames are there', () => (nodeAt(first, `${path}/contentInstances`)?.history?.count ?? 0) > 30);
+  await first.close();
+
+  const next = await start({ pmu: [uri], pmuHistoryS: 3600 });
+  await until('frames come', () => (nodeAt(next, `${path}/contentInstances`)?.history?.count ?? 0) > 60);
+  const ageOf = async () =>
+    ((await http(next, 'GET', path)).json as { container: { maxInstanceAge: number } }).container.maxInstanceAge;
+  expect(await ageOf()).toBe(3600);
+  const read = await all(next, `${path}/contentInstances?limit=1000`);
+  expect(read.length).toBeGreaterThan(60);
+
+  // Also of an application, at any time.
+  const line = uri.replace('idcode=1', 'idcode=1&name=line');
+  await http(next, 'POST', '/m2m/applications', { application: { appId: 'by-hand', aPoC: `${line}&history=7200` } });
+  const other = '/m2m/applications/line/containers/measurements';
+  await until('frames come', () => (nodeAt(next, `${other}/contentInstances`)?.history?.count ?? 0) > 10);
+  const oldest = nodeAt(next, other);
+  await http(next, 'PUT', '/m2m/applications/by-hand/aPoC', { aPoC: `${line}&history=86400` });
+  expect((await http(next, 'GET', other)).json).toMatchObject({ container: { maxInstanceAge: 86_400 } });
+  expect(nodeAt(next, other)).toBe(oldest);
+  await close();
+});

@@ -1,6 +1,7 @@
 import { decodeEntry, OpenChunk, RECORDS_A_CHUNK, type Chunk, type Stored } from '../../src/store/history-chunk.js';
 import { historyFolder } from '../../src/store/layout.js';
 import fc from 'fast-check';
+import { seededRandom } from '../../src/random.js';
 import { HistoryStage, numbers, SECOND_US, settled, UNLIMITED } from './history-stage.js';
 
 const stored: fc.Arbitrary<Omit<Stored, 'mediaType' | 'configuration'>> = fc.record({
@@ -343,6 +344,10 @@ test('single instances: the oldest, the latest, by time tag and by name', async 
 });
 
 describe('an index', () => {
+  const loseRow = async ({ level }: HistoryStage) => {
+    for await (const [key] of level.iterator()) if (key[0] === 'r'.charCodeAt(0)) return level.del(key);
+    throw new Error('an index without rows');
+  };
   const filled = async () => {
     const stage = await HistoryStage.open(16 * 1024);
     const track = stage.track();
@@ -384,6 +389,34 @@ describe('an index', () => {
     expect(again.head.next).toBe(next);
     expect(await stage.read(again)).toEqual(numbers(next - 200, next - 1));
     expect(stage.rebuilds).toBe(before);
+  });
+
+  test('that is found wrong by two readers is made anew once', async () => {
+    const { stage, track } = await filled();
+    await loseRow(stage);
+    const before = stage.rebuilds;
+    const texts = await Promise.all([stage.read(track), stage.read(track)]);
+    expect(texts).toEqual([numbers(1, 150), numbers(1, 150)]);
+    expect(stage.rebuilds).toBe(before + 1);
+  });
+
+  test('that is made anew while the disk fails takes in nothing that has not been written for good', async () => {
+    const { stage, track } = await filled();
+    stage.disk.fault = ({ kind, path }) => (kind === 'sync' && path.endsWith('.log') ? 'EIO' : undefined);
+    for (let n = 0; n < 10; n++) stage.push(track);
+    stage.clock.advance(1000);
+    await settled(stage.clock);
+    await loseRow(stage);
+    expect(await stage.read(track)).toEqual(numbers(1, 160));
+    stage.disk.fault = () => undefined;
+    for (let n = 0; n < 10; n++) stage.push(track);
+    for (let turn = 0; turn < 12; turn++) {
+      stage.clock.advance(250);
+      await settled(stage.clock);
+    }
+    await stage.level.clear();
+    await stage.kill();
+    expect(await stage.read(stage.track())).toEqual(numbers(1, 170));
   });
 
   test('that failed is made anew, and nothing is there twice', async () => {
@@ -459,6 +492,34 @@ test('power cuts at any moment: what is read is what was written, from the first
     track = stage.track();
     expect(track.last).toBeGreaterThanOrEqual(durable);
     expect(await stage.read(track)).toEqual(numbers(1, track.last));
+  }
+});
+
+test('power cuts that take along what the index was told last: what is read is what was written, of each container its own', async () => {
+  const random = seededRandom(11);
+  const stage = await HistoryStage.open(4 * 1024);
+  const limits = { ...UNLIMITED, count: 120 };
+  let epoch = 1;
+  const tracks = () =>
+    [stage.track('/m2m/containers/load', 7, limits), stage.track('/m2m/containers/other', epoch)] as const;
+  let [track, other] = tracks();
+  for (let round = 0; round < 40; round++) {
+    for (let n = random.below(60); n > 0; n--) {
+      stage.push(track);
+      stage.push(other);
+      stage.clock.advance(100 + random.below(400));
+      if (random.below(3) === 0) await settled(stage.clock);
+    }
+    if (random.below(4) === 0) {
+      stage.log.remove(other);
+      other = stage.track('/m2m/containers/other', ++epoch);
+    }
+    const durable = track.head.next - 1;
+    await stage.powerCut(1 + random.below(60));
+    [track, other] = tracks();
+    expect(track.last).toBeGreaterThanOrEqual(durable);
+    expect(await stage.read(track)).toEqual(numbers(Math.max(1, track.last - 119), track.last));
+    expect(await stage.read(other)).toEqual(numbers(1, other.last));
   }
 });
 

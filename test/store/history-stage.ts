@@ -46,6 +46,9 @@ export class HistoryStage {
   readonly indexWrites: IndexWrite[] = [];
   /** How often it was made anew. */
   rebuilds = 0;
+  /** What was done to it, a clearing as undefined, and how much of that is on the disk. */
+  private readonly batches: (readonly IndexWrite[] | undefined)[] = [];
+  private durableBatches = 0;
   log!: HistoryLog<Entry>; // `open` sets it before a stage is handed out
 
   private constructor(private readonly segmentBytes: number) {
@@ -67,12 +70,16 @@ export class HistoryStage {
       await this.level.open();
       return {
         ...index,
-        write: (writes: readonly IndexWrite[]) => {
+        write: (writes: readonly IndexWrite[], isDurable = false) => {
           this.indexWrites.push(...writes);
-          return this.indexFails ? Promise.reject(new Error('the index fails')) : index.write(writes);
+          if (this.indexFails) return Promise.reject(new Error('the index fails'));
+          this.batches.push(writes);
+          if (isDurable) this.durableBatches = this.batches.length;
+          return index.write(writes);
         },
         clear: () => {
           this.rebuilds++;
+          this.batches.push(undefined);
           return index.clear();
         },
         // It outlives the process.
@@ -93,8 +100,15 @@ export class HistoryStage {
     await this.start();
   }
 
-  async powerCut(): Promise<void> {
+  /** @param lostBatches of what the index was told last and need not be on the disk yet */
+  async powerCut(lostBatches = 0): Promise<void> {
     this.disk = this.disk.crash();
+    if (lostBatches > 0) {
+      this.batches.length = Math.max(this.durableBatches, this.batches.length - lostBatches);
+      this.level = new MemoryLevel<Uint8Array, Uint8Array>(BINARY);
+      const index = indexOn(this.level);
+      for (const batch of this.batches) await (batch ? index.write(batch) : index.clear());
+    }
     await this.start();
   }
 

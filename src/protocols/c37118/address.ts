@@ -12,6 +12,7 @@
  * `idcode` is the stream's, 1..65534. `name=` gives the application another id than `pmu-<IDCODE>`; a stream of several
  * PMUs numbers it. HOST is numeric, IPv6 in brackets, or `localhost`.
  */
+import { LONGEST_HISTORY_S } from '../../config.js';
 import { refuse, type Refusal } from '../../errors.js';
 import type { Address } from '../../network.js';
 
@@ -28,8 +29,6 @@ export interface StreamAddress {
   /** Seconds of measurements on disk, 0 for none; undefined: as the broker has it for all. */
   readonly historyS: number | undefined;
 }
-
-export const LONGEST_HISTORY_S = 10 * 365 * 86_400;
 
 /** [C37.118.2 annex E] the registered defaults. */
 const DEFAULT_PORTS = { tcp: 4712, udp: 4713 } as const;
@@ -51,6 +50,10 @@ export function streamsOf(uri: string): readonly string[] {
   if (!isRange || !isListening) return [uri];
   return Array.from({ length: to - from + 1 }, (_, n) => `${before}${from + n}${after}`);
 }
+
+/** Which stream an address means: what it says of the history, and may say otherwise tomorrow, is no part of that. */
+export const streamIdentity = (uri: string): string =>
+  uri.replace(/([?&])history=[^&#]*(?:&|$)/, '$1').replace(/[?&]$/, '');
 
 /** Reads a URI of the grammar above; STATUS_BAD_REQUEST names what is wrong. */
 export function parseStreamAddress(text: string): StreamAddress | Refusal {
