@@ -62,9 +62,15 @@ const payloadBytesOf = (entries: readonly Uint8Array[]): number =>
 export const frameBytes = (entries: readonly Uint8Array[]): number =>
   aligned(FRAME_HEADER_BYTES + payloadBytesOf(entries));
 
-export function encodeFrame(entries: readonly Uint8Array[], place: Place): { bytes: Buffer; crc: number } {
+/** @param room where the frame is written if it fits there */
+export function encodeFrame(
+  entries: readonly Uint8Array[],
+  place: Place,
+  room?: Buffer,
+): { bytes: Buffer; crc: number } {
   const length = payloadBytesOf(entries);
-  const bytes = Buffer.allocUnsafe(aligned(FRAME_HEADER_BYTES + length));
+  const size = aligned(FRAME_HEADER_BYTES + length);
+  const bytes = room && size <= room.length ? room.subarray(0, size) : Buffer.allocUnsafe(size);
   let at = FRAME_HEADER_BYTES;
   for (const entry of entries) {
     bytes.writeUInt32LE(entry.length, at);

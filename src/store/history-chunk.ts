@@ -9,6 +9,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { Span } from './history-row.js';
+import { Rooms } from './rooms.js';
 
 /** An instance as it is kept. */
 export interface Stored {
@@ -70,6 +71,7 @@ const RECORD_BYTES = 8 + 8 + 4 + 1;
 const LENGTH_BYTES = 4;
 const ABSENT = 0xffff_ffff;
 const NOTHING = new Uint8Array(0);
+const NO_ROOM = Buffer.alloc(0);
 
 const viewOf = ({ buffer, byteOffset, length }: Buffer): DataView => new DataView(buffer, byteOffset, length);
 
@@ -80,6 +82,7 @@ const lengthOf = (text: string | undefined): number =>
 export const RECORDS_A_CHUNK = 64;
 const CONTENT_BYTES_A_CHUNK = 256 * 1024;
 const FIRST_BYTES = 256;
+const rooms = new Rooms();
 
 /**
  * A chunk in the making. Records lie in it as the bytes that they will be in the log: thousands of samples that waited as objects
@@ -93,6 +96,7 @@ export class OpenChunk {
   private readonly configuration: Uint8Array | undefined;
   private readonly recordsAt: number;
   private contentBytes = 0;
+  private isKept = false;
 
   /** @param bytes how long it is likely to get; it grows as it must */
   constructor({ reference, epoch }: Owner, { mediaType, configuration }: Storable, bytes = FIRST_BYTES) {
@@ -129,10 +133,21 @@ export class OpenChunk {
     return true;
   }
 
-  /** The first `count` of its records; their contents are views on it. */
+  /** The first `count` of its records. */
   records(count = this.count): readonly Stored[] {
-    const reader = new Reader(this.writer.written(), this.recordsAt);
+    // A copy: its bytes serve others when it has gone.
+    const reader = new Reader(Buffer.from(this.writer.written()), this.recordsAt);
     return Array.from({ length: count }, () => reader.record(this.mediaType, this.configuration));
+  }
+
+  /** Somebody will read it later, whether it has gone by then or not. */
+  keep(): void {
+    this.isKept = true;
+  }
+
+  /** It is on the disk, and nobody writes or reads its bytes any more. */
+  leave(): void {
+    if (!this.isKept) this.writer.leave();
   }
 
   /** As an entry of the log, with `n` for its first record; nothing may be added from then on. */
@@ -169,7 +184,7 @@ class Writer {
   private view: DataView;
 
   constructor(kind: number, epoch: number, bytes: number) {
-    this.buffer = Buffer.allocUnsafe(bytes);
+    this.buffer = rooms.take(bytes);
     this.view = viewOf(this.buffer);
     this.buffer[0] = kind;
     this.buffer.writeDoubleLE(epoch, EPOCH_AT);
@@ -218,6 +233,11 @@ class Writer {
     return this.buffer.subarray(0, this.at);
   }
 
+  leave(): void {
+    rooms.give(this.buffer);
+    this.buffer = NO_ROOM;
+  }
+
   sealed(n: number, count: number): Buffer {
     const whole = this.written();
     whole.writeDoubleLE(n, N_AT);
@@ -228,8 +248,9 @@ class Writer {
 
   private reserve(bytes: number): void {
     if (this.at + bytes <= this.buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(this.at + bytes, 2 * this.buffer.length));
+    const grown = rooms.take(Math.max(this.at + bytes, 2 * this.buffer.length));
     grown.set(this.written());
+    rooms.give(this.buffer);
     this.buffer = grown;
     this.view = viewOf(grown);
   }

@@ -142,6 +142,7 @@ export class HistoryTrack<R extends Kept> {
       this.waiting -= chunk.count;
       this.waitingBytes -= chunk.span.sizeBytes;
       this.chunks.shift();
+      chunk.leave();
     }
     this.head = head;
   }
@@ -207,7 +208,10 @@ export class HistoryTrack<R extends Kept> {
 
   /** Reads what waits now, whatever comes or is written until then. */
   private waitingNow(): () => Iterable<Stored> {
-    const standing = this.chunks.map((chunk) => ({ chunk, count: chunk.count }));
+    const standing = this.chunks.map((chunk) => {
+      chunk.keep();
+      return { chunk, count: chunk.count };
+    });
     return function* () {
       for (const { chunk, count } of standing) yield* chunk.records(count);
     };

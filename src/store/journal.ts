@@ -85,6 +85,8 @@ export class Journal {
   private present: Trouble | undefined;
   private readonly listeners: ((trouble: Trouble | undefined) => void)[] = [];
   private written = 0;
+  /** For the frame that is being written: one at a time. Its bytes made anew would call for the collector by and by. */
+  private room = Buffer.alloc(0);
 
   constructor(private readonly options: JournalOptions) {
     this.segments = new Segments(options.disk, options.folder, options.segmentBytes ?? SEGMENT_BYTES);
@@ -240,7 +242,7 @@ export class Journal {
     }
     try {
       for (const { form } of batch) form?.({ segment: current.number, frameAt: current.at });
-      const { bytes, crc } = encodeFrame(entries, { ...current, sequence: sequence + 1, chain });
+      const { bytes, crc } = encodeFrame(entries, { ...current, sequence: sequence + 1, chain }, this.roomFor(entries));
       await current.file.write(current.at, bytes);
       current.at += bytes.length;
       this.written += bytes.length;
@@ -252,6 +254,13 @@ export class Journal {
     for (const { bytes } of batch) this.waitingBytes -= bytes;
     this.options.onFrame?.(true);
     return undefined;
+  }
+
+  private roomFor(entries: readonly Uint8Array[]): Buffer {
+    const bytes = frameBytes(entries);
+    if (bytes > this.room.length && bytes <= FRAME_BYTES)
+      this.room = Buffer.allocUnsafeSlow(Math.min(FRAME_BYTES, 2 * bytes));
+    return this.room;
   }
 
   private failed(batch: readonly Waiting[], { error }: { readonly error: unknown }): void {

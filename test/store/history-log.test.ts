@@ -85,6 +85,15 @@ describe('an open chunk', () => {
     expect(contents(decodeEntry(open.sealed(1))?.records)).toEqual(['a', 'b', 'c', 'x'.repeat(10_000)]);
   });
 
+  test('is kept for who reads it later, whatever is written once it has gone', () => {
+    const [open, gone] = [new OpenChunk(owner, record(), 300), new OpenChunk(owner, record(), 300)];
+    for (const chunk of [open, gone]) chunk.add(record({ content: Buffer.from('a') }));
+    open.keep();
+    for (const chunk of [open, gone]) chunk.leave();
+    for (let n = 0; n < 3; n++) new OpenChunk(owner, record(), 300).add(record({ content: Buffer.alloc(99, 'x') }));
+    expect(contents(open.records())).toEqual(['a']);
+  });
+
   test('takes what writes itself', () => {
     const open = new OpenChunk(owner, record());
     open.add({ ...record(), content: { frameBytes: 5, writeFrame: (into, at) => void into.write('frame', at) } });
