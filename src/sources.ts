@@ -41,7 +41,7 @@ export interface SourcesOptions extends Surroundings {
 interface Attached {
   readonly application: Node;
   contact: string;
-  readonly address: StreamAddress;
+  address: StreamAddress;
   readonly pmus: StreamPmus;
   client: StreamClient | undefined;
   state: string;
@@ -131,12 +131,12 @@ export class Sources {
     const contact = application.attributes.get('aPoC');
     const attached = this.attached.get(application.reference);
     if (attached?.contact === contact) return;
-    const address = typeof contact === 'string' ? parseStreamAddress(contact) : undefined;
-    if (attached && typeof contact === 'string' && address && !isRefusal(address)) {
-      if (streamIdentity(attached.contact) === streamIdentity(contact)) {
+    if (attached && typeof contact === 'string' && streamIdentity(attached.contact) === streamIdentity(contact)) {
+      const address = parseStreamAddress(contact);
+      if (!isRefusal(address)) {
         attached.contact = contact;
-        attached.pmus.wish(address);
-        return;
+        attached.address = address;
+        return attached.pmus.wish(address);
       }
     }
     this.detach(application);

@@ -185,12 +185,8 @@ export class StreamPmus {
     const { resources, log } = this.options;
     const applications = this.stream.parent;
     if (!applications) return undefined;
-    const wanted =
-      this.wishes.name === undefined
-        ? `pmu-${descriptor.idCode}`
-        : count === 1
-          ? this.wishes.name
-          : `${this.wishes.name}-${index + 1}`;
+    const { name } = this.wishes;
+    const wanted = name === undefined ? `pmu-${descriptor.idCode}` : count === 1 ? name : `${name}-${index + 1}`;
     const fallback = `pmu-${descriptor.streamId}-${descriptor.idCode}`;
     for (const appId of [wanted, fallback]) {
       const standing = applications.child(appId);

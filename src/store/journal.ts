@@ -86,7 +86,7 @@ export class Journal {
   private readonly listeners: ((trouble: Trouble | undefined) => void)[] = [];
   private written = 0;
   /** For the frame that is being written: one at a time. Its bytes made anew would call for the collector by and by. */
-  private room = Buffer.alloc(0);
+  private memory = Buffer.alloc(0);
 
   constructor(private readonly options: JournalOptions) {
     this.segments = new Segments(options.disk, options.folder, options.segmentBytes ?? SEGMENT_BYTES);
@@ -231,18 +231,19 @@ export class Journal {
   private async write(batch: readonly Waiting[]): Promise<{ readonly error: unknown } | undefined> {
     const entries = batch.flatMap((waiting) => waiting.entries);
     if (entries.length === 0) return undefined;
+    const size = frameBytes(entries);
     const { sequence, chain } = this.durable;
     let current: CurrentSegment;
     try {
       const before = this.segments.current;
-      current = await this.segments.roomFor(frameBytes(entries), { first: sequence + 1, chain });
+      current = await this.segments.roomFor(size, { first: sequence + 1, chain });
       if (current !== before) void this.complete();
     } catch (error) {
       return { error };
     }
     try {
       for (const { form } of batch) form?.({ segment: current.number, frameAt: current.at });
-      const { bytes, crc } = encodeFrame(entries, { ...current, sequence: sequence + 1, chain }, this.roomFor(entries));
+      const { bytes, crc } = encodeFrame(entries, { ...current, sequence: sequence + 1, chain }, this.memoryFor(size));
       await current.file.write(current.at, bytes);
       current.at += bytes.length;
       this.written += bytes.length;
@@ -256,11 +257,10 @@ export class Journal {
     return undefined;
   }
 
-  private roomFor(entries: readonly Uint8Array[]): Buffer {
-    const bytes = frameBytes(entries);
-    if (bytes > this.room.length && bytes <= FRAME_BYTES)
-      this.room = Buffer.allocUnsafeSlow(Math.min(FRAME_BYTES, 2 * bytes));
-    return this.room;
+  private memoryFor(size: number): Buffer {
+    if (size > this.memory.length && size <= FRAME_BYTES)
+      this.memory = Buffer.allocUnsafeSlow(Math.min(FRAME_BYTES, 2 * size));
+    return this.memory;
   }
 
   private failed(batch: readonly Waiting[], { error }: { readonly error: unknown }): void {

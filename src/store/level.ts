@@ -20,8 +20,11 @@ export interface IndexRange {
 
 export interface OrderedIndex {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
-  /** All, or none of it. */
-  /** @param isDurable done when it is on the disk, and all that was written before it */
+  /**
+   * All, or none of it.
+   *
+   * @param isDurable done when it is on the disk, and all that was written before it
+   */
   write(writes: readonly IndexWrite[], isDurable?: boolean): Promise<void>;
   /** As the index is now, whatever is written meanwhile. */
   entries(range: IndexRange): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>;

@@ -217,5 +217,15 @@ test('what an address says of its history may change: what is on disk stays, as 
   await http(next, 'PUT', '/m2m/applications/by-hand/aPoC', { aPoC: `${line}&history=86400` });
   expect((await http(next, 'GET', other)).json).toMatchObject({ container: { maxInstanceAge: 86_400 } });
   expect(nodeAt(next, other)).toBe(oldest);
+
+  // What was in memory alone is made anew, and filled.
+  const third = uri.replace('idcode=1', 'idcode=1&name=third');
+  await http(next, 'POST', '/m2m/applications', { application: { appId: 'later', aPoC: `${third}&history=0` } });
+  const later = '/m2m/applications/third/containers/measurements';
+  const count = () => nodeAt(next, `${later}/contentInstances`)?.history?.count ?? 0;
+  await until('frames come', () => count() > 0);
+  await http(next, 'PUT', '/m2m/applications/later/aPoC', { aPoC: `${third}&history=60` });
+  expect((await http(next, 'GET', later)).json).toMatchObject({ container: { storage: 'disk', maxInstanceAge: 60 } });
+  await until('frames come', () => count() > 0);
   await close();
 });
