@@ -95,15 +95,14 @@ export class Passivation implements Resting {
 
   /** Nothing of it, or below it, is anything that somebody else knows by its node: a stream takes up what was made for it when all of that is back. */
   isPlain(unit: Node): boolean {
-    for (const node of withBelow(unit))
-      if (!IDLE_TYPES.has(node.type) || this.options.resources.isHeld(node)) return false;
-    return true;
+    return withBelow(unit).every((node) => this.isFree(node));
   }
 
-  /** A restart has put it back, and nobody has asked for it yet: it need not wait for its time. */
+  /** A restart has put it back, and nobody has asked for it yet: it need not wait for its time, and has no actor. */
   rest(unit: Node): void {
     this.young.delete(unit);
-    if (!unit.isRemoved) this.passivate(unit);
+    const nodes = withBelow(unit);
+    if (!unit.isRemoved && nodes.every((node) => this.isFree(node))) this.becomeRow(unit, nodes);
   }
 
   stop(): void {
@@ -148,12 +147,20 @@ export class Passivation implements Resting {
   }
 
   private passivate(unit: Node): boolean {
-    const { resources, isBusy, end } = this.options;
+    const { isBusy, end } = this.options;
     const nodes = withBelow(unit);
-    for (const node of nodes) if (!IDLE_TYPES.has(node.type) || resources.isHeld(node) || isBusy(node)) return false;
-    if (!resources.passivate(unit, nodes)) return false;
-    this.passivated++;
+    if (!nodes.every((node) => this.isFree(node) && !isBusy(node)) || !this.becomeRow(unit, nodes)) return false;
     for (const node of nodes) end(node);
     return true;
+  }
+
+  private isFree(node: Node): boolean {
+    return IDLE_TYPES.has(node.type) && !this.options.resources.isHeld(node);
+  }
+
+  private becomeRow(unit: Node, nodes: readonly Node[]): boolean {
+    const isRow = this.options.resources.passivate(unit, nodes);
+    if (isRow) this.passivated++;
+    return isRow;
   }
 }

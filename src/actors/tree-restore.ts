@@ -93,7 +93,7 @@ class TreeRestore {
   /** @param next the reference of the row behind it: what is not followed by anything of its own need not wait for that */
   private take([reference, row]: readonly [string, Row], next: string): void {
     if (this.early.has(reference)) return;
-    const isFollowed = next.startsWith(reference) && next[reference.length] === '/';
+    const isFollowed = next[reference.length] === '/' && next.startsWith(reference);
     if (!this.put(reference, row, !isFollowed)) this.restoring.log.error({ resource: reference }, NO_PLACE);
   }
 

@@ -103,6 +103,7 @@ function creatorOf({ creator, source }: JsonObject): Creator {
 }
 
 function mapOf(object: JsonObject): ReadonlyMap<string, Json> {
-  const entries = Object.entries(object).filter((entry): entry is [string, Json] => entry[1] !== undefined);
-  return entries.length > 0 ? new Map(entries) : NO_ATTRIBUTES;
+  const map = new Map<string, Json>();
+  for (const [name, value] of Object.entries(object)) if (value !== undefined) map.set(name, value);
+  return map.size > 0 ? map : NO_ATTRIBUTES;
 }

@@ -10,6 +10,7 @@
 import type { OpenHistory, PassiveForm } from './passive-form.js';
 import type { OpenRow, ResourceNode, RowChildren } from './node.js';
 import { RowArena, type RowAt } from './row-arena.js';
+import { writeAscii } from './row-bytes.js';
 
 /** What a slot holds in place of a row. */
 const GONE = 0;
@@ -102,9 +103,8 @@ export class PassiveChildren<T> implements RowChildren<T> {
 
   /** False for a child that cannot be a row. */
   passivate(child: ResourceNode<T>, wakeAt = 0): boolean {
-    const place = this.find(child.id);
-    const slot = place === undefined ? undefined : this.slotAt(place);
-    if (slot === undefined || this.live.get(slot) !== child) return false;
+    const slot = this.slotOf(child);
+    if (slot === undefined) return false;
     const row = this.form.write(child);
     if (!row) return false;
     this.slots[slot] = this.arena.put(row);
@@ -112,6 +112,16 @@ export class PassiveChildren<T> implements RowChildren<T> {
     this.willWake(slot, child.ordinal, wakeAt);
     this.compact();
     return true;
+  }
+
+  /** Where a live child stands. */
+  private slotOf(child: ResourceNode<T>): number | undefined {
+    const last = this.given - 1;
+    // A restart lets one after the other become a row as it comes.
+    if (this.live.get(last) === child) return last;
+    const place = this.find(child.id);
+    const slot = place === undefined ? undefined : this.slotAt(place);
+    return slot !== undefined && this.live.get(slot) === child ? slot : undefined;
   }
 
   open(id: string, path: readonly string[]): OpenRow<T> | undefined {
@@ -304,7 +314,7 @@ export class PassiveChildren<T> implements RowChildren<T> {
 
   /** Leaves the id's bytes in `wanted`. */
   private hashOf(id: string): number {
-    this.wantedBytes = writeAscii(id, this.wanted) ? id.length : this.wanted.write(id);
+    this.wantedBytes = writeAscii(id, this.wanted, 0) ? id.length : this.wanted.write(id);
     return hash(this.wanted, 0, this.wantedBytes);
   }
 
@@ -324,16 +334,6 @@ function idIn(piece: Buffer, start: number): readonly [start: number, bytes: num
 function roomFor(children: number): { readonly slots: number; readonly places: number } {
   const slots = Math.max(FIRST_SLOTS, Math.ceil(children * 1.5));
   return { slots, places: 2 ** Math.ceil(Math.log2(slots / MOST_FILLED)) };
-}
-
-/** A call into Node's own code costs more than the few bytes of an id. False: it is not all ASCII. */
-function writeAscii(text: string, bytes: Uint8Array): boolean {
-  for (let n = 0; n < text.length; n++) {
-    const code = text.charCodeAt(n);
-    if (code > 0x7f) return false;
-    bytes[n] = code;
-  }
-  return true;
 }
 
 /** FNV-1a, 32 bits. */

@@ -121,6 +121,13 @@ export class RowWriter extends Numbered {
   }
 
   text(text: string): void {
+    const { at } = this;
+    this.whole(text.length);
+    if (writeAscii(text, this.bytes, this.at)) {
+      this.at += text.length;
+      return;
+    }
+    this.at = at;
     const length = Buffer.byteLength(text);
     this.whole(length);
     if (this.at + length <= this.bytes.length) this.bytes.write(text, this.at);
@@ -150,6 +157,16 @@ export class RowWriter extends Numbered {
     if (this.at < this.bytes.length) this.bytes[this.at] = byte;
     this.at++;
   }
+}
+
+/** A call into Node's own code costs more than the few bytes of an id. What goes beyond `bytes` is left out. False: it is not all ASCII. */
+export function writeAscii(text: string, bytes: Uint8Array, at: number): boolean {
+  for (let n = 0; n < text.length; n++) {
+    const code = text.charCodeAt(n);
+    if (code > 0x7f) return false;
+    bytes[at + n] = code;
+  }
+  return true;
 }
 
 /** Reads what a RowWriter has written, in the same order. */

@@ -135,15 +135,15 @@ export class ResourceTree<T> implements Births<T> {
    */
   restore(parent: ResourceNode<T> | undefined, id: string, kept: KeptResource): ResourceNode<T> {
     const { creator, createdUs } = kept;
-    const node =
-      (parent ? parent.child(id) : this.root) ??
-      this.plant(TYPES[kept.type], id, parent, { nowUs: createdUs, creator }, kept.attributes);
+    const isMember = parent?.row.creates.includes(kept.type) ?? false;
+    // What its collection creates nobody else has put there; to look for it among a million costs more than to put it back.
+    const standing = isMember ? undefined : parent ? parent.child(id) : this.root;
+    const node = standing ?? this.plant(TYPES[kept.type], id, parent, { nowUs: createdUs, creator }, kept.attributes);
     node.attributes = kept.attributes;
     node.createdUs = createdUs;
     // Of what it shows of others, what went meanwhile is not known any more.
     node.touch(kept.modifiedUs, node.row.shows ? this.revisions.next() : kept.revision);
-    if (parent?.row.creates.includes(kept.type))
-      parent.touch(Math.max(parent.modifiedUs, createdUs), this.revisions.next());
+    if (parent && isMember) parent.touch(Math.max(parent.modifiedUs, createdUs), this.revisions.next());
     return node;
   }
 
