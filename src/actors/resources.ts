@@ -14,6 +14,7 @@ import type { Random } from '../random.js';
 import { InstanceRecord } from '../resources/history.js';
 import { withBelow, type Creator, type ResourceNode } from '../resources/node.js';
 import { ResourceTree, type Act, type Written } from '../resources/tree.js';
+import type { TypeName } from '../resources/types.js';
 import { isObject, type Json } from '../resources/values.js';
 import type { Delivery } from '../routing/delivery.js';
 import type { FoundTarget } from '../routing/dispatcher.js';
@@ -192,12 +193,11 @@ export class Resources {
     return written;
   }
 
-  /** Creates what lasts as long as something else and is never stored; nobody is told. */
-  createPassing(collection: Node, document: JsonObject, creator: Creator): Node | Refusal {
-    const written = this.tree.create(collection, document, { nowUs: this.options.clock.wallUs(), creator });
-    if (isRefusal(written)) return written;
-    this.kept.exempt(written.node);
-    return written.node;
+  /** Shows what lasts as long as something else and is never stored; nobody is told. */
+  show(collection: Node, type: TypeName, attributes: ReadonlyMap<string, Json>, creator: Creator): Node {
+    const node = this.tree.show(collection, type, attributes, { nowUs: this.options.clock.wallUs(), creator });
+    this.kept.exempt(node);
+    return node;
   }
 
   /** Writes a resource or one attribute of it anew; what follows from it with it: lease, rate, the end of a group that gives itself up. */

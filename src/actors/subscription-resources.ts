@@ -127,12 +127,11 @@ export class SubscriptionResources {
   /** Shows a peer's relation in the tree. @returns its resource, for `over` when the relation is */
   relate(target: FoundTarget, delivery: Delivery, peer: Peer): Node | undefined {
     const accessor = target.kind === 'instance' ? [target.by, ...target.rest].join('/') : undefined;
-    const node = this.showRelation(target.node, delivery.terms, peer, {
-      ...(accessor !== undefined && { filterCriteria: { attributeAccessor: accessor } }),
-      accept: delivery.format.mediaType,
-    });
-    if (!node) return undefined;
-    this.relations.set(node, delivery);
+    const attributes = relationOf(delivery.terms, peer);
+    if (accessor !== undefined) attributes.set('filterCriteria', { attributeAccessor: accessor });
+    attributes.set('accept', delivery.format.mediaType);
+    const node = this.show(target.node, attributes, peer);
+    if (node) this.relations.set(node, delivery);
     return node;
   }
 
@@ -149,8 +148,9 @@ export class SubscriptionResources {
     peer: Peer,
     ended: (ending: Ending) => void,
   ): () => void {
-    const pattern = [...container, ...accessor].slice(anchor?.path.length).join('/');
-    const node = anchor && this.showRelation(anchor, terms, peer, { pattern });
+    const attributes = relationOf(terms, peer);
+    attributes.set('pattern', [...container, ...accessor].slice(anchor?.path.length).join('/'));
+    const node = anchor && this.show(anchor, attributes, peer);
     if (!node) return () => {};
     this.patterns.set(node, ended);
     return () => {
@@ -159,29 +159,11 @@ export class SubscriptionResources {
     };
   }
 
-  private showRelation(
-    subscribed: Node,
-    terms: Terms,
-    { binding, address, originator }: Peer,
-    own: Readonly<Record<string, Json>>,
-  ): Node | undefined {
+  /** Undefined where nothing has subscriptions. */
+  private show(subscribed: Node, attributes: ReadonlyMap<string, Json>, { originator }: Peer): Node | undefined {
     const collection = subscribed.child('subscriptions');
-    const { rate, minSpacingS, latencyClass, method } = terms;
-    const conditions = conditionsText(terms);
-    const subscription: Record<string, Json> = {
-      contact: `${binding}://${address}`,
-      ...(rate !== undefined
-        ? { rate }
-        : minSpacingS !== undefined &&
-          conditions === undefined && { minimalTimeBetweenNotifications: Math.round(minSpacingS * 1000) }),
-      ...(latencyClass !== undefined && { latencyClass }),
-      ...(conditions !== undefined && { conditions }),
-      ...(method !== undefined && { method }),
-      ...own,
-    };
     const creator = { kind: 'originator', id: originator } as const;
-    const node = collection && this.options.resources.createPassing(collection, { subscription }, creator);
-    return node && isRefusal(node) ? undefined : node;
+    return collection && this.options.resources.show(collection, 'subscription', attributes, creator);
   }
 
   /** It was deleted, or has expired. Who deleted his own knows; who is connected is told. */
@@ -316,6 +298,20 @@ export class SubscriptionResources {
     this.aggregates.set(key, aggregate);
     return aggregate;
   }
+}
+
+/** What a peer's relation is as a subscription. A client may subscribe a thousand times: nothing of it is checked again as a document. */
+function relationOf(terms: Terms, { binding, address }: Peer): Map<string, Json> {
+  const { rate, minSpacingS, latencyClass, method } = terms;
+  const conditions = conditionsText(terms);
+  const attributes = new Map<string, Json>([['contact', `${binding}://${address}`]]);
+  if (rate !== undefined) attributes.set('rate', rate);
+  else if (minSpacingS !== undefined && conditions === undefined)
+    attributes.set('minimalTimeBetweenNotifications', Math.round(minSpacingS * 1000));
+  if (latencyClass !== undefined) attributes.set('latencyClass', latencyClass);
+  if (conditions !== undefined) attributes.set('conditions', conditions);
+  if (method !== undefined) attributes.set('method', method);
+  return attributes;
 }
 
 function wantedBy(node: Node, originator: string | undefined, terms: Terms, criteria: URLSearchParams): Wanted {

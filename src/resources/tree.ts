@@ -116,10 +116,13 @@ export class ResourceTree<T> implements Births<T> {
     const id = draft.id ?? this.newId(collection);
     if (collection.child(id))
       return refuse('STATUS_CONFLICT', `${JSON.stringify(id)} is taken in ${collection.reference}; choose another id.`);
-    const node = this.plant(row, id, collection, act, draft.attributes);
-    collection.touch(act.nowUs, this.revisions.next());
-    this.touchOwner(collection, act.nowUs);
+    const node = this.place(row, id, collection, act, draft.attributes);
     return { node, isAltered: draft.isAltered || draft.id === undefined };
+  }
+
+  /** Shows in a collection what stands for something else, with an id of its own. @param attributes as a document would have come to have them */
+  show(collection: ResourceNode<T>, type: TypeName, attributes: ReadonlyMap<string, Json>, act: Act): ResourceNode<T> {
+    return this.place(TYPES[type], this.newId(collection), collection, act, attributes);
   }
 
   /** To be called before anything is put back. @param highest revision that an earlier run gave and that is still known */
@@ -290,6 +293,19 @@ export class ResourceTree<T> implements Births<T> {
   /** What shows its collection's members has changed with them. */
   private touchOwner(collection: ResourceNode<T>, nowUs: number): void {
     collection.showing?.touch(nowUs, this.revisions.next());
+  }
+
+  private place(
+    row: TypeRow,
+    id: string,
+    collection: ResourceNode<T>,
+    act: Act,
+    attributes: ReadonlyMap<string, Json>,
+  ): ResourceNode<T> {
+    const node = this.plant(row, id, collection, act, attributes);
+    collection.touch(act.nowUs, this.revisions.next());
+    this.touchOwner(collection, act.nowUs);
+    return node;
   }
 
   private newId(collection: ResourceNode<T>): string {
