@@ -87,7 +87,12 @@ export class Sources {
   configure(entries: readonly string[]): Refusal | undefined {
     const { resources } = this.options;
     const uris = entries.flatMap(streamsOf);
-    const wanted = new Set(uris.map(streamIdentity));
+    const wanted = new Set<string>();
+    for (const uri of uris) {
+      if (wanted.has(streamIdentity(uri)))
+        return refuse('STATUS_BAD_REQUEST', `The PMU stream ${uri} is named twice; name it once.`);
+      wanted.add(streamIdentity(uri));
+    }
     const standing = new Map<string, Node>();
     for (const { contact, application } of [...this.attached.values()]) {
       if (application.creator.kind !== 'internal') continue;

@@ -136,6 +136,20 @@ test('PMUs that send unasked to one port are a range of the configuration, each 
 });
 
 test.each([
+  ['as it is', (uri: string) => uri],
+  ['with another history', (uri: string) => `${uri}&history=60`],
+])('a stream that the configuration names twice, %s, is refused and not attached twice', async (_, again) => {
+  const { uri } = await simulate();
+  const running = await startBroker();
+  const refusal = running.broker.sources.configure([uri, again(uri)]);
+  expect(refusal).toMatchObject({
+    status: 'STATUS_BAD_REQUEST',
+    detail: expect.stringContaining(`${again(uri)} is named twice`),
+  });
+  expect(await applications(running)).toEqual([]);
+});
+
+test.each([
   ['c37118+tcp://127.0.0.1:4712', 'lacks idcode'],
   ['c37118+tcp://127.0.0.1:4712?idcode=70000', 'idcode 70000'],
   ['c37118+tcp://127.0.0.1:99999?idcode=1', 'port 99999'],
