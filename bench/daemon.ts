@@ -8,11 +8,20 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { endingWithUs } from './children.js';
 import { cpuUsOf, rssMibOf } from './figures.js';
 
 export const PROGRAM = fileURLToPath(new URL('../dist/cli/gridcast.js', import.meta.url));
+/** Of a broker whose garbage can be collected from outside. */
+export const COLLECTABLE = [
+  '--expose-gc',
+  '--import',
+  'data:text/javascript,process.on("SIGUSR2", () => globalThis.gc())',
+] as const;
+const COLLECTION_MS = 2_000;
+
 /** Where a broker is. */
 export interface Site {
   readonly http: number;
@@ -36,7 +45,7 @@ export class DaemonUnderTest {
     readonly site: Site,
   ) {}
 
-  /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile; @param program another build of it */
+  /** @param flags of `serve`; @param nodeFlags of its Node: none, but for a profile or COLLECTABLE; @param program another build of it */
   static async start(
     flags: readonly string[],
     nodeFlags: readonly string[] = [],
@@ -83,6 +92,12 @@ export class DaemonUnderTest {
           ([, label = '', value]) => [label, Number(value)],
         ),
       );
+  }
+
+  /** Has all garbage collected, so that the heap is what lives. Of one that was started COLLECTABLE. */
+  async collect(): Promise<void> {
+    this.child.kill('SIGUSR2');
+    await wait(COLLECTION_MS);
   }
 
   async accounts(): Promise<Accounts> {

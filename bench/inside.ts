@@ -7,6 +7,7 @@ import { FORMATS } from '../src/routing/format.js';
 import { CODE, compose, TYPE } from '../src/protocols/coap/message.js';
 import { encodeTail, OPTION, option, type Option } from '../src/protocols/coap/options.js';
 import { Batch, Destination } from '../src/network/batch.js';
+import { Columns } from '../src/network/columns.js';
 import type { Address, UdpSocket } from '../src/network/udp-socket.js';
 import { systemNetwork } from '../src/network.js';
 import { startBroker } from '../test/support/broker.js';
@@ -53,25 +54,28 @@ class Wire {
   sent = 0;
   private receive: (datagram: Buffer, from: Address) => void = () => {};
   private nextId = 0;
-  private readonly batch = new Batch(ROOM, () => this.take(Infinity));
+  private readonly batch = new Batch(new Columns(ROOM), () => this.take(Infinity));
 
   readonly socket: UdpSocket = {
     local: { host: '127.0.0.1', port: 5683 },
     batch: this.batch,
     queue: (datagram, to) => this.batch.add(datagram, new Destination(to)),
     flush: (most = Infinity) => this.take(most),
+    serve: (to) => {
+      if (this.batch.bringForward(to)) this.take(this.batch.atOnce);
+    },
     onDatagram: (receive) => void (this.receive = receive),
     onError: () => {},
-    figures: () => ({ sendDrops: 0, receiveDrops: undefined, trains: 0 }),
+    figures: () => ({ sendDrops: 0, receiveDrops: undefined, trains: 0, aside: 0 }),
     close: () => {},
   };
 
   private take(most: number): void {
     const { batch } = this;
     for (let [to, left] = [batch.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1]) {
-      for (let index = to.first; index >= 0; index = batch.next[index] ?? -1) {
+      for (let index = to.first; index >= 0; index = batch.columns.next[index] ?? -1) {
         this.sent++;
-        const at = batch.headAt[index] ?? 0;
+        const at = batch.columns.headAt[index] ?? 0;
         const isConfirmable = (((batch.bytes[at] ?? 0) >>> 4) & 3) === TYPE.confirmable;
         if (isConfirmable) this.acknowledge(batch.bytes[at + 2] ?? 0, batch.bytes[at + 3] ?? 0, to.address);
       }

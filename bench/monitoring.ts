@@ -18,7 +18,7 @@ import { parseRate } from '../src/sim/slot-grid.js';
 import { nextPort, wait } from '../test/crash/broker-process.js';
 import { DaemonUnderTest, type Accounts } from './daemon.js';
 import { pathOptions } from './load-coap.js';
-import { Pump, type Pumped } from './pump.js';
+import { Pump, type Load, type Pumped } from './pump.js';
 
 const RATE_HZ = 30;
 const APPLICATIONS_HZ = [30, 30, 30, 5, 5, 5];
@@ -59,10 +59,14 @@ export class Monitoring {
   ) {}
 
   /** Everything stands, and has warmed up. */
-  static async open(pmus: number, progress: (line: string) => void): Promise<Monitoring> {
+  static async open(
+    pmus: number,
+    progress: (line: string) => void,
+    nodeFlags: readonly string[] = [],
+  ): Promise<Monitoring> {
     const port = nextPort();
     const range = `c37118+udp://127.0.0.1:${port}?idcode=1-${pmus}&mode=spontaneous`;
-    const daemon = await DaemonUnderTest.start(['--congestion', 'provisioned', '--pmu', range]);
+    const daemon = await DaemonUnderTest.start(['--congestion', 'provisioned', '--pmu', range], nodeFlags);
     const monitoring = new Monitoring(pmus, port, daemon);
     try {
       await monitoring.begin(progress);
@@ -95,8 +99,17 @@ export class Monitoring {
   }
 
   run(seconds: number): Promise<Pumped> {
+    return this.pump.run(this.load(seconds));
+  }
+
+  /** Runs without a pause between them: streams that stop would be alarms, a thousand at once. */
+  laps(seconds: number, laps: number): readonly Promise<Pumped>[] {
+    return this.pump.laps(this.load(seconds), laps);
+  }
+
+  private load(seconds: number): Load {
     const load = { shape: 'spread', rateHz: RATE_HZ, fanOut: APPLICATIONS_HZ.length, window: 1, batch: 1 } as const;
-    return this.pump.run({ ...load, seconds, first: 0, count: this.pmus });
+    return { ...load, seconds, first: 0, count: this.pmus };
   }
 
   /** Until the broker's books stand still: it may be behind. */

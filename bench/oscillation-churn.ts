@@ -1,10 +1,11 @@
 /**
  * Subscriptions that come and go beside T7: what do the others notice, and what do they leave behind?
  *
- *     before any ── without │ with ── with │ without ── without │ with ── ...
+ *     lead │ before any ── without │ with ── with │ without ── without │ with ── ...          one stream of frames, without a pause
  *
  * Windows with and without them take their turns in one broker: runs of one version differ by more than what is asked for. What they change
- * for good, as the code that V8 has made, shows in both: so there are some windows before the first of them came.
+ * for good, as the code that V8 has made, shows in both: so there are some windows before the first of them came. The first window of all is
+ * no one's: a thousand streams that begin at once are an event of their own.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -35,7 +36,9 @@ export interface ChurnEffort {
 
 const CHURN = fileURLToPath(new URL('./churn.ts', import.meta.url));
 /** A pair of windows; a shorter run is one pair. */
-const PAIR_S = 30;
+const PAIR_S = 60;
+/** Until the last who came has gone, and the process that they are of has said so. */
+const LEAVING_S = 2;
 /** Windows before any of them came, of as many pairs. */
 const PAIRS_A_WINDOW_BEFORE = 4;
 /** PMUs of T7; less is no answer to it. */
@@ -44,7 +47,10 @@ const TARGET_RATIO = 1.1;
 /** More than the collector leaves lying from one look to the next. */
 const HEAP_MIB = 32;
 
+type Kind = 'lead' | 'before any' | 'without' | 'with';
+
 interface Window {
+  readonly kind: Kind;
   readonly pumped: Pumped;
   /** Of the broker, of one core. */
   readonly cpuShare: number;
@@ -60,40 +66,37 @@ export async function churning(
   progress: (line: string) => void,
 ): Promise<Outcome> {
   const { daemon, places } = monitoring;
-  const first: Window[] = [];
-  const pairs: Pair[] = [];
-  const churned: ChurnReport[] = [];
   const count = Math.max(1, Math.floor(effort.seconds / PAIR_S));
   const seconds = effort.seconds / count / 2;
+  const plan = planOf(count);
+  const windows: Window[] = [];
+  const churned: ChurnReport[] = [];
   const child = endingWithUs(fork(CHURN));
   const ordered = orders(child);
-  const window = async (isChurning: boolean): Promise<Window> => {
-    const coming = isChurning
-      ? ordered({ port: daemon.site.coap, places, perMinute: effort.churn, seconds })
-      : undefined;
-    const cpuUs = daemon.cpuUs;
-    const pumped = await monitoring.run(seconds);
-    const cpuShare = (daemon.cpuUs - cpuUs) / pumped.elapsedUs;
-    if (coming) churned.push(await coming);
-    await monitoring.settled();
-    return { pumped, cpuShare };
-  };
   try {
+    await daemon.collect();
     const before = await monitoring.standing();
     const machineBefore = machineCpu();
     const startedUs = performance.now() * 1000;
     const accountsBefore = await daemon.accounts();
     const unreadBefore = monitoring.unread;
-    for (let n = 0; n < count; n += PAIRS_A_WINDOW_BEFORE) first.push(await window(false));
-    progress(`before any: p99 ${first.map((each) => microseconds(p99Of(each))).join(', ')}`);
-    for (let n = 0; n < count; n++) {
-      // Whoever is second finds what the first has left to the collector: they change places.
-      const earlier = n % 2 === 1 ? await window(true) : undefined;
-      const without = await window(false);
-      const pair = { without, with: earlier ?? (await window(true)) };
-      pairs.push(pair);
-      progress(`pair ${n + 1}: p99 ${agesOf(pair)}`);
+    let cpuUs = daemon.cpuUs;
+    for (const [n, lap] of monitoring.laps(seconds, plan.length).entries()) {
+      const kind = plan[n] ?? 'lead'; // as many as planned
+      const coming =
+        kind === 'with'
+          ? ordered({ port: daemon.site.coap, places, perMinute: effort.churn, seconds: seconds - LEAVING_S })
+          : undefined;
+      const pumped = await lap;
+      const cpuSharedUs = daemon.cpuUs - cpuUs;
+      cpuUs += cpuSharedUs;
+      if (coming) churned.push(await coming);
+      windows.push({ kind, pumped, cpuShare: cpuSharedUs / pumped.elapsedUs });
+      progress(`${kind}: p99 ${microseconds(pumped.ageUs.p99)}`);
     }
+    await monitoring.settled();
+    const first = windows.filter(({ kind }) => kind === 'before any');
+    const pairs = pairsOf(windows);
     const accounts = between(accountsBefore, await daemon.accounts());
     checkBalance(accounts);
     const unread = monitoring.unread - unreadBefore;
@@ -101,10 +104,11 @@ export async function churning(
       churned.reduce((total, report) => total + figure(report), 0);
     const books = {
       ...{ accounts, unread, elsewhere: sum(({ notified }) => notified) },
-      pumped: totalOf([...first, ...pairs.flatMap((pair) => [pair.without, pair.with])].map(({ pumped }) => pumped)),
+      pumped: totalOf(windows.map(({ pumped }) => pumped)),
     };
     const machine = machineCpu();
     const elapsedUs = performance.now() * 1000 - startedUs;
+    await daemon.collect();
     return report(effort, seconds, {
       ...{ first, pairs, books, before, after: await monitoring.standing() },
       busyShare: (machine.busyUs - machineBefore.busyUs) / elapsedUs,
@@ -114,6 +118,24 @@ export async function churning(
   } finally {
     child.kill();
   }
+}
+
+/** Whoever is second finds what the first has left to the collector: they change places from pair to pair. */
+function planOf(pairs: number): readonly Kind[] {
+  const before = Array.from({ length: Math.ceil(pairs / PAIRS_A_WINDOW_BEFORE) }, (): Kind => 'before any');
+  const both = Array.from({ length: pairs }, (_, n): Kind[] =>
+    n % 2 === 0 ? ['without', 'with'] : ['with', 'without'],
+  );
+  return ['lead', ...before, ...both.flat()];
+}
+
+function pairsOf(windows: readonly Window[]): readonly Pair[] {
+  const of = (kind: Kind): readonly Window[] => windows.filter((window) => window.kind === kind);
+  const others = of('with');
+  return of('without').flatMap((without, n) => {
+    const paired = others[n];
+    return paired ? [{ without, with: paired }] : [];
+  });
 }
 
 /** What gives orders to a process that comes and goes. */
@@ -129,8 +151,6 @@ function orders(child: ChildProcess): (order: ChurnOrder) => Promise<ChurnReport
 
 const p99Of = ({ pumped }: Window): number => pumped.ageUs.p99;
 const ratioOf = (pair: Pair): number => p99Of(pair.with) / p99Of(pair.without);
-const agesOf = (pair: Pair): string =>
-  `${microseconds(p99Of(pair.without))} without, ${microseconds(p99Of(pair.with))} with, ${ratioOf(pair).toFixed(2)} x`;
 
 function totalOf(runs: readonly Pumped[]) {
   const sum = (figure: (run: Pumped) => number): number => runs.reduce((total, run) => total + figure(run), 0);

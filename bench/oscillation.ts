@@ -2,7 +2,7 @@
  * The paper's oscillation monitoring, ten times as large [T7], every sequence number accounted for. `--seconds 600` is the run that the
  * targets ask for; with `--churn N` it is another question (oscillation-churn.ts).
  */
-import { between, checkBalance, type Accounts } from './daemon.js';
+import { between, checkBalance, COLLECTABLE, type Accounts } from './daemon.js';
 import { machineCpu, microseconds, table } from './figures.js';
 import {
   bookRows,
@@ -50,7 +50,7 @@ export async function oscillation(effort: OscillationEffort, progress: (line: st
     if (!(error instanceof Absent)) throw error;
     return { text: `Nothing was measured: ${error.message}` };
   }
-  const monitoring = await Monitoring.open(effort.pmus, progress);
+  const monitoring = await Monitoring.open(effort.pmus, progress, effort.churn > 0 ? COLLECTABLE : []);
   try {
     if (effort.churn > 0) return await churning(monitoring, effort, progress);
     return report(effort, await measure(monitoring, effort.seconds));

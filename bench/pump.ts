@@ -113,14 +113,23 @@ export class Pump {
 
   /** All orders up to here have been obeyed. */
   async sync(): Promise<void> {
-    await this.answered('sync');
+    const answer = this.answer();
+    this.order('sync');
+    await answer;
   }
 
-  async run({ shape, seconds, rateHz, fanOut, window, batch, first, count }: Load): Promise<Pumped> {
-    const line = await this.answered(
-      `run ${shape} ${seconds} ${rateHz} ${fanOut} ${window} ${batch} ${first} ${count}`,
-    );
-    return JSON.parse(line) as Pumped;
+  async run(load: Load): Promise<Pumped> {
+    const [pumped] = this.laps(load, 1);
+    if (!pumped) throw new Error('a run without a lap'); // it was asked for one
+    return pumped;
+  }
+
+  /** Runs that follow each other without a pause; each resolves when it is over. What is under way at the end of one counts in the next. */
+  laps(load: Load, laps: number): readonly Promise<Pumped>[] {
+    const { shape, seconds, rateHz, fanOut, window, batch, first, count } = load;
+    const answers = Array.from({ length: laps }, () => this.answer());
+    this.order(`run ${shape} ${seconds} ${rateHz} ${fanOut} ${window} ${batch} ${first} ${count} ${laps}`);
+    return answers.map(async (answer) => JSON.parse(await answer) as Pumped);
   }
 
   close(): void {
@@ -132,11 +141,11 @@ export class Pump {
     this.child.stdin.write(`${line}\n`);
   }
 
-  private async answered(line: string): Promise<string> {
+  /** The next line that nobody has been promised yet. */
+  private async answer(): Promise<string> {
     const answer = await new Promise<string | undefined>((done) => {
       if (this.child.exitCode !== null) done(undefined);
       this.answers.push(done);
-      this.order(line);
     });
     if (answer === undefined) throw new Error('the load generator has failed');
     return answer;

@@ -261,6 +261,9 @@ function exposeCoap({ metrics }: Broker, bindings: readonly CoapBinding[]): void
   metrics.counter('gridcast_udp_trains_total', 'Sends that carried several datagrams to one peer', [], () =>
     sum(({ trains }) => trains),
   );
+  metrics.counter('gridcast_udp_aside_total', 'Sendings of many datagrams by another thread', [], () =>
+    sum(({ aside }) => aside),
+  );
   metrics.counter('gridcast_coap_refused_for_ids_total', 'Observations refused for want of message ids', [], () => [
     [{}, bindings.reduce((sum, { observers }) => sum + observers.refusedForIds, 0)],
   ]);

@@ -12,11 +12,12 @@
  *     frame N HEX                                    a C37.118 data frame to publish; TIME_BASE 1,000,000
  *     relation PMU STEP                              the next observe relation: its token is its number
  *     sync                                           answered "ok" when all before is done
- *     run even|burst|spread|saturate SECONDS RATE FAN-OUT WINDOW BATCH FIRST COUNT     answered with a line of JSON
+ *     run even|burst|spread|saturate SECONDS RATE FAN-OUT WINDOW BATCH FIRST COUNT LAPS     answered with a line of JSON a lap
  *
  * even: topics take turns within the period. burst: all at once. spread: by the wall clock's slots, each topic at its own place
  * in the first SPREAD_US of the period. saturate: WINDOW messages are under way, BATCH of a topic are sent at once; what has not
- * come after STALL_MS is written off.
+ * come after STALL_MS is written off. Laps of SECONDS each follow each other without a pause; what is under way at the end of one
+ * counts in the next.
  */
 #define _GNU_SOURCE
 #include "wire.h"
@@ -242,17 +243,19 @@ static void wake_at(int64_t us) {
 struct load {
   char shape[16];
   double seconds, rate;
-  int fan_out, window, batch, first, count;
+  int fan_out, window, batch, first, count, laps;
 };
 
 static struct { uint64_t sent, refused, written_off; } paced;
+static int64_t first_slot;
 
-static void run_paced(const struct load *load) {
-  bool is_even = strcmp(load->shape, "even") == 0, is_spread = strcmp(load->shape, "spread") == 0;
+static bool is_of(const struct load *load, const char *shape) { return strcmp(load->shape, shape) == 0; }
+
+static void begin_paced(const struct load *load) {
   double period_us = 1e6 / load->rate;
-  int64_t first_slot = 0;
+  first_slot = 0;
   run_began_us = now_us();
-  if (is_spread) {
+  if (is_of(load, "spread")) {
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     double wall_us = wall.tv_sec * 1e6 + wall.tv_nsec / 1e3;
@@ -260,9 +263,14 @@ static void run_paced(const struct load *load) {
     first_slot = (int64_t)(wall_us / period_us) + 2;
     run_began_us += first_slot * period_us - wall_us;
   }
-  uint64_t total = (uint64_t)(load->seconds * load->rate + 0.5) * load->count;
-  run_ends_us = run_began_us + load->seconds * 1e6;
-  for (uint64_t n = 0; n < total;) {
+  run_ends_us = run_began_us + load->laps * load->seconds * 1e6;
+}
+
+static void run_paced(const struct load *load, int lap) {
+  bool is_even = is_of(load, "even"), is_spread = is_of(load, "spread");
+  double period_us = 1e6 / load->rate;
+  uint64_t messages = (uint64_t)(load->seconds * load->rate + 0.5) * load->count;
+  for (uint64_t n = lap * messages, end = n + messages; n < end;) {
     uint64_t slot = n / load->count, place = n % load->count;
     double within_us = is_even ? place * period_us / load->count : is_spread ? place * (double)SPREAD_US / load->count : 0;
     int64_t due_us = run_began_us + slot * period_us + within_us;
@@ -318,31 +326,45 @@ static uint32_t percentile(double share) {
   return 0;
 }
 
-static void run(const struct load *load) {
-  memset(&tally, 0, sizeof tally);
-  memset(&paced, 0, sizeof paced);
-  for (uint32_t i = 0; i < relation_count; i++) relations[i].has_last = false;
-  double before_us = cpu_us();
-  if (strcmp(load->shape, "saturate") == 0) run_saturated(load);
-  else run_paced(load);
-  int64_t ended_us = now_us();
-  /* Until nothing more comes: a broker that is behind is waited for. */
-  uint64_t expected = paced.sent * load->fan_out, before = 0;
-  int64_t quiet_us = ended_us;
-  while (tally.received < expected && now_us() < quiet_us + SETTLE_US && now_us() < ended_us + MOST_SETTLE_US) {
+/** Until nothing more comes: a broker that is behind is waited for. */
+static void settle(uint64_t expected) {
+  int64_t ended_us = now_us(), quiet_us = ended_us;
+  for (uint64_t before = 0; tally.received < expected && now_us() < quiet_us + SETTLE_US && now_us() < ended_us + MOST_SETTLE_US;) {
     wake_at(quiet_us + SETTLE_US);
     attend(-1);
     if (tally.received > before) quiet_us = now_us();
     before = tally.received;
   }
+}
+
+static void report(double cpu_us, int64_t elapsed_us) {
   uint32_t longest = AGES - 1;
   while (longest > 0 && tally.ages[longest] == 0) longest--;
   printf("{\"published\":%lu,\"refused\":%lu,\"received\":%lu,\"inTime\":%lu,\"writtenOff\":%lu,\"again\":%lu,\"skipped\":%lu,"
          "\"outOfOrder\":%lu,\"cpuUs\":%.0f,\"elapsedUs\":%ld,\"ageUs\":{\"p50\":%u,\"p99\":%u,\"p999\":%u,\"longest\":%u}}\n",
          paced.sent, paced.refused, tally.received, tally.in_time, paced.written_off, tally.again, tally.skipped,
-         tally.out_of_order, cpu_us() - before_us, ended_us - run_began_us, percentile(0.5), percentile(0.99), percentile(0.999),
-         longest);
+         tally.out_of_order, cpu_us, elapsed_us, percentile(0.5), percentile(0.99), percentile(0.999), longest);
   fflush(stdout);
+}
+
+static void run(const struct load *load) {
+  bool is_saturating = is_of(load, "saturate");
+  for (uint32_t i = 0; i < relation_count; i++) relations[i].has_last = false;
+  if (!is_saturating) begin_paced(load);
+  int64_t under_way = 0;
+  for (int lap = 0; lap < load->laps; lap++) {
+    memset(&tally, 0, sizeof tally);
+    memset(&paced, 0, sizeof paced);
+    double before_us = cpu_us();
+    int64_t from_us = is_saturating ? now_us() : run_began_us + lap * load->seconds * 1e6;
+    if (is_saturating) run_saturated(load);
+    else run_paced(load, lap);
+    int64_t ended_us = now_us();
+    under_way += paced.sent * load->fan_out;
+    if (lap + 1 == load->laps) settle(under_way);
+    under_way -= tally.received;
+    report(cpu_us() - before_us, ended_us - from_us);
+  }
   run_began_us = run_ends_us = INT64_MAX;
 }
 
@@ -376,8 +398,8 @@ static void obey(char *line) {
   else if (strcmp(line, "sync") == 0) {
     puts("ok");
     fflush(stdout);
-  } else if (sscanf(line, "run %15s %lf %lf %d %d %d %d %d", load.shape, &load.seconds, &load.rate, &load.fan_out, &load.window,
-                    &load.batch, &load.first, &load.count) == 8 &&
+  } else if (sscanf(line, "run %15s %lf %lf %d %d %d %d %d %d", load.shape, &load.seconds, &load.rate, &load.fan_out, &load.window,
+                    &load.batch, &load.first, &load.count, &load.laps) == 9 &&
              load.first >= 0 && load.count > 0 && load.first + load.count <= topic_count && load.batch <= MOST_BATCH)
     run(&load);
   else {

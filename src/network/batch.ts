@@ -8,17 +8,9 @@
  * Nothing is allocated per datagram, and what has gone makes room at once: its places in the columns are the next to be taken, and
  * a page of bytes is free again when nothing in it waits. Where there is no room, `onFull` sends a part of what waits.
  */
+import { PAGE_BITS, PAGE_BYTES, type Columns } from './columns.js';
 import type { Address } from './udp-socket.js';
 
-/** What may wait at once; beyond, it is sent within the turn. */
-export interface Room {
-  readonly datagrams: number;
-  /** Of 64 KiB. */
-  readonly pages: number;
-}
-const PAGE_BITS = 16;
-/** A datagram lies within one, and the longest there is, 65,507 bytes, leaves some of it. */
-const PAGE_BYTES = 1 << PAGE_BITS;
 /** What leaves in one go where others may have to wait for it: 60 to 200 us. */
 const DATAGRAMS_AT_ONCE = 64;
 const NONE = -1;
@@ -39,15 +31,7 @@ export class Destination {
   constructor(readonly address: Address) {}
 }
 
-export const bytesOf = ({ pages }: Room): number => pages * PAGE_BYTES;
-
 export class Batch {
-  /** By place of a datagram: where its parts lie in `bytes`, and the next one to the same destination or a negative number. */
-  readonly headAt: Int32Array;
-  readonly headBytes: Int32Array;
-  readonly tailAt: Int32Array;
-  readonly tailBytes: Int32Array;
-  readonly next: Int32Array;
   /** The first of those that something waits for; the others hang behind it, `waiting` altogether. */
   foremost: Destination | undefined;
   waiting = 0;
@@ -66,25 +50,22 @@ export class Batch {
   private lastTail: Uint8Array | undefined;
   private lastTailAt = 0;
 
-  /** @param onFull sends what waits for `atOnce` destinations or more, and has it forgotten; @param bytes where datagrams lie */
+  /** @param onFull sends what waits for `atOnce` destinations or more, and has it forgotten */
   constructor(
-    readonly room: Room,
+    public columns: Columns,
     private readonly onFull: () => void,
-    readonly bytes: Uint8Array = new Uint8Array(bytesOf(room)),
   ) {
-    this.inPage = new Int32Array(room.pages);
-    const column = (): Int32Array => new Int32Array(room.datagrams);
-    this.headAt = column();
-    this.headBytes = column();
-    this.tailAt = column();
-    this.tailBytes = column();
-    this.next = column();
+    this.inPage = new Int32Array(columns.room.pages);
+  }
+
+  get bytes(): Uint8Array {
+    return this.columns.bytes;
   }
 
   /** Takes a datagram; its bytes are copied. */
   add(datagram: Uint8Array, to: Destination): void {
     const at = this.open(to, datagram.length, NOTHING);
-    this.bytes.set(datagram, at);
+    this.columns.bytes.set(datagram, at);
   }
 
   /**
@@ -92,13 +73,14 @@ export class Batch {
    * of `tail`. A tail that is handed over again must not have changed.
    */
   open(to: Destination, headBytes: number, tail: Uint8Array): number {
+    const { columns } = this;
     const bytes = headBytes + tail.length;
-    if (this.count === this.room.datagrams || this.used + bytes >= this.pageEnd) this.makeRoom(bytes);
+    if (this.count === columns.room.datagrams || this.used + bytes >= this.pageEnd) this.makeRoom(bytes);
     const index = this.free < 0 ? this.untaken++ : this.free;
-    if (this.free >= 0) this.free = this.next[index] ?? NONE;
+    if (this.free >= 0) this.free = columns.next[index] ?? NONE;
     this.count++;
     if (tail !== this.lastTail) {
-      this.bytes.set(tail, this.used);
+      columns.bytes.set(tail, this.used);
       this.lastTail = tail;
       this.lastTailAt = this.used;
       this.used += tail.length;
@@ -106,15 +88,15 @@ export class Batch {
     const at = this.used;
     this.used += headBytes;
     this.inPage[at >>> PAGE_BITS]!++; // there is a counter for each page
-    this.headAt[index] = at;
-    this.headBytes[index] = headBytes;
-    this.tailAt[index] = this.lastTailAt;
-    this.tailBytes[index] = tail.length;
-    this.next[index] = NONE;
+    columns.headAt[index] = at;
+    columns.headBytes[index] = headBytes;
+    columns.tailAt[index] = this.lastTailAt;
+    columns.tailBytes[index] = tail.length;
+    columns.next[index] = NONE;
     if (to.last < 0) {
       to.first = index;
       this.append(to);
-    } else this.next[to.last] = index;
+    } else columns.next[to.last] = index;
     to.last = index;
     return at;
   }
@@ -135,31 +117,25 @@ export class Batch {
   get atOnce(): number {
     let [count, left] = [0, DATAGRAMS_AT_ONCE];
     for (let to = this.foremost; to && left > 0; to = to.after) {
-      for (let index = to.first; index >= 0; index = this.next[index] ?? NONE) left--;
+      for (let index = to.first; index >= 0; index = this.columns.next[index] ?? NONE) left--;
       count++;
     }
     return count;
   }
 
-  sizeOf(index: number): number {
-    return (this.headBytes[index] ?? 0) + (this.tailBytes[index] ?? 0);
-  }
-
-  /** One datagram as bytes of its own. */
-  copyOf(index: number): Uint8Array {
-    const [head = 0, headBytes = 0] = [this.headAt[index], this.headBytes[index]];
-    const [tail = 0, tailBytes = 0] = [this.tailAt[index], this.tailBytes[index]];
-    const datagram = Buffer.allocUnsafe(headBytes + tailBytes);
-    datagram.set(this.bytes.subarray(head, head + headBytes));
-    datagram.set(this.bytes.subarray(tail, tail + tailBytes), headBytes);
-    return datagram;
-  }
-
   /** Hands out what waits for the first `most` destinations, each one's in the order it came, and forgets it. */
   drain(send: (datagram: Uint8Array, to: Address) => void, most = Infinity): void {
+    const { columns } = this;
     for (let [to, left] = [this.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1])
-      for (let index = to.first; index >= 0; index = this.next[index] ?? NONE) send(this.copyOf(index), to.address);
+      for (let index = to.first; index >= 0; index = columns.next[index] ?? NONE)
+        send(columns.copyOf(index), to.address);
     this.forget(most);
+  }
+
+  /** Leaves what waits to the caller, with the columns that it lies in, and goes on with others of the same room. */
+  trade(columns: Columns): void {
+    this.forget();
+    this.columns = columns;
   }
 
   /** Forgets what waits for the first `most` destinations. */
@@ -198,11 +174,12 @@ export class Batch {
 
   /** Gives back what the datagrams to one destination take up. */
   private release({ first, last }: Destination): void {
-    for (let index = first; index >= 0; index = this.next[index] ?? NONE) {
-      this.inPage[(this.headAt[index] ?? 0) >>> PAGE_BITS]!--; // there is a counter for each page
+    const { headAt, next } = this.columns;
+    for (let index = first; index >= 0; index = next[index] ?? NONE) {
+      this.inPage[(headAt[index] ?? 0) >>> PAGE_BITS]!--; // there is a counter for each page
       this.count--;
     }
-    this.next[last] = this.free;
+    next[last] = this.free;
     this.free = first;
   }
 
@@ -225,7 +202,7 @@ export class Batch {
   private makeRoom(bytes: number): void {
     if (bytes >= PAGE_BYTES) throw new RangeError(`a datagram of ${bytes} bytes; it must have less than ${PAGE_BYTES}`);
     for (;;) {
-      if (this.count < this.room.datagrams) {
+      if (this.count < this.columns.room.datagrams) {
         if (this.used + bytes < this.pageEnd) return;
         const page = this.inPage.indexOf(0);
         if (page >= 0) return this.begin(page);

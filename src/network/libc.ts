@@ -12,6 +12,8 @@ export interface Libc {
   bind(fd: number, name: Uint8Array, bytes: number): number;
   close(fd: number): number;
   sendmmsg(fd: number, messages: Uint8Array, count: number, flags: number): number;
+  /** The same on a thread of libuv's pool. @param done given what it has answered; why it failed, nobody can tell */
+  sendmmsgAside(fd: number, messages: Uint8Array, count: number, flags: number, done: (sent: number) => void): void;
   recvmmsg(fd: number, messages: Uint8Array, count: number, flags: number, timeout: null): number;
   getsockopt(fd: number, level: number, name: number, value: Uint8Array, bytes: Uint8Array): number;
   inet_pton(family: number, text: string, bytes: Uint8Array): number;
@@ -19,6 +21,10 @@ export interface Libc {
   /** Where bytes lie. They stay there as long as somebody holds them. */
   addressOf(bytes: Uint8Array): number;
 }
+
+type Sendmmsg = Libc['sendmmsg'] & {
+  async(...args: [...Parameters<Libc['sendmmsg']>, (error: unknown, sent: number) => void]): void;
+};
 
 interface Koffi {
   load(library: null): { func(prototype: string): never };
@@ -36,11 +42,14 @@ export function loadLibc(): Libc | string {
   try {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi;
     const library = koffi.load(null);
+    const sendmmsg: Sendmmsg = library.func('int sendmmsg(int, void *, unsigned int, int)');
     loaded = {
       socket: library.func('int socket(int, int, int)'),
       bind: library.func('int bind(int, void *, unsigned int)'),
       close: library.func('int close(int)'),
-      sendmmsg: library.func('int sendmmsg(int, void *, unsigned int, int)'),
+      sendmmsg,
+      sendmmsgAside: (fd, messages, count, flags, done) =>
+        sendmmsg.async(fd, messages, count, flags, (error, sent) => done(error ? -1 : sent)),
       recvmmsg: library.func('int recvmmsg(int, void *, unsigned int, int, void *)'),
       getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
       inet_pton: library.func('int inet_pton(int, const char *, void *)'),

@@ -9,6 +9,7 @@
  * length 56}, iovec 16 {base, length}. Pointers are written once; a flush writes lengths, offsets and names.
  */
 import type { Batch, Destination } from './batch.js';
+import { bytesOf, Columns, type Room } from './columns.js';
 import { arena, type Libc } from './libc.js';
 import { nameBytes, nameOf } from './socket-name.js';
 
@@ -28,7 +29,7 @@ const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 const MSG_DONTWAIT = 0x40;
 /** UIO_MAXIOV: of messages per call. */
-const MOST_MESSAGES = 1024;
+const MOST_AT_ONCE = 1024;
 /** UDP_MAX_SEGMENTS. */
 const MOST_SEGMENTS = 64;
 /** Of a whole train: what an IPv4 datagram can hold. */
@@ -36,8 +37,15 @@ const MOST_TRAIN_BYTES = 65_507;
 const EINTR = 4;
 const NAME_WORDS = nameBytes(true) / WORD_BYTES;
 
-/** Sends what waits in one batch through one descriptor. */
+export interface Descriptor {
+  readonly libc: Libc;
+  readonly fd: number;
+  readonly isIpv6: boolean;
+}
+
+/** Sends what waits in a batch through one descriptor, where it lies in these columns. */
 export class MmsgSender {
+  readonly columns: Columns;
   /** Messages of two and more datagrams. */
   trains = 0;
   private readonly libc: Libc;
@@ -50,65 +58,76 @@ export class MmsgSender {
   private readonly iovecsLow: number;
   private readonly names: Uint32Array;
   private readonly controls: Uint16Array;
-  private readonly batchLow: number;
-  /** By message of the call: where it goes, and its first datagram. */
-  private readonly destinations: (Destination | undefined)[] = Array.from({ length: MOST_MESSAGES }, () => undefined);
-  private readonly firsts = new Int32Array(MOST_MESSAGES);
+  private readonly bytesLow: number;
+  /** By message: where it goes, and its first datagram. */
+  private readonly destinations: (Destination | undefined)[] = [];
+  private readonly firsts: Int32Array;
   private count = 0;
   private parts = 0;
 
   /** @param refused called for a datagram that the system did not take */
   constructor(
-    { libc, fd, isIpv6 }: { readonly libc: Libc; readonly fd: number; readonly isIpv6: boolean },
-    private readonly batch: Batch,
-    private readonly refused: (index: number, to: Destination) => void,
+    { libc, fd, isIpv6 }: Descriptor,
+    room: Room,
+    private readonly refused: (datagram: Uint8Array, to: Destination) => void,
   ) {
     this.libc = libc;
     this.fd = fd;
     this.isIpv6 = isIpv6;
+    this.columns = new Columns(room, arena(libc, bytesOf(room)).bytes);
     this.nameWords = nameBytes(isIpv6) / WORD_BYTES;
-    const messages = arena(libc, MOST_MESSAGES * MESSAGE_WORDS * WORD_BYTES);
-    const iovecs = arena(libc, 2 * batch.room.datagrams * IOVEC_WORDS * WORD_BYTES);
-    const names = arena(libc, MOST_MESSAGES * nameBytes(true));
-    const controls = arena(libc, MOST_MESSAGES * CONTROL_BYTES);
+    const { datagrams } = room;
+    const messages = arena(libc, datagrams * MESSAGE_WORDS * WORD_BYTES);
+    const iovecs = arena(libc, 2 * datagrams * IOVEC_WORDS * WORD_BYTES);
+    const names = arena(libc, datagrams * nameBytes(true));
+    const controls = arena(libc, datagrams * CONTROL_BYTES);
     this.messageBytes = messages.bytes;
     this.messages = new Uint32Array(messages.bytes.buffer);
     this.iovecs = new Uint32Array(iovecs.bytes.buffer);
     this.iovecsLow = iovecs.low;
     this.names = new Uint32Array(names.bytes.buffer);
     this.controls = new Uint16Array(controls.bytes.buffer);
-    const batchAt = libc.addressOf(batch.bytes);
-    this.batchLow = batchAt % 2 ** 32;
-    for (let n = 0; n < MOST_MESSAGES; n++) {
+    this.firsts = new Int32Array(datagrams);
+    const bytesAt = libc.addressOf(this.columns.bytes);
+    this.bytesLow = bytesAt % 2 ** 32;
+    for (let n = 0; n < datagrams; n++) {
       const at = n * MESSAGE_WORDS;
       this.messages.set([names.low + n * nameBytes(true), names.high, nameBytes(isIpv6)], at);
       this.messages[at + IOV_HIGH] = iovecs.high;
       this.messages.set([controls.low + n * CONTROL_BYTES, controls.high], at + CONTROL_LOW);
       new Uint32Array(controls.bytes.buffer, n * CONTROL_BYTES, 4).set([CONTROL_USED, 0, SOL_UDP, UDP_SEGMENT]);
     }
-    for (let n = 0; n < 2 * batch.room.datagrams; n++) this.iovecs[n * IOVEC_WORDS + 1] = Math.floor(batchAt / 2 ** 32);
+    for (let n = 0; n < 2 * datagrams; n++) this.iovecs[n * IOVEC_WORDS + 1] = Math.floor(bytesAt / 2 ** 32);
   }
 
   /** Sends what waits for the first `most` destinations; the caller has it forgotten. */
-  send(most = Infinity): void {
-    for (let [to, left] = [this.batch.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1])
-      this.gather(to);
-    this.submit();
+  send(batch: Batch, most = Infinity): void {
+    this.gatherAll(batch, most);
+    this.submit(0);
+  }
+
+  /** Sends all that waits on another thread. @param done it has gone, or was refused: until then the columns are not to be touched */
+  sendAside(batch: Batch, done: () => void): void {
+    this.gatherAll(batch, Infinity);
+    this.submitAside(0, done);
+  }
+
+  private gatherAll(batch: Batch, most: number): void {
+    for (let [to, left] = [batch.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1]) this.gather(to);
   }
 
   /** Writes the messages of one destination. */
   private gather(to: Destination): void {
-    const { batch } = this;
-    const { next } = batch;
+    const { columns } = this;
+    const { next } = columns;
     if (to.name === undefined) to.name = nameOf(this.libc, this.isIpv6, to.address) ?? null;
     for (let index = to.first; index >= 0;) {
       if (to.name === null) {
-        this.refused(index, to);
+        this.refused(columns.copyOf(index), to);
         index = next[index] ?? -1;
         continue;
       }
-      if (this.count === MOST_MESSAGES) this.submit();
-      const size = batch.sizeOf(index);
+      const size = columns.sizeOf(index);
       const first = index;
       const firstPart = this.parts;
       let bytes = 0;
@@ -121,7 +140,7 @@ export class MmsgSender {
         index = next[index] ?? -1;
         // A shorter one ends the train.
         if (index < 0 || part < size || segments === MOST_SEGMENTS || !to.takesTrains) break;
-        part = batch.sizeOf(index);
+        part = columns.sizeOf(index);
       } while (part <= size && bytes + part <= MOST_TRAIN_BYTES);
       this.address(to, to.name, first, firstPart, segments > 1 ? size : 0);
     }
@@ -129,12 +148,12 @@ export class MmsgSender {
 
   /** The two parts of one datagram. */
   private write(index: number): void {
-    const { batch, iovecs } = this;
+    const { columns, iovecs } = this;
     const at = this.parts * IOVEC_WORDS;
-    iovecs[at] = this.batchLow + (batch.headAt[index] ?? 0);
-    iovecs[at + 2] = batch.headBytes[index] ?? 0;
-    iovecs[at + 4] = this.batchLow + (batch.tailAt[index] ?? 0);
-    iovecs[at + 6] = batch.tailBytes[index] ?? 0;
+    iovecs[at] = this.bytesLow + (columns.headAt[index] ?? 0);
+    iovecs[at + 2] = columns.headBytes[index] ?? 0;
+    iovecs[at + 4] = this.bytesLow + (columns.tailAt[index] ?? 0);
+    iovecs[at + 6] = columns.tailBytes[index] ?? 0;
     this.parts += 2;
   }
 
@@ -155,17 +174,34 @@ export class MmsgSender {
     this.firsts[n] = first;
   }
 
-  private submit(): void {
-    const { count } = this;
-    for (let from = 0; from < count;) {
-      const messages = from === 0 ? this.messageBytes : this.messageBytes.subarray(from * MESSAGE_WORDS * WORD_BYTES);
-      const sent = this.libc.sendmmsg(this.fd, messages, count - from, MSG_DONTWAIT);
+  /** @param start messages that have gone already */
+  private submit(start: number): void {
+    for (let from = start; from < this.count;) {
+      const sent = this.libc.sendmmsg(this.fd, this.messagesFrom(from), this.atOnce(from), MSG_DONTWAIT);
       if (sent > 0) from += sent;
       // An error is that of the first message; whether the next ones fare better the next call tells.
       else if (this.libc.errno() !== EINTR) this.giveBack(from++);
     }
     this.count = 0;
     this.parts = 0;
+  }
+
+  private submitAside(from: number, done: () => void): void {
+    const wanted = this.atOnce(from);
+    this.libc.sendmmsgAside(this.fd, this.messagesFrom(from), wanted, MSG_DONTWAIT, (sent) => {
+      const next = from + Math.max(0, sent);
+      if (sent === wanted && next < this.count) return this.submitAside(next, done);
+      this.submit(next);
+      done();
+    });
+  }
+
+  private messagesFrom(from: number): Uint8Array {
+    return from === 0 ? this.messageBytes : this.messageBytes.subarray(from * MESSAGE_WORDS * WORD_BYTES);
+  }
+
+  private atOnce(from: number): number {
+    return Math.min(this.count - from, MOST_AT_ONCE);
   }
 
   private giveBack(message: number): void {
@@ -176,8 +212,8 @@ export class MmsgSender {
     if (parts > 2) to.takesTrains = false;
     let index = this.firsts[message] ?? -1;
     for (let n = 0; n < parts / 2; n++) {
-      this.refused(index, to);
-      index = this.batch.next[index] ?? -1;
+      this.refused(this.columns.copyOf(index), to);
+      index = this.columns.next[index] ?? -1;
     }
   }
 }

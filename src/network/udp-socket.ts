@@ -1,5 +1,5 @@
 /** Addresses, and what the protocols need of a UDP socket. */
-import type { Batch } from './batch.js';
+import type { Batch, Destination } from './batch.js';
 
 export interface Address {
   /** Numeric IPv4 or IPv6 address; names are resolved before they get here. */
@@ -20,6 +20,8 @@ export interface UdpFigures {
   readonly receiveDrops: number | undefined;
   /** Trains of equal datagrams to one peer, that went as one. */
   readonly trains: number;
+  /** Sendings on another thread than that of JavaScript. */
+  readonly aside: number;
 }
 
 /** A UDP socket. Datagrams are queued while a turn of the event loop runs and leave together. */
@@ -31,6 +33,13 @@ export interface UdpSocket {
   queue(datagram: Uint8Array, to: Address): void;
   /** Sends what waits. @param most for how many destinations; the others wait on */
   flush(most?: number): void;
+  /**
+   * Sends what waits for one destination, and of what waits for others what goes with it; where that is much it may go on another thread,
+   * and wait until the thread is free.
+   *
+   * @param isUrgent it waits for nobody
+   */
+  serve(to: Destination, isUrgent: boolean): void;
   /**
    * Called for each datagram. Of a socket for `few` its bytes are the receiver's for good; of the others only until it returns: then the
    * next may be written over them.

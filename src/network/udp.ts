@@ -2,22 +2,26 @@
  * The UDP sockets of the system.
  *
  *     queue | batch.open ──> Batch ── flush ──> sendmmsg with trains (mmsg.ts) ── refused? ──> dgram, which waits for room
- *                                        └────> dgram: without koffi, or while something waits there
+ *                              │         └────> dgram: without koffi, or while something waits there
+ *                              └── serve, much and nothing urgent ──> the same on a thread of libuv's pool, one order at a time
  *     dgram ──> datagram ── second one of this turn? ──> recvmmsg takes the rest (mmsg-in.ts)
  *
  * Descriptors are our own, adopted by dgram: one socket, read and written by both.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { systemClock } from '../clock.js';
-import { Batch, bytesOf, Destination, type Room } from './batch.js';
-import { arena, loadLibc, systemError, type Libc } from './libc.js';
+import { Batch, Destination } from './batch.js';
+import { Columns, type Room } from './columns.js';
+import { loadLibc, systemError, type Libc } from './libc.js';
 import { MmsgReceiver } from './mmsg-in.js';
-import { MmsgSender } from './mmsg.js';
+import { MmsgSender, type Descriptor } from './mmsg.js';
 import { familyOf, nameBytes, nameOf } from './socket-name.js';
 import { addressKey, type Address, type UdpSocket, type UdpUse } from './udp-socket.js';
 
 /** Asked for; what was granted depends on net.core.rmem_max. A pause of the collector must not cost datagrams. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
+/** Datagrams that take so long to send, 60 to 200 us, that it pays to do so on another thread: an order to it costs both some 12 us. */
+const MUCH = 64;
 /** Calls of recvmmsg for one socket in a turn. */
 const MOST_DRAINS = 4;
 /** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
@@ -74,12 +78,6 @@ function nativeCalls(): Libc | null {
   return typeof libc === 'string' ? null : libc;
 }
 
-interface Descriptor {
-  readonly libc: Libc;
-  readonly fd: number;
-  readonly isIpv6: boolean;
-}
-
 function descriptorOf(libc: Libc, isIpv6: boolean, at: Address): number {
   const fd = libc.socket(familyOf(isIpv6), SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
   if (fd < 0) throw systemError('socket', libc.errno(), addressKey(at));
@@ -103,25 +101,50 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     if (socket.getSendQueueSize() > MOST_WAITING_BYTES) sendDrops++;
     else socket.send(datagram, to.port, to.host, sent);
   };
+  const makeSender = (): MmsgSender | undefined =>
+    descriptor && new MmsgSender(descriptor, room, (datagram, { address: to }) => sendOne(datagram, to));
+  let sender = makeSender();
+  /** While that has columns of its own to send, another one does what it did; made when first needed. */
+  let spare: MmsgSender | undefined;
+  let [isAside, aside] = [false, 0];
+  const batch = new Batch(sender?.columns ?? new Columns(room), () => flush(batch.atOnce));
+  /** What waits there must not be overtaken. */
+  const isCongested = (): boolean => socket.getSendQueueCount() > 0;
   const flush = (most?: number): void => {
     if (batch.count === 0) return;
     if (isClosed) batch.forget();
-    // What waits there must not be overtaken.
-    else if (!sender || socket.getSendQueueCount() > 0) batch.drain(sendOne, most);
+    else if (!sender || isCongested()) batch.drain(sendOne, most);
     else {
-      sender.send(most);
+      sender.send(batch, most);
       batch.forget(most);
     }
   };
-  const bytes = descriptor && arena(descriptor.libc, bytesOf(room)).bytes;
-  const batch = new Batch(room, () => flush(batch.atOnce), bytes);
-  const sender =
-    descriptor && new MmsgSender(descriptor, batch, (index, { address: to }) => sendOne(batch.copyOf(index), to));
+  const flushAside = (): void => {
+    const other = (spare ??= makeSender());
+    if (!sender || !other) return flush();
+    [isAside, spare] = [true, sender];
+    aside++;
+    sender.sendAside(batch, () => {
+      isAside = false;
+      // What has come meanwhile waited for this.
+      if (!isClosed && batch.count > 0) flushMuch();
+    });
+    batch.trade(other.columns);
+    sender = other;
+  };
+  const flushMuch = (): void => (batch.count < MUCH || isCongested() ? flush() : flushAside());
   return {
     local: { host: address, port },
     batch,
-    queue: (datagram, to) => batch.add(datagram, new Destination(to)),
     flush,
+    serve(to, isUrgent) {
+      if (!batch.bringForward(to)) return;
+      // What others wait for must not overtake what is under way.
+      if (isUrgent && isAside) flush(1);
+      else if (!sender || isClosed || isUrgent || isCongested()) flush(batch.atOnce);
+      else if (!isAside) flushMuch();
+    },
+    queue: (datagram, to) => batch.add(datagram, new Destination(to)),
     onDatagram: (receive) =>
       void socket.on(
         'message',
@@ -131,7 +154,8 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     figures: () => ({
       sendDrops,
       receiveDrops: descriptor && !isClosed ? receiveDropsOf(descriptor) : undefined,
-      trains: sender?.trains ?? 0,
+      trains: (sender?.trains ?? 0) + (spare?.trains ?? 0),
+      aside,
     }),
     close() {
       if (isClosed) return;

@@ -157,8 +157,12 @@ export abstract class Port {
     delivery.held = undefined;
   }
 
-  /** Sends what has gathered; the fan-out calls it at the end of the turn in which something was offered, or of one soon after. */
-  flush(): void {}
+  /**
+   * Sends what has gathered; the fan-out calls it at the end of the turn in which something was offered, or of one soon after.
+   *
+   * @param _isUrgent something of class protection or control is among it, and may be
+   */
+  flush(_isUrgent: boolean): void {}
 
   /** Tells the peer that the broker has ended this delivery, and why. Not called for what the peer ended itself. */
   abstract end(delivery: Delivery, ending: Ending): void;

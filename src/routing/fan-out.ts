@@ -195,7 +195,7 @@ export class FanOut {
     const isWaiting = !this.isFull && !this.isWalking && this.coalescing.mayWait(nowUs);
     if (this.isFull || !(this.isWalking || isWaiting)) {
       const isWhole = this.coalescing.goesWhole && !this.isFull;
-      for (const ports of this.touched) this.flush(ports, isWhole);
+      for (let rank = 0; rank < this.touched.length; rank++) this.flush(rank, isWhole);
     }
     if (!this.isTouched) this.rest();
     this.isArmed = false;
@@ -227,7 +227,7 @@ export class FanOut {
   }
 
   private flushUrgent(): void {
-    for (let rank = 0; rank < URGENT_RANKS; rank++) this.flush(this.touched[rank]!, true); // one for each class
+    for (let rank = 0; rank < URGENT_RANKS; rank++) this.flush(rank, true);
   }
 
   /** Goes on with the oldest walk. */
@@ -243,7 +243,8 @@ export class FanOut {
     if (left === 0) walks.shift();
   }
 
-  private flush(ports: Ports, isWhole: boolean): void {
+  private flush(rank: number, isWhole: boolean): void {
+    const ports = this.touched[rank]!; // one for each class
     // A flush that lets go of what was held may touch another port.
     while (ports.length > 0 && (isWhole || this.mayGoOn())) {
       const port = ports.shift();
@@ -253,7 +254,7 @@ export class FanOut {
       if (port.touched === UNTOUCHED) continue;
       port.touched = UNTOUCHED;
       try {
-        port.flush();
+        port.flush(rank < URGENT_RANKS);
       } catch (error) {
         this.onFault(port, undefined, error);
       }

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../src/clock.js';
 import type { Address, UdpFigures, UdpSocket } from '../../src/network.js';
 import { Batch, Destination } from '../../src/network/batch.js';
+import { Columns } from '../../src/network/columns.js';
 
 const isThere = (tool: string): boolean => spawnSync('which', [tool]).status === 0;
 export const hasTshark = isThere('tshark');
@@ -45,9 +46,12 @@ export class Tap implements UdpSocket {
   get local(): Address {
     return this.socket.local;
   }
-  readonly batch = new Batch({ datagrams: 256, pages: 4 }, () => this.flush());
+  readonly batch = new Batch(new Columns({ datagrams: 256, pages: 4 }), () => this.flush());
   queue(datagram: Uint8Array, to: Address): void {
     this.batch.add(datagram, new Destination(to));
+  }
+  serve(to: Destination): void {
+    if (this.batch.bringForward(to)) this.flush(this.batch.atOnce);
   }
   flush(most?: number): void {
     this.batch.drain((datagram, to) => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { Batch, Destination, type Room } from '../../src/network/batch.js';
+import { Batch, Destination } from '../../src/network/batch.js';
+import { Columns, type Room } from '../../src/network/columns.js';
 
 const PORTS = [1, 2, 3, 4];
 const destinationsAt = (ports: readonly number[]): Destination[] =>
@@ -12,7 +13,7 @@ function stage(room: Room, most = (batch: Batch): number => batch.atOnce) {
   const out: { port: number; bytes: Uint8Array }[] = [];
   let full = 0;
   const send = (count?: number): void => batch.drain((bytes, { port }) => out.push({ port, bytes }), count);
-  const batch: Batch = new Batch(room, () => {
+  const batch: Batch = new Batch(new Columns(room), () => {
     full++;
     send(most(batch));
   });
@@ -61,7 +62,7 @@ test('the datagrams of one destination hang together, and the destinations in th
   for (const to of [a, b, a, a, b]) batch.add(Uint8Array.of(1), to);
   const chain = ({ first }: Destination): number[] => {
     const indexes: number[] = [];
-    for (let index = first; index >= 0; index = batch.next[index] ?? -1) indexes.push(index);
+    for (let index = first; index >= 0; index = batch.columns.next[index] ?? -1) indexes.push(index);
     return indexes;
   };
   expect([chain(a), chain(b)]).toEqual([
@@ -77,9 +78,9 @@ test('a tail that many share lies in the batch once', () => {
   const tail = Buffer.from('tail');
   batch.open(to, 2, tail);
   batch.open(to, 2, tail);
-  expect(batch.tailAt[1]).toBe(batch.tailAt[0]);
+  expect(batch.columns.tailAt[1]).toBe(batch.columns.tailAt[0]);
   batch.open(to, 2, Buffer.from('tail'));
-  expect(batch.tailAt[2]).not.toBe(batch.tailAt[0]);
+  expect(batch.columns.tailAt[2]).not.toBe(batch.columns.tailAt[0]);
 });
 
 test('what goes to the first peers can go before the rest, and one can be put before all others', () => {

@@ -61,11 +61,16 @@ function stream(seed: number, destinations: number): Sent[][] {
 }
 
 withCalls.each(['127.0.0.1', '::1'])(
-  'both ways put the same bytes on the wire, in the same order per peer: %s',
+  'all ways put the same bytes on the wire, in the same order per peer: %s',
   async (host) => {
     const bursts = stream(7, 5);
+    const ways = [
+      { native: null, isServed: false },
+      { native: libc, isServed: false },
+      { native: libc, isServed: true },
+    ];
     const arrived = await Promise.all(
-      [null, libc].map(async (native) => {
+      ways.map(async ({ native, isServed }) => {
         const socket = await bind(native, host);
         const receivers = await Promise.all(Array.from({ length: 5 }, () => receiver(host)));
         const destinations = receivers.map(({ at }) => new Destination(at));
@@ -74,21 +79,27 @@ withCalls.each(['127.0.0.1', '::1'])(
           for (const { to, head, tail, part } of burst) {
             const at = socket.batch.open(destinations[to]!, head.length, tail);
             socket.batch.bytes.set(head, at);
-            if (part > 0) socket.flush(part);
+            if (part > 0 && !isServed) socket.flush(part);
           }
-          socket.flush();
+          // What is much goes on another thread.
+          if (isServed) for (const to of destinations) socket.serve(to, false);
+          else socket.flush();
           sent += burst.length;
           await until(() => receivers.reduce((sum, { got }) => sum + got.length, 0) === sent);
         }
         return { got: receivers.map(({ got }) => got), figures: socket.figures() };
       }),
     );
-    const [plain, native] = arrived;
+    const [plain, native, served] = arrived;
     expect(native?.got).toEqual(plain?.got);
+    expect(served?.got).toEqual(plain?.got);
     expect(plain?.got.flat()).toHaveLength(bursts.flat().length);
     expect(plain?.figures.trains).toBe(0);
     // Else nothing was shown.
     expect(native?.figures.trains).toBeGreaterThan(50);
+    expect(served?.figures.trains).toBeGreaterThan(50);
+    expect([native?.figures.aside, served?.figures.aside]).toEqual([0, expect.any(Number)]);
+    expect(served?.figures.aside).toBeGreaterThan(5);
   },
 );
 
@@ -115,6 +126,42 @@ test.each([['with the calls', libc] as const, ['without', null] as const])(
     await until(() => got.length === 64);
   },
 );
+
+/** Takes so many datagrams that they go on another thread. */
+function muchTo(socket: UdpSocket, destination: Destination): void {
+  for (let n = 0; n < 500; n++) socket.batch.add(Buffer.from(`much ${n}`), destination);
+  socket.serve(destination, false);
+}
+
+withCalls('what comes while another thread sends waits for it, and what is urgent does not', async () => {
+  const socket = await bind(libc);
+  const [usual, urgent] = [await receiver(), await receiver()];
+  const [to, hurried] = [new Destination(usual.at), new Destination(urgent.at)];
+  muchTo(socket, to);
+  expect([socket.batch.count, socket.figures().aside]).toEqual([0, 1]);
+  socket.batch.add(Buffer.from('behind'), to);
+  socket.serve(to, false);
+  expect(socket.batch.count).toBe(1);
+  socket.batch.add(Buffer.from('urgent'), hurried);
+  socket.serve(hurried, true);
+  expect(socket.batch.count).toBe(1);
+  await until(() => usual.got.length === 501 && urgent.got.length === 1);
+  expect(usual.got).toEqual([...Array.from({ length: 500 }, (_, n) => `much ${n}`), 'behind']);
+});
+
+withCalls('a socket may be closed while another thread sends from it', async () => {
+  const socket = await bind(libc);
+  const { at, got } = await receiver();
+  const to = new Destination(at);
+  muchTo(socket, to);
+  socket.batch.add(Buffer.from('behind'), to);
+  socket.close();
+  // What the other thread had in hand went or was refused; what waited behind it did not go.
+  for (let n = 0; n < 100; n++) await new Promise((turn) => setImmediate(turn));
+  expect(got).not.toContain('behind');
+  socket.serve(to, false);
+  expect(socket.batch.count).toBe(0);
+});
 
 withCalls('what the system refuses is reported, and costs no other peer a datagram', async () => {
   const socket = await bind(libc);

@@ -198,9 +198,9 @@ export class Endpoint implements Carrier, Answering {
   }
 
   /** What waits for a destination leaves now. What waits for others may wait on: each is flushed by who has queued it. */
-  flush(to: Destination): void {
+  flush(to: Destination, isUrgent: boolean): void {
     this.isHolding = false;
-    if (!this.isClosed) this.spread.flush(to);
+    if (!this.isClosed) this.spread.flush(to, isUrgent);
   }
 
   /** Sends a confirmable, now or when NSTART allows; its `settled` is called once. */

@@ -254,8 +254,8 @@ export class ObserverPort extends Port {
     this.session?.close(ending);
   }
 
-  override flush(): void {
-    this.observers.endpoint.flush(this.peer.destination);
+  override flush(isUrgent: boolean): void {
+    this.observers.endpoint.flush(this.peer.destination, isUrgent);
   }
 
   override drain(): void {

@@ -34,11 +34,9 @@ export class Spread {
   }
 
   /** At the end of a turn that has left something to send. @param to whom it is for; with it goes what little else can */
-  flush(to: Destination): void {
-    const { batch } = this.socket;
-    if (this.windowMs === 0) {
-      if (batch.bringForward(to)) this.socket.flush(batch.atOnce);
-    } else if (this.stepsLeft === 0) {
+  flush(to: Destination, isUrgent = false): void {
+    if (this.windowMs === 0) this.socket.serve(to, isUrgent);
+    else if (this.stepsLeft === 0) {
       this.stepsLeft = this.windowMs / STEP_MS;
       this.step();
     }

@@ -5,6 +5,7 @@
 import { silentLog } from '../../../src/log.js';
 import { addressKey, type Address, type UdpFigures, type UdpSocket } from '../../../src/network.js';
 import { Batch, Destination } from '../../../src/network/batch.js';
+import { Columns } from '../../../src/network/columns.js';
 import { Endpoint } from '../../../src/protocols/coap/endpoint.js';
 import {
   decode,
@@ -28,17 +29,20 @@ export class MemorySocket implements UdpSocket {
   readonly local = SERVER;
   readonly sent: { readonly bytes: Buffer; readonly to: Address }[] = [];
   isClosed = false;
-  readonly batch = new Batch({ datagrams: 4096, pages: 16 }, () => this.flush());
+  readonly batch = new Batch(new Columns({ datagrams: 4096, pages: 16 }), () => this.flush());
   private receive: (datagram: Buffer, from: Address) => void = () => {};
 
   queue(datagram: Uint8Array, to: Address): void {
     this.batch.add(datagram, new Destination(to));
   }
+  serve(to: Destination): void {
+    if (this.batch.bringForward(to)) this.flush(this.batch.atOnce);
+  }
   flush(most?: number): void {
     this.batch.drain((datagram, to) => this.sent.push({ bytes: Buffer.from(datagram), to }), most);
   }
   figures(): UdpFigures {
-    return { sendDrops: 0, receiveDrops: undefined, trains: 0 };
+    return { sendDrops: 0, receiveDrops: undefined, trains: 0, aside: 0 };
   }
   onDatagram(receive: (datagram: Buffer, from: Address) => void): void {
     this.receive = receive;

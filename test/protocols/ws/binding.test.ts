@@ -179,7 +179,7 @@ const sample = (measuredUs = 1_000_000): Sample => {
 };
 const offer = (delivery: Delivery, one: Sample): void => {
   delivery.port.offer(delivery, one);
-  delivery.port.flush();
+  delivery.port.flush(false);
 };
 
 describe('an upgrade', () => {
