@@ -119,15 +119,16 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
       batch.forget(most);
     }
   };
+  const isOpen = (): boolean => !isClosed;
   const flushAside = (): void => {
     const other = (spare ??= makeSender());
     if (!sender || !other) return flush();
     [isAside, spare] = [true, sender];
     aside++;
-    sender.sendAside(batch, () => {
+    sender.sendAside(batch, isOpen, () => {
       isAside = false;
       // What has come meanwhile waited for this.
-      if (!isClosed && batch.count > 0) flushMuch();
+      if (isOpen() && batch.count > 0) flushMuch();
     });
     batch.trade(other.columns);
     sender = other;
@@ -145,11 +146,7 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
       else if (!isAside) flushMuch();
     },
     queue: (datagram, to) => batch.add(datagram, new Destination(to)),
-    onDatagram: (receive) =>
-      void socket.on(
-        'message',
-        receiverOf(descriptor, receive, () => !isClosed),
-      ),
+    onDatagram: (receive) => void socket.on('message', receiverOf(descriptor, receive, isOpen)),
     onError: (listener) => void (fail = listener),
     figures: () => ({
       sendDrops,
