@@ -22,6 +22,8 @@ import { addressKey, type Address, type UdpSocket, type UdpUse } from './udp-soc
 const BUFFER_BYTES = 4 * 1024 * 1024;
 /** Datagrams that take so long to send, 60 to 200 us, that it pays to do so on another thread: an order to it costs both some 12 us. */
 const MUCH = 64;
+/** After something urgent: whoever waits for that may need the core that the other thread would take. */
+const ALONE_FOR_US = 1_000_000;
 /** Calls of recvmmsg for one socket in a turn. */
 const MOST_DRAINS = 4;
 /** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
@@ -107,6 +109,7 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
   /** While that has columns of its own to send, another one does what it did; made when first needed. */
   let spare: MmsgSender | undefined;
   let [isAside, aside] = [false, 0];
+  let urgentUs = -Infinity;
   const batch = new Batch(sender?.columns ?? new Columns(room), () => flush(batch.atOnce));
   /** What waits there must not be overtaken. */
   const isCongested = (): boolean => socket.getSendQueueCount() > 0;
@@ -120,6 +123,7 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     }
   };
   const isOpen = (): boolean => !isClosed;
+  const flushRest = (): void => (maySendAside() ? flushAside() : flush());
   const flushAside = (): void => {
     const other = (spare ??= makeSender());
     if (!sender || !other) return flush();
@@ -128,22 +132,25 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     sender.sendAside(batch, isOpen, () => {
       isAside = false;
       // What has come meanwhile waited for this.
-      if (isOpen() && batch.count > 0) flushMuch();
+      if (isOpen()) flushRest();
     });
     batch.trade(other.columns);
     sender = other;
   };
-  const flushMuch = (): void => (batch.count < MUCH || isCongested() ? flush() : flushAside());
+  const maySendAside = (): boolean =>
+    isOpen() && batch.count >= MUCH && !isCongested() && systemClock.monotonicUs() - urgentUs >= ALONE_FOR_US;
   return {
     local: { host: address, port },
     batch,
     flush,
     serve(to, isUrgent) {
       if (!batch.bringForward(to)) return;
-      // What others wait for must not overtake what is under way.
-      if (isUrgent && isAside) flush(1);
-      else if (!sender || isClosed || isUrgent || isCongested()) flush(batch.atOnce);
-      else if (!isAside) flushMuch();
+      if (isUrgent) urgentUs = systemClock.monotonicUs();
+      // What has come behind an order waits for it: it must not overtake.
+      if (isAside && isOpen()) {
+        if (isUrgent) flush(1);
+      } else if (maySendAside()) flushAside();
+      else flush(batch.atOnce);
     },
     queue: (datagram, to) => batch.add(datagram, new Destination(to)),
     onDatagram: (receive) => void socket.on('message', receiverOf(descriptor, receive, isOpen)),

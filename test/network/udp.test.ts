@@ -146,7 +146,16 @@ withCalls('what comes while another thread sends waits for it, and what is urgen
   socket.serve(hurried, true);
   expect(socket.batch.count).toBe(1);
   await until(() => usual.got.length === 501 && urgent.got.length === 1);
-  expect(usual.got).toEqual([...Array.from({ length: 500 }, (_, n) => `much ${n}`), 'behind']);
+  const all = [...Array.from({ length: 500 }, (_, n) => `much ${n}`), 'behind'];
+  expect(usual.got).toEqual(all);
+  // For a while after something urgent, whoever waits for more of it is left the other core.
+  muchTo(socket, to);
+  await until(() => usual.got.length === 1001);
+  expect(socket.figures().aside).toBe(1);
+  await new Promise((passed) => setTimeout(passed, 1100));
+  muchTo(socket, to);
+  expect(socket.figures().aside).toBe(2);
+  await until(() => usual.got.length === 1501);
 });
 
 withCalls('a socket may be closed while another thread sends from it', async () => {
