@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -84,7 +85,7 @@ export class DaemonUnderTest {
 
   /** Of each named metric the figures by their one label; by nothing where there is none. */
   async figures(): Promise<(name: string) => Map<string, number>> {
-    const text = await (await fetch(`http://127.0.0.1:${this.site.http}/metrics`)).text();
+    const text = await textAt(`http://127.0.0.1:${this.site.http}/metrics`);
     return (name) =>
       new Map(
         Array.from(
@@ -120,6 +121,12 @@ export class DaemonUnderTest {
     this.child.kill('SIGTERM');
     await ended;
   }
+}
+
+/** Over a connection of its own, which does not stay: descriptors are counted. */
+async function textAt(url: string): Promise<string> {
+  const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+  return Buffer.concat(await response.toArray()).toString();
 }
 
 /** What happened between two readings. */

@@ -128,6 +128,8 @@ export class Monitoring {
     const { daemon } = this;
     const figures = await daemon.figures();
     const sum = (name: string): number => [...figures(name).values()].reduce((total, value) => total + value, 0);
+    // The connection that they came by closes.
+    await wait(LOOK_MS);
     return {
       rssMib: daemon.rssMib,
       heapMib: sum('gridcast_nodejs_heap_size_used_bytes') / 2 ** 20,

@@ -85,7 +85,12 @@ export async function churning(
       const kind = plan[n] ?? 'lead'; // as many as planned
       const coming =
         kind === 'with'
-          ? ordered({ port: daemon.site.coap, places, perMinute: effort.churn, seconds: seconds - LEAVING_S })
+          ? ordered({
+              port: daemon.site.coap,
+              places,
+              perMinute: effort.churn,
+              seconds: Math.max(1, seconds - LEAVING_S),
+            })
           : undefined;
       const pumped = await lap;
       const cpuSharedUs = daemon.cpuUs - cpuUs;
@@ -158,7 +163,10 @@ function totalOf(runs: readonly Pumped[]) {
     published: sum(({ published }) => published),
     refused: sum(({ refused }) => refused),
     received: sum(({ received }) => received),
-    skipped: sum(({ skipped }) => skipped),
+    skipped: Math.max(
+      0,
+      sum(({ skipped }) => skipped),
+    ),
     again: sum(({ again }) => again),
     outOfOrder: sum(({ outOfOrder }) => outOfOrder),
   };

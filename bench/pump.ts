@@ -121,15 +121,24 @@ export class Pump {
   async run(load: Load): Promise<Pumped> {
     const [pumped] = this.laps(load, 1);
     if (!pumped) throw new Error('a run without a lap'); // it was asked for one
-    return pumped;
+    const { skipped, ...rest } = await pumped;
+    return { ...rest, skipped: Math.max(0, skipped) };
   }
 
-  /** Runs that follow each other without a pause; each resolves when it is over. What is under way at the end of one counts in the next. */
+  /**
+   * Runs that follow each other without a pause; each resolves when it is over. What is under way at the end of one counts in the next,
+   * where `skipped` is below 0 for what had been taken for skipped.
+   */
   laps(load: Load, laps: number): readonly Promise<Pumped>[] {
     const { shape, seconds, rateHz, fanOut, window, batch, first, count } = load;
     const answers = Array.from({ length: laps }, () => this.answer());
     this.order(`run ${shape} ${seconds} ${rateHz} ${fanOut} ${window} ${batch} ${first} ${count} ${laps}`);
-    return answers.map(async (answer) => JSON.parse(await answer) as Pumped);
+    return answers.map((answer) => {
+      const pumped = answer.then((line) => JSON.parse(line) as Pumped);
+      // Whoever waits for the first of them is told.
+      pumped.catch(() => {});
+      return pumped;
+    });
   }
 
   close(): void {

@@ -96,7 +96,9 @@ export class Sources {
     const standing = new Map<string, Node>();
     for (const { contact, application } of [...this.attached.values()]) {
       if (application.creator.kind !== 'internal') continue;
-      if (wanted.has(streamIdentity(contact))) standing.set(streamIdentity(contact), application);
+      const identity = streamIdentity(contact);
+      // Of a stream that was taken twice once, one stays.
+      if (wanted.has(identity) && !standing.has(identity)) standing.set(identity, application);
       else resources.remove(application);
     }
     for (const uri of uris) {

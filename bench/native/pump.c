@@ -340,7 +340,7 @@ static void settle(uint64_t expected) {
 static void report(double cpu_us, int64_t elapsed_us) {
   uint32_t longest = AGES - 1;
   while (longest > 0 && tally.ages[longest] == 0) longest--;
-  printf("{\"published\":%lu,\"refused\":%lu,\"received\":%lu,\"inTime\":%lu,\"writtenOff\":%lu,\"again\":%lu,\"skipped\":%lu,"
+  printf("{\"published\":%lu,\"refused\":%lu,\"received\":%lu,\"inTime\":%lu,\"writtenOff\":%lu,\"again\":%lu,\"skipped\":%ld,"
          "\"outOfOrder\":%lu,\"cpuUs\":%.0f,\"elapsedUs\":%ld,\"ageUs\":{\"p50\":%u,\"p99\":%u,\"p999\":%u,\"longest\":%u}}\n",
          paced.sent, paced.refused, tally.received, tally.in_time, paced.written_off, tally.again, tally.skipped,
          tally.out_of_order, cpu_us, elapsed_us, percentile(0.5), percentile(0.99), percentile(0.999), longest);

@@ -134,7 +134,7 @@ static bool number(struct relation *relation, uint32_t sequence) {
   relation->seen |= place;
   tally.out_of_order++;
   /* It was taken for skipped when the later one came. */
-  if (tally.skipped > 0) tally.skipped--;
+  tally.skipped--;
   return true;
 }
 

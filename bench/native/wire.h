@@ -55,7 +55,9 @@ struct tally {
   uint64_t received;
   /** Before its end. */
   uint64_t in_time;
-  uint64_t again, skipped, out_of_order;
+  uint64_t again, out_of_order;
+  /** Below 0 where what a lap before took for skipped has come in this one. */
+  int64_t skipped;
   uint32_t ages[AGES];
 };
 

@@ -27,6 +27,8 @@ export class Destination {
   name: Uint32Array | null | undefined;
   /** False once the system has refused a train to it. */
   takesTrains = true;
+  /** Another thread is about to send to it. */
+  isInHand = false;
 
   constructor(readonly address: Address) {}
 }
@@ -111,6 +113,13 @@ export class Batch {
     foremost.before = to;
     this.foremost = to;
     return true;
+  }
+
+  /** Whether another thread is about to send to one of the first `most` destinations. */
+  isAnyInHand(most = Infinity): boolean {
+    for (let [to, left] = [this.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1])
+      if (to.isInHand) return true;
+    return false;
   }
 
   /** How many destinations, at least one, are served in one go where others may have to wait for it. */

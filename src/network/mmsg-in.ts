@@ -67,6 +67,7 @@ export class MmsgReceiver {
       datagram = this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length);
       this.datagrams[n] = datagram;
     }
-    receive(datagram, from);
+    // Nobody could be answered there.
+    if (from.port !== 0) receive(datagram, from);
   }
 }

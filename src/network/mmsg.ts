@@ -106,15 +106,11 @@ export class MmsgSender {
     this.submit(0);
   }
 
-  /**
-   * Sends all that waits on another thread. Until that is done the columns are not to be touched.
-   *
-   * @param isOpen whether the descriptor still is; what has not gone when it is closed is forgotten
-   * @param done it has gone, or was refused
-   */
-  sendAside(batch: Batch, isOpen: () => boolean, done: () => void): void {
+  /** Sends all that waits on another thread. @param done it has gone, or was refused: until then neither columns nor descriptor may be touched */
+  sendAside(batch: Batch, done: () => void): void {
     this.gatherAll(batch, Infinity);
-    this.submitAside(0, isOpen, done);
+    this.submitAside(0, done);
+    this.take(true);
   }
 
   private gatherAll(batch: Batch, most: number): void {
@@ -187,23 +183,23 @@ export class MmsgSender {
       // An error is that of the first message; whether the next ones fare better the next call tells.
       else if (this.libc.errno() !== EINTR) this.giveBack(from++);
     }
-    this.forget();
-  }
-
-  private forget(): void {
     this.count = 0;
     this.parts = 0;
   }
 
-  private submitAside(from: number, isOpen: () => boolean, done: () => void): void {
+  private submitAside(from: number, done: () => void): void {
     const wanted = this.atOnce(from);
     this.libc.sendmmsgAside(this.fd, this.messagesFrom(from), wanted, MSG_DONTWAIT, (sent) => {
       const next = from + Math.max(0, sent);
-      if (!isOpen()) this.forget();
-      else if (sent === wanted && next < this.count) return this.submitAside(next, isOpen, done);
-      else this.submit(next);
+      if (sent === wanted && next < this.count) return this.submitAside(next, done);
+      this.take(false);
+      this.submit(next);
       done();
     });
+  }
+
+  private take(isInHand: boolean): void {
+    for (let n = 0; n < this.count; n++) this.destinations[n]!.isInHand = isInHand; // one for each message
   }
 
   private messagesFrom(from: number): Uint8Array {

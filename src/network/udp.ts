@@ -24,6 +24,8 @@ const BUFFER_BYTES = 4 * 1024 * 1024;
 const MUCH = 64;
 /** After something urgent: whoever waits for that may need the core that the other thread would take. */
 const ALONE_FOR_US = 1_000_000;
+/** An order that takes longer stands behind jobs of a stalled disk in libuv's pool: what waits for it goes past it then. */
+const PATIENCE_US = 20_000;
 /** Calls of recvmmsg for one socket in a turn. */
 const MOST_DRAINS = 4;
 /** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
@@ -35,6 +37,8 @@ const SO_MEMINFO = 55;
 const MEMINFO_WORDS = 9;
 const MEMINFO_DROPS = 8;
 const EINVAL = 22;
+/** Nothing can be sent there, though a datagram may say that it is from there. */
+const NO_PORT = 0;
 
 const ROOM: Readonly<Record<UdpUse, Room>> = {
   few: { datagrams: 256, pages: 4 },
@@ -100,7 +104,7 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     if (error && !isClosed) fail(error);
   };
   const sendOne = (datagram: Uint8Array, to: Address): void => {
-    if (socket.getSendQueueSize() > MOST_WAITING_BYTES) sendDrops++;
+    if (to.port === NO_PORT || socket.getSendQueueSize() > MOST_WAITING_BYTES) sendDrops++;
     else socket.send(datagram, to.port, to.host, sent);
   };
   const makeSender = (): MmsgSender | undefined =>
@@ -108,12 +112,14 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
   let sender = makeSender();
   /** While that has columns of its own to send, another one does what it did; made when first needed. */
   let spare: MmsgSender | undefined;
-  let [isAside, aside] = [false, 0];
+  /** Since when another thread has an order in hand; undefined: it has none. */
+  let orderedUs: number | undefined;
+  let aside = 0;
   let urgentUs = -Infinity;
-  const batch = new Batch(sender?.columns ?? new Columns(room), () => flush(batch.atOnce));
+  const batch = new Batch(sender?.columns ?? new Columns(room), () => send(batch.atOnce));
   /** What waits there must not be overtaken. */
   const isCongested = (): boolean => socket.getSendQueueCount() > 0;
-  const flush = (most?: number): void => {
+  const send = (most?: number): void => {
     if (batch.count === 0) return;
     if (isClosed) batch.forget();
     else if (!sender || isCongested()) batch.drain(sendOne, most);
@@ -122,38 +128,55 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
       batch.forget(most);
     }
   };
-  const isOpen = (): boolean => !isClosed;
-  const flushRest = (): void => (maySendAside() ? flushAside() : flush());
-  const flushAside = (): void => {
+  const isOrderAwaited = (): boolean => orderedUs !== undefined && systemClock.monotonicUs() - orderedUs < PATIENCE_US;
+  const mayOrder = (): boolean =>
+    !isClosed &&
+    orderedUs === undefined &&
+    batch.count >= MUCH &&
+    !isCongested() &&
+    systemClock.monotonicUs() - urgentUs >= ALONE_FOR_US;
+  const order = (): void => {
     const other = (spare ??= makeSender());
-    if (!sender || !other) return flush();
-    [isAside, spare] = [true, sender];
-    aside++;
-    sender.sendAside(batch, isOpen, () => {
-      isAside = false;
-      // What has come meanwhile waited for this.
-      if (isOpen()) flushRest();
+    if (!sender || !other) return send();
+    sender.sendAside(batch, () => {
+      orderedUs = undefined;
+      if (isClosed) socket.close();
+      else sendRest();
     });
+    aside++;
+    orderedUs = systemClock.monotonicUs();
     batch.trade(other.columns);
-    sender = other;
+    [sender, spare] = [other, sender];
   };
-  const maySendAside = (): boolean =>
-    isOpen() && batch.count >= MUCH && !isCongested() && systemClock.monotonicUs() - urgentUs >= ALONE_FOR_US;
+  /** What has come while an order was awaited; others have their turns in between. */
+  const sendRest = (): void => {
+    if (batch.count === 0 || orderedUs !== undefined) return;
+    if (mayOrder()) return order();
+    send(batch.atOnce);
+    if (batch.count > 0) systemClock.atTurnEnd(sendRest);
+  };
   return {
     local: { host: address, port },
     batch,
-    flush,
+    flush(most) {
+      // What waits for a peer goes behind what is on its way to it.
+      if (!isOrderAwaited() || !batch.isAnyInHand(most)) send(most);
+    },
     serve(to, isUrgent) {
       if (!batch.bringForward(to)) return;
-      if (isUrgent) urgentUs = systemClock.monotonicUs();
-      // What has come behind an order waits for it: it must not overtake.
-      if (isAside && isOpen()) {
-        if (isUrgent) flush(1);
-      } else if (maySendAside()) flushAside();
-      else flush(batch.atOnce);
+      if (isUrgent) {
+        // Alone where an order is awaited, which it may overtake: nothing urgent is in one.
+        urgentUs = systemClock.monotonicUs();
+        send(isOrderAwaited() ? 1 : batch.atOnce);
+      } else if (mayOrder()) order();
+      else if (!isOrderAwaited()) send(batch.atOnce);
     },
     queue: (datagram, to) => batch.add(datagram, new Destination(to)),
-    onDatagram: (receive) => void socket.on('message', receiverOf(descriptor, receive, isOpen)),
+    onDatagram: (receive) =>
+      void socket.on(
+        'message',
+        receiverOf(descriptor, receive, () => !isClosed),
+      ),
     onError: (listener) => void (fail = listener),
     figures: () => ({
       sendDrops,
@@ -163,8 +186,11 @@ function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undef
     }),
     close() {
       if (isClosed) return;
+      // The descriptor is the other thread's until its order is done.
+      if (orderedUs !== undefined) send();
       isClosed = true;
-      socket.close();
+      socket.removeAllListeners('message');
+      if (orderedUs === undefined) socket.close();
     },
   };
 }
@@ -178,8 +204,9 @@ function receiverOf(
   receive: (datagram: Buffer, from: Address) => void,
   isOpen: () => boolean,
 ): (datagram: Buffer, from: RemoteInfo) => void {
-  const plain = (datagram: Buffer, from: RemoteInfo): void =>
-    receive(datagram, { host: from.address, port: from.port });
+  const plain = (datagram: Buffer, from: RemoteInfo): void => {
+    if (from.port !== NO_PORT) receive(datagram, { host: from.address, port: from.port });
+  };
   if (!descriptor || descriptor.isIpv6) return plain;
   const { libc, fd } = descriptor;
   const rest = (receiver ??= new MmsgReceiver(libc));

@@ -1,6 +1,8 @@
 /** The system's UDP sockets, with its calls for many datagrams and without. What arrives, a plain socket of Node's tells. */
+import { jest } from '@jest/globals';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { systemClock } from '../../src/clock.js';
 import { Destination } from '../../src/network/batch.js';
 import { loadLibc, type Libc } from '../../src/network/libc.js';
 import { bindUdp } from '../../src/network/udp.js';
@@ -127,50 +129,120 @@ test.each([['with the calls', libc] as const, ['without', null] as const])(
   },
 );
 
+const MUCH = Array.from({ length: 200 }, (_, n) => `much ${n}`);
+const say = (socket: UdpSocket, text: string, to: Destination): void => socket.batch.add(Buffer.from(text), to);
+
 /** Takes so many datagrams that they go on another thread. */
 function muchTo(socket: UdpSocket, destination: Destination): void {
-  for (let n = 0; n < 500; n++) socket.batch.add(Buffer.from(`much ${n}`), destination);
+  for (const text of MUCH) say(socket, text, destination);
   socket.serve(destination, false);
 }
 
-withCalls('what comes while another thread sends waits for it, and what is urgent does not', async () => {
-  const socket = await bind(libc);
-  const [usual, urgent] = [await receiver(), await receiver()];
-  const [to, hurried] = [new Destination(usual.at), new Destination(urgent.at)];
-  muchTo(socket, to);
-  expect([socket.batch.count, socket.figures().aside]).toEqual([0, 1]);
-  socket.batch.add(Buffer.from('behind'), to);
-  socket.serve(to, false);
-  expect(socket.batch.count).toBe(1);
-  socket.batch.add(Buffer.from('urgent'), hurried);
-  socket.serve(hurried, true);
-  expect(socket.batch.count).toBe(1);
-  await until(() => usual.got.length === 501 && urgent.got.length === 1);
-  const all = [...Array.from({ length: 500 }, (_, n) => `much ${n}`), 'behind'];
-  expect(usual.got).toEqual(all);
-  // For a while after something urgent, whoever waits for more of it is left the other core.
-  muchTo(socket, to);
-  await until(() => usual.got.length === 1001);
-  expect(socket.figures().aside).toBe(1);
-  await new Promise((passed) => setTimeout(passed, 1100));
-  muchTo(socket, to);
-  expect(socket.figures().aside).toBe(2);
-  await until(() => usual.got.length === 1501);
-});
+withCalls(
+  'what goes to a peer waits for what another thread is sending to it, and what is urgent does not',
+  async () => {
+    const socket = await bind(libc);
+    const [usual, other] = [await receiver(), await receiver()];
+    const [to, another] = [new Destination(usual.at), new Destination(other.at)];
+    muchTo(socket, to);
+    expect([socket.batch.count, socket.figures().aside]).toEqual([0, 1]);
+    say(socket, 'behind', to);
+    socket.serve(to, false);
+    socket.flush(1);
+    expect(socket.batch.count).toBe(1);
+    // To whom nothing is on its way, an answer goes at once; and what is urgent to anybody.
+    say(socket, 'answer', another);
+    socket.batch.bringForward(another);
+    socket.flush(1);
+    expect(socket.batch.count).toBe(1);
+    say(socket, 'urgent', another);
+    socket.serve(another, true);
+    expect(socket.batch.count).toBe(1);
+    await until(() => usual.got.length === MUCH.length + 1);
+    expect(usual.got).toEqual([...MUCH, 'behind']);
+    expect(other.got).toEqual(['answer', 'urgent']);
+  },
+);
 
-withCalls('a socket may be closed while another thread sends from it', async () => {
+withCalls('for a second after something urgent, everything is sent by this thread', async () => {
   const socket = await bind(libc);
   const { at, got } = await receiver();
   const to = new Destination(at);
-  muchTo(socket, to);
-  socket.batch.add(Buffer.from('behind'), to);
-  socket.close();
-  // What the other thread had in hand went or was refused; what waited behind it did not go.
-  for (let n = 0; n < 100; n++) await new Promise((turn) => setImmediate(turn));
-  expect(got).not.toContain('behind');
-  socket.serve(to, false);
-  expect(socket.batch.count).toBe(0);
+  const clock = jest.spyOn(systemClock, 'monotonicUs').mockReturnValue(5_000_000);
+  try {
+    say(socket, 'urgent', to);
+    socket.serve(to, true);
+    muchTo(socket, to);
+    clock.mockReturnValue(5_999_999);
+    muchTo(socket, to);
+    expect(socket.figures().aside).toBe(0);
+    clock.mockReturnValue(6_000_000);
+    muchTo(socket, to);
+    expect(socket.figures().aside).toBe(1);
+    await until(() => got.length === 3 * MUCH.length + 1);
+  } finally {
+    clock.mockRestore();
+  }
+  expect(got).toEqual(['urgent', ...MUCH, ...MUCH, ...MUCH]);
 });
+
+withCalls('what waits for an order that a stalled disk holds up goes past it', async () => {
+  let finish: () => void = () => {};
+  const stalled: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void (finish = () => done(count)) };
+  const socket = await bind(stalled);
+  const { at, got } = await receiver();
+  const to = new Destination(at);
+  const clock = jest.spyOn(systemClock, 'monotonicUs').mockReturnValue(5_000_000);
+  try {
+    muchTo(socket, to);
+    say(socket, 'past it', to);
+    clock.mockReturnValue(5_019_999);
+    socket.serve(to, false);
+    expect(socket.batch.count).toBe(1);
+    clock.mockReturnValue(5_020_000);
+    socket.serve(to, false);
+    expect(socket.batch.count).toBe(0);
+  } finally {
+    clock.mockRestore();
+  }
+  await until(() => got.length === 1);
+  expect(got).toEqual(['past it']);
+  finish();
+  muchTo(socket, to);
+  expect(socket.figures().aside).toBe(2);
+  finish();
+});
+
+withCalls(
+  'a socket that is closed while another thread sends from it keeps its descriptor until that is done',
+  async () => {
+    const socket = await bind(libc);
+    const { at, got } = await receiver();
+    const to = new Destination(at);
+    muchTo(socket, to);
+    say(socket, 'behind', to);
+    socket.close();
+    await expect(bindUdp(socket.local, 'many', libc)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await until(() => got.length === MUCH.length + 1);
+    expect([...got].sort()).toEqual(['behind', ...MUCH].sort());
+    socket.serve(to, false);
+    expect(socket.batch.count).toBe(0);
+    open.push(await bindUdp(socket.local, 'many', libc));
+  },
+);
+
+test.each([['with the calls', libc] as const, ['without', null] as const])(
+  'nothing is sent to port 0, from which a datagram may claim to be, and others get theirs, %s',
+  async (_, native) => {
+    const socket = await bind(native);
+    const { at, got } = await receiver();
+    say(socket, 'nowhere', new Destination({ ...at, port: 0 }));
+    say(socket, 'here', new Destination(at));
+    socket.flush();
+    await until(() => got.length === 1);
+    expect([got, socket.figures().sendDrops]).toEqual([['here'], 1]);
+  },
+);
 
 withCalls('what the system refuses is reported, and costs no other peer a datagram', async () => {
   const socket = await bind(libc);
