@@ -3,8 +3,10 @@ import { jest } from '@jest/globals';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { systemClock } from '../../src/clock.js';
-import { Destination } from '../../src/network/batch.js';
+import { Batch, Destination } from '../../src/network/batch.js';
+import { Columns } from '../../src/network/columns.js';
 import { loadLibc, type Libc } from '../../src/network/libc.js';
+import { MmsgSender } from '../../src/network/mmsg.js';
 import { bindUdp } from '../../src/network/udp.js';
 import type { Address, UdpSocket } from '../../src/network/udp-socket.js';
 import { seededRandom } from '../../src/random.js';
@@ -12,6 +14,10 @@ import { seededRandom } from '../../src/random.js';
 const loaded = loadLibc();
 const libc: Libc | null = typeof loaded === 'string' ? null : loaded;
 const withCalls = libc ? test : test.skip;
+/** Where this process may forge what it sends: as root. */
+const [AF_INET, SOCK_RAW, IPPROTO_UDP] = [2, 3, 17];
+const rawFd = libc?.socket(AF_INET, SOCK_RAW, IPPROTO_UDP) ?? -1;
+const withRaw = rawFd >= 0 ? test : test.skip;
 const open: { close(): void }[] = [];
 const until = async (isSo: () => boolean): Promise<void> => {
   while (!isSo()) await new Promise((turn) => setImmediate(turn));
@@ -37,6 +43,19 @@ async function receiver(host = '127.0.0.1'): Promise<{ at: Address; got: string[
   const got: string[] = [];
   socket.on('message', (datagram) => got.push(datagram.toString('latin1')));
   return { at: { host, port: socket.address().port }, got, socket };
+}
+
+afterAll(() => {
+  if (rawFd >= 0) libc?.close(rawFd);
+});
+
+function udpPacket(from: number, to: number, payload: string): Uint8Array {
+  const packet = Buffer.alloc(8 + payload.length);
+  packet.writeUInt16BE(from, 0);
+  packet.writeUInt16BE(to, 2);
+  packet.writeUInt16BE(packet.length, 4);
+  packet.write(payload, 8);
+  return packet;
 }
 
 interface Sent {
@@ -241,6 +260,26 @@ test.each([['with the calls', libc] as const, ['without', null] as const])(
     socket.flush();
     await until(() => got.length === 1);
     expect([got, socket.figures().sendDrops]).toEqual([['here'], 1]);
+  },
+);
+
+withRaw.each([['with the calls', libc] as const, ['without', null] as const])(
+  'a datagram that claims to be from port 0 is not heard, %s',
+  async (_, native) => {
+    const socket = await bind(native);
+    const got: string[] = [];
+    socket.onDatagram((datagram) => got.push(datagram.toString()));
+    const { host, port } = socket.local;
+    const raw = new Batch(new Columns({ datagrams: 16, pages: 1 }), () => {});
+    const forger = new MmsgSender({ libc: libc!, fd: rawFd, isIpv6: false }, raw.columns.room, () => {});
+    raw.trade(forger.columns);
+    // Some by libuv, the rest of the turn by recvmmsg.
+    for (let n = 0; n < 8; n++) raw.add(udpPacket(0, port, 'from port 0'), new Destination({ host, port }));
+    forger.send(raw);
+    const { socket: sender } = await receiver();
+    for (let n = 0; n < 8; n++) sender.send(`honest ${n}`, port, host);
+    await until(() => got.includes('honest 7'));
+    expect(got).toEqual(Array.from({ length: 8 }, (__, n) => `honest ${n}`));
   },
 );
 
