@@ -5,7 +5,7 @@
  *
  * A datagram alone costs nothing more than before; of a burst each costs a quarter.
  */
-import type { Address } from './udp-socket.js';
+import { NO_PORT, type Address } from './udp-socket.js';
 import { arena, type Libc } from './libc.js';
 import { nameBytes, Senders } from './socket-name.js';
 
@@ -67,7 +67,6 @@ export class MmsgReceiver {
       datagram = this.slots.subarray(n * SLOT_BYTES, n * SLOT_BYTES + length);
       this.datagrams[n] = datagram;
     }
-    // Nobody could be answered there.
-    if (from.port !== 0) receive(datagram, from);
+    if (from.port !== NO_PORT) receive(datagram, from);
   }
 }

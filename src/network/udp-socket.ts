@@ -9,6 +9,9 @@ export interface Address {
   readonly key?: string;
 }
 
+/** Nothing can be sent there, though a datagram may say that it is from there. */
+export const NO_PORT = 0;
+
 export const addressKey = ({ host, port, key }: Address): string =>
   key ?? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
 

@@ -1,35 +1,26 @@
 /**
  * The UDP sockets of the system.
  *
- *     queue | batch.open ──> Batch ── flush ──> sendmmsg with trains (mmsg.ts) ── refused? ──> dgram, which waits for room
- *                              │         └────> dgram: without koffi, or while something waits there
- *                              └── serve, much and nothing urgent ──> the same on a thread of libuv's pool, one order at a time
+ *     queue | batch.open ──> Batch ── flush, serve ──> sendmmsg, or dgram (sending.ts)
  *     dgram ──> datagram ── second one of this turn? ──> recvmmsg takes the rest (mmsg-in.ts)
  *
  * Descriptors are our own, adopted by dgram: one socket, read and written by both.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { systemClock } from '../clock.js';
-import { Batch, Destination } from './batch.js';
-import { Columns, type Room } from './columns.js';
+import { Destination } from './batch.js';
+import type { Room } from './columns.js';
 import { loadLibc, systemError, type Libc } from './libc.js';
 import { MmsgReceiver } from './mmsg-in.js';
-import { MmsgSender, type Descriptor } from './mmsg.js';
+import type { Descriptor } from './mmsg.js';
+import { Sending } from './sending.js';
 import { familyOf, nameBytes, nameOf } from './socket-name.js';
-import { addressKey, type Address, type UdpSocket, type UdpUse } from './udp-socket.js';
+import { addressKey, NO_PORT, type Address, type UdpSocket, type UdpUse } from './udp-socket.js';
 
 /** Asked for; what was granted depends on net.core.rmem_max. A pause of the collector must not cost datagrams. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
-/** Datagrams that take so long to send, 60 to 200 us, that it pays to do so on another thread: an order to it costs both some 12 us. */
-const MUCH = 64;
-/** After something urgent: whoever waits for that may need the core that the other thread would take. */
-const ALONE_FOR_US = 1_000_000;
-/** An order that takes longer stands behind jobs of a stalled disk in libuv's pool: what waits for it goes past it then. */
-const PATIENCE_US = 20_000;
 /** Calls of recvmmsg for one socket in a turn. */
 const MOST_DRAINS = 4;
-/** What may wait in libuv for a congested interface; what comes then is dropped and counted. */
-const MOST_WAITING_BYTES = 4 * 1024 * 1024;
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SO_MEMINFO = 55;
@@ -37,8 +28,6 @@ const SO_MEMINFO = 55;
 const MEMINFO_WORDS = 9;
 const MEMINFO_DROPS = 8;
 const EINVAL = 22;
-/** Nothing can be sent there, though a datagram may say that it is from there. */
-const NO_PORT = 0;
 
 const ROOM: Readonly<Record<UdpUse, Room>> = {
   few: { datagrams: 256, pages: 4 },
@@ -96,101 +85,31 @@ function descriptorOf(libc: Libc, isIpv6: boolean, at: Address): number {
 
 function systemSocket(socket: Socket, room: Room, descriptor: Descriptor | undefined): UdpSocket {
   const { address, port } = socket.address();
-  let isClosed = false;
-  let sendDrops = 0;
   let fail: (error: Error) => void = () => {};
   socket.on('error', (error) => fail(error));
-  const sent = (error: Error | null): void => {
-    if (error && !isClosed) fail(error);
-  };
-  const sendOne = (datagram: Uint8Array, to: Address): void => {
-    if (to.port === NO_PORT || socket.getSendQueueSize() > MOST_WAITING_BYTES) sendDrops++;
-    else socket.send(datagram, to.port, to.host, sent);
-  };
-  const makeSender = (): MmsgSender | undefined =>
-    descriptor && new MmsgSender(descriptor, room, (datagram, { address: to }) => sendOne(datagram, to));
-  let sender = makeSender();
-  /** While that has columns of its own to send, another one does what it did; made when first needed. */
-  let spare: MmsgSender | undefined;
-  /** Since when another thread has an order in hand; undefined: it has none. */
-  let orderedUs: number | undefined;
-  let aside = 0;
-  let urgentUs = -Infinity;
-  const batch = new Batch(sender?.columns ?? new Columns(room), () => send(batch.atOnce));
-  /** What waits there must not be overtaken. */
-  const isCongested = (): boolean => socket.getSendQueueCount() > 0;
-  const send = (most?: number): void => {
-    if (batch.count === 0) return;
-    if (isClosed) batch.forget();
-    else if (!sender || isCongested()) batch.drain(sendOne, most);
-    else {
-      sender.send(batch, most);
-      batch.forget(most);
-    }
-  };
-  const isOrderAwaited = (): boolean => orderedUs !== undefined && systemClock.monotonicUs() - orderedUs < PATIENCE_US;
-  const mayOrder = (): boolean =>
-    !isClosed &&
-    orderedUs === undefined &&
-    batch.count >= MUCH &&
-    !isCongested() &&
-    systemClock.monotonicUs() - urgentUs >= ALONE_FOR_US;
-  const order = (): void => {
-    const other = (spare ??= makeSender());
-    if (!sender || !other) return send();
-    sender.sendAside(batch, () => {
-      orderedUs = undefined;
-      if (isClosed) socket.close();
-      else sendRest();
-    });
-    aside++;
-    orderedUs = systemClock.monotonicUs();
-    batch.trade(other.columns);
-    [sender, spare] = [other, sender];
-  };
-  /** What has come while an order was awaited; others have their turns in between. */
-  const sendRest = (): void => {
-    if (batch.count === 0 || orderedUs !== undefined) return;
-    if (mayOrder()) return order();
-    send(batch.atOnce);
-    if (batch.count > 0) systemClock.atTurnEnd(sendRest);
-  };
+  const sending = new Sending(socket, room, descriptor, (error) => fail(error));
+  const { batch } = sending;
   return {
     local: { host: address, port },
     batch,
-    flush(most) {
-      // What waits for a peer goes behind what is on its way to it.
-      if (!isOrderAwaited() || !batch.isAnyInHand(most)) send(most);
-    },
-    serve(to, isUrgent) {
-      if (!batch.bringForward(to)) return;
-      if (isUrgent) {
-        // Alone where an order is awaited, which it may overtake: nothing urgent is in one.
-        urgentUs = systemClock.monotonicUs();
-        send(isOrderAwaited() ? 1 : batch.atOnce);
-      } else if (mayOrder()) order();
-      else if (!isOrderAwaited()) send(batch.atOnce);
-    },
     queue: (datagram, to) => batch.add(datagram, new Destination(to)),
+    flush: (most) => sending.flush(most),
+    serve: (to, isUrgent) => sending.serve(to, isUrgent),
     onDatagram: (receive) =>
       void socket.on(
         'message',
-        receiverOf(descriptor, receive, () => !isClosed),
+        receiverOf(descriptor, receive, () => !sending.isClosed),
       ),
     onError: (listener) => void (fail = listener),
     figures: () => ({
-      sendDrops,
-      receiveDrops: descriptor && !isClosed ? receiveDropsOf(descriptor) : undefined,
-      trains: (sender?.trains ?? 0) + (spare?.trains ?? 0),
-      aside,
+      sendDrops: sending.drops,
+      receiveDrops: descriptor && !sending.isClosed ? receiveDropsOf(descriptor) : undefined,
+      trains: sending.trains,
+      aside: sending.aside,
     }),
     close() {
-      if (isClosed) return;
-      // The descriptor is the other thread's until its order is done.
-      if (orderedUs !== undefined) send();
-      isClosed = true;
       socket.removeAllListeners('message');
-      if (orderedUs === undefined) socket.close();
+      sending.close();
     },
   };
 }
