@@ -1,4 +1,5 @@
 /** Runs the example of docs/pmus.md. */
+import { loadLibc } from '../../src/network/libc.js';
 import { runPage } from '../support/page.js';
 
 test('PMUs that are asked and PMUs that share a port become applications, as the page says', async () => {
@@ -7,5 +8,7 @@ test('PMUs that are asked and PMUs that share a port become applications, as the
   expect(exitCode).toBe(0);
   for (const pmu of [60, 2]) expect(output).toContain(`pmu-${pmu}`);
   expect(output).toMatch(/"idCode": ?1\b/);
-  expect(output).toMatch(/^gridcast_source_unread_total\{at="127\.0\.0\.1:\d+"\} 0$/m);
+  // Without the package koffi nobody counts.
+  const isCounted = typeof loadLibc() !== 'string';
+  expect(/^gridcast_source_unread_total\{at="127\.0\.0\.1:\d+"\} 0$/m.test(output)).toBe(isCounted);
 }, 60_000);
