@@ -80,6 +80,7 @@ export class Sending {
   close(): void {
     if (this.isClosed) return;
     const isOrdered = this.orderedUs !== undefined;
+    // Nobody comes back for what waited for the order.
     if (isOrdered) this.send();
     this.isClosed = true;
     // Else the descriptor is the other thread's until its order is done.

@@ -34,7 +34,7 @@ export interface UdpSocket {
   readonly batch: Batch;
   /** Takes one datagram for sending. */
   queue(datagram: Uint8Array, to: Address): void;
-  /** Sends what waits. @param most for how many destinations; the others wait on */
+  /** Sends what waits, but behind what another thread is sending to the same. @param most for how many destinations; the others wait on */
   flush(most?: number): void;
   /**
    * Sends what waits for one destination, and of what waits for others what goes with it; where that is much it may go on another thread,

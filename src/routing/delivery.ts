@@ -160,7 +160,7 @@ export abstract class Port {
   /**
    * Sends what has gathered; the fan-out calls it at the end of the turn in which something was offered, or of one soon after.
    *
-   * @param _isUrgent something of class protection or control is among it, and may be
+   * @param _isUrgent it was touched for something of class protection or control
    */
   flush(_isUrgent: boolean): void {}
 

@@ -1,10 +1,12 @@
 /** PMU streams attached to a broker: real C37.118 over TCP from simulated devices. */
 import { parseTime, systemClock, type Cancel } from '../../src/clock.js';
+import { isRefusal } from '../../src/errors.js';
 import { systemNetwork } from '../../src/network.js';
 import { decodeConfiguration } from '../../src/protocols/c37118/configuration.js';
 import { decodeData, layoutOf } from '../../src/protocols/c37118/data-frame.js';
 import { tagUs } from '../../src/protocols/c37118/time.js';
 import type { InstanceRecord } from '../../src/resources/history.js';
+import { INTERNAL } from '../../src/resources/node.js';
 import type { Sample } from '../../src/routing/sample.js';
 import {
   closeStage,
@@ -147,6 +149,19 @@ test.each([
     detail: expect.stringContaining(`${again(uri)} is named twice`),
   });
   expect(await applications(running)).toEqual([]);
+});
+
+test('of a stream that an earlier version attached twice, one stays', async () => {
+  const { uri } = await simulate();
+  const running = await startBroker({ pmu: [uri] });
+  const { resources, sources } = running.broker;
+  const collection = nodeAt(running, '/m2m/applications')!;
+  const twin = resources.create(collection, { application: { appId: 'twin', aPoC: `${uri}&history=60` } }, INTERNAL);
+  expect(isRefusal(twin)).toBe(false);
+  await flowing(running, 'pmu-1');
+  expect(sources.configure([uri])).toBeUndefined();
+  expect([...sources.figures()].map(({ name }) => name)).toEqual(['/m2m/applications/stream-1']);
+  expect(await applications(running)).not.toContain('twin');
 });
 
 test.each([
