@@ -1,0 +1,92 @@
+/**
+ * How old is a sample by the way through a peer, and how by the way through Gridcast, where neither has anything else to do?
+ *
+ *     pump ──120/s──> broker ──> the same pump: age            each with a pump of its own, in turns
+ *
+ * Whatever all of them show is the machine's and its host's: each of them sleeps between two samples and is woken for each.
+ */
+import { CONTENDERS } from './contenders.js';
+import { median, microseconds, table } from './figures.js';
+import { Absent } from './native.js';
+import { Pump, type Load, type Pumped } from './pump.js';
+import type { Effort } from './stand.js';
+
+const NAMES = ['Gridcast, CoAP NON', 'Gridcast, WebSocket, protobuf', 'libcoap observe NON', 'mosquitto QoS 0'];
+export const RATE_HZ = 120;
+const ONE: Omit<Load, 'seconds'> = {
+  ...{ shape: 'even', rateHz: RATE_HZ, fanOut: 1, window: 1, batch: 1 },
+  ...{ first: 0, count: 1 },
+};
+
+/** Medians of the rounds. */
+export interface Age {
+  readonly name: string;
+  readonly over: string;
+  readonly isOurs: boolean;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly samples: number;
+}
+
+/** Those of the peers that this machine has, and Gridcast. */
+export async function latencyBesidePeers(
+  { rounds, seconds }: Effort,
+  progress: (line: string) => void,
+): Promise<readonly Age[]> {
+  const standing: Awaited<ReturnType<typeof stand>>[] = [];
+  try {
+    for (const name of NAMES) {
+      try {
+        standing.push(await stand(name));
+      } catch (error) {
+        if (!(error instanceof Absent)) throw error;
+        progress(`${name} left out: ${error.message}`);
+      }
+    }
+    // The first warms up.
+    for (let n = 0; n <= rounds; n++)
+      for (const { name, pump, taken } of standing) {
+        const pumped = await pump.run({ ...ONE, seconds });
+        if (n > 0) taken.push(pumped);
+        progress(`round ${n} ${name}: p50 ${microseconds(pumped.ageUs.p50)}, p99 ${microseconds(pumped.ageUs.p99)}`);
+      }
+    return standing.map(({ name, over, isOurs, taken }) => {
+      const of = (figure: 'p50' | 'p99' | 'p999'): number => median(taken.map(({ ageUs }) => ageUs[figure]));
+      const samples = taken.reduce((sum, { received }) => sum + received, 0);
+      return { name, over, isOurs, p50: of('p50'), p99: of('p99'), p999: of('p999'), samples };
+    });
+  } finally {
+    for (const { pump, contender } of standing) {
+      pump.close();
+      await contender.close();
+    }
+  }
+}
+
+async function stand(wanted: string) {
+  const kind = CONTENDERS.find(({ name }) => name === wanted);
+  if (!kind) throw new Error(`no contender is called ${wanted}`);
+  const contender = await kind.open(1);
+  const pump = new Pump();
+  try {
+    await contender.speech.subscribe(pump, [0]);
+    contender.speech.publish(pump, 0);
+    await pump.sync();
+  } catch (error) {
+    pump.close();
+    await contender.close();
+    throw error;
+  }
+  const taken: Pumped[] = [];
+  return { name: `${wanted} ${kind.version()}`.trim(), over: kind.over, isOurs: kind.isOurs, contender, pump, taken };
+}
+
+export const agesTable = (ages: readonly Age[]): string =>
+  table(
+    ['broker', 'over', 'p50', 'p99', 'p99.9', 'samples'],
+    ages.map(({ name, over, p50, p99, p999, samples }) => [
+      ...[name, over, microseconds(p50), microseconds(p99), microseconds(p999)],
+      `${samples}`,
+    ]),
+  );
