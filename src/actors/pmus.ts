@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../clock.js';
 import { isRefusal } from '../errors.js';
+import type { Cell } from '../kernel/cell.js';
 import type { Population } from '../kernel/population.js';
 import type { Log } from '../log.js';
 import { INTERNAL } from '../resources/node.js';
@@ -51,6 +52,8 @@ interface Place {
   readonly container: Node;
   readonly key: string;
   readonly route: Route;
+  /** The container's actor; made with the first frame, and looked up anew when it has stopped. */
+  cell: Cell<ResourceMessage> | undefined;
 }
 
 /** PMUs that have left a stream and keep their applications; a device that sends nonsense must not fill the tree. */
@@ -121,7 +124,7 @@ export class StreamPmus {
       quality,
       this.options.encoder,
     );
-    this.options.population.activate(place.key).tell(sample);
+    this.cellOf(place).tell(sample);
     this.options.router.publish(place.route, sample);
   }
 
@@ -139,6 +142,11 @@ export class StreamPmus {
 
   private removeApplication({ route, application }: Place): void {
     if (route.isOpen && application !== this.stream) this.options.resources.remove(application);
+  }
+
+  private cellOf(place: Place): Cell<ResourceMessage> {
+    if (!place.cell || place.cell.state === 'stopped') place.cell = this.options.population.activate(place.key);
+    return place.cell;
   }
 
   /** A deleted application comes back with the next configuration, not with the next frame. */
@@ -177,7 +185,7 @@ export class StreamPmus {
     const container = application.child('containers')?.child('measurements');
     const contentInstances = container?.child('contentInstances');
     const route = contentInstances && this.options.resources.routeOf(contentInstances);
-    return container && route && { application, container, key: container.reference, route };
+    return container && route && { application, container, key: container.reference, route, cell: undefined };
   }
 
   /** `pmu-<IDCODE>`, or `pmu-<stream>-<IDCODE>` where that is somebody else's. */

@@ -26,14 +26,19 @@ export function sampleForm(encoder: SampleEncoder, clock: Pick<Clock, 'monotonic
       // As after a restart it has arrived now: a subscriber is not told at once of what has been quiet for long.
       return new Sample({ kind: 'stored', mediaType, bytes }, measuredUs, clock.monotonicUs(), quality, encoder, name);
     },
-    kindOf({ content, id, publisher }: Sample): Kind<Sample> | undefined {
-      const form = content.kind === 'measurement' ? content.measurement.packed : undefined;
-      if (!form || id !== undefined || publisher !== undefined) return undefined;
+    kindOf(sample: Sample): Kind<Sample> | undefined {
+      const form = formOf(sample);
+      if (!form) return undefined;
       let kind = kinds.get(form);
       if (!kind) kinds.set(form, (kind = new PackedSample(form, encoder)));
       return kind;
     },
   };
+}
+
+function formOf({ content, id, publisher }: Sample): PackedForm | undefined {
+  if (id !== undefined || publisher !== undefined) return undefined;
+  return content.kind === 'measurement' ? content.measurement.packed : undefined;
 }
 
 const QUALITY_AT = 8;
@@ -48,6 +53,10 @@ class PackedSample implements Kind<Sample> {
     private readonly encoder: SampleEncoder,
   ) {
     this.bytes = MEASUREMENT_AT + form.bytes;
+  }
+
+  isOf(sample: Sample): boolean {
+    return formOf(sample) === this.form;
   }
 
   write({ content, arrivedUs, quality }: Sample, into: Buffer, at: number): void {

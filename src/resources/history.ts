@@ -131,17 +131,17 @@ export class History<T> {
     const { ring } = this;
     while (ring.length > 0 && (ring.length >= this.limits.count || this.heldBytes + sizeBytes > this.limits.bytes))
       this.forget(0);
-    this.push(record);
     this.changed(createdUs);
     record.sequence = this.lastRevision;
+    this.push(record);
     this.archive?.push(record);
     return undefined;
   }
 
   /** Takes back a record of an earlier run, with the `sequence` it had; to be called in their order, before the first `append`. */
   restore(record: InstanceRecord<T>, sequence: number): void {
-    this.push(record);
     record.sequence = this.lastRevision = sequence;
+    this.push(record);
     this.lastChangeUs = record.createdUs;
   }
 

@@ -1,11 +1,12 @@
 /**
- * The records of one history in their order. What its values say can be packed lies as bytes from when a newer record comes: 300,000
+ * The records of one history in their order. What its values say can be packed lies as bytes once a newer record has come: 300,000
  * records of ten objects each, of 1,000 PMUs, were marked by the collector again and again for nobody who read them.
  *
  *     slots   [ kind   | record | kind   | ... | record ]      the newest, and what cannot be packed, as it came
  *     area    [ numbers, value |        | numbers, value ]      as many bytes a slot, outside the collector's heap
  *
- * A packed record is made anew each time it is read, equal to what it was.
+ * Bytes are made of a record when it comes: a period later none of its objects is in a cache. A packed record is made anew each time it is
+ * read, equal to what it was.
  */
 import { InstanceRecord } from './instance-record.js';
 
@@ -13,6 +14,8 @@ import { InstanceRecord } from './instance-record.js';
 export interface Kind<T> {
   /** Of each. */
   readonly bytes: number;
+  /** Whether `kindOf` has it for this value too. */
+  isOf(value: T): boolean;
   write(value: T, into: Buffer, at: number): void;
   read(from: Buffer, at: number, measuredUs: number): T;
 }
@@ -31,6 +34,8 @@ const COLUMN = { measuredUs: 0, createdUs: 1, sequence: 2, sizeBytes: 3 } as con
 const COLUMNS = 4;
 const NO_AREA = new Float64Array(0);
 
+const strideOf = <T>({ bytes }: Kind<T>): number => COLUMNS + Math.ceil(bytes / Float64Array.BYTES_PER_ELEMENT);
+
 export class Ring<T> {
   length = 0;
   // Made with the first record: of a million containers many are empty.
@@ -40,6 +45,8 @@ export class Ring<T> {
   private stride = 0;
   private area = NO_AREA;
   private bytes: Buffer | undefined;
+  /** What the newest lies packed as, beside the record itself; undefined where it cannot be packed. */
+  private newestKind: Kind<T> | undefined;
 
   constructor(private readonly packing?: Packing<T>) {}
 
@@ -82,17 +89,23 @@ export class Ring<T> {
   }
 
   /**
-   * Takes a record as the newest.
+   * Takes a record as the newest; nothing of it may change any more.
    *
    * @param most how many there will be: it grows by doubling, but not beyond that
    */
   push(record: InstanceRecord<T>, most: number): void {
-    const { length } = this;
-    if (length > 0) this.pack(length - 1);
+    const { length, newestKind } = this;
+    if (newestKind && length > 0) this.slots[this.indexOf(length - 1)] = newestKind;
     if (length === this.slots.length)
       this.resize(Math.max(length + 1, Math.min(most, Math.max(FIRST_CAPACITY, 2 * length))), this.stride);
+    const kind = this.kindOf(record, newestKind);
+    const stride = kind ? strideOf(kind) : 0;
+    if (stride > this.stride) this.resize(this.slots.length, stride);
     this.length++;
-    this.slots[this.indexOf(length)] = record;
+    const index = this.indexOf(length);
+    this.slots[index] = record;
+    if (kind) this.pack(record, kind, index);
+    this.newestKind = kind;
   }
 
   remove(position: number): void {
@@ -105,8 +118,11 @@ export class Ring<T> {
     for (let next = position + 1; next < this.length; next++) this.move(this.indexOf(next), this.indexOf(next - 1));
     this.length--;
     this.slots[this.indexOf(this.length)] = undefined;
+    if (position < this.length) return;
     const newest = this.indexOf(this.length - 1);
-    if (!(this.slots[newest] instanceof InstanceRecord)) this.slots[newest] = this.unpack(newest);
+    const slot = this.slots[newest];
+    this.newestKind = slot instanceof InstanceRecord ? undefined : slot;
+    if (this.newestKind) this.slots[newest] = this.unpack(newest);
   }
 
   private indexOf(position: number): number {
@@ -118,23 +134,20 @@ export class Ring<T> {
     return this.area[index * this.stride + column]!; // of a packed record: the area has its slot
   }
 
-  private pack(position: number): void {
-    const record = this.at(position);
-    const { value, name, attributes, creator } = record;
-    if (name !== undefined || attributes !== undefined || creator !== undefined) return;
-    const kind = this.packing?.kindOf?.(value);
-    if (!kind) return;
-    const needed = COLUMNS + Math.ceil(kind.bytes / Float64Array.BYTES_PER_ELEMENT);
-    if (needed > this.stride) this.resize(this.slots.length, needed);
-    const index = this.indexOf(position);
+  /** @param likely what the one before it is packed as */
+  private kindOf({ value, name, attributes, creator }: InstanceRecord<T>, likely: Kind<T> | undefined) {
+    if (name !== undefined || attributes !== undefined || creator !== undefined) return undefined;
+    return likely?.isOf(value) ? likely : this.packing?.kindOf?.(value);
+  }
+
+  private pack(record: InstanceRecord<T>, kind: Kind<T>, index: number): void {
     const at = index * this.stride;
     const { area, bytes } = this;
     area[at + COLUMN.measuredUs] = record.measuredUs;
     area[at + COLUMN.createdUs] = record.createdUs;
     area[at + COLUMN.sequence] = record.sequence;
     area[at + COLUMN.sizeBytes] = record.sizeBytes;
-    kind.write(value, bytes!, (at + COLUMNS) * Float64Array.BYTES_PER_ELEMENT); // made with the area
-    this.slots[index] = kind;
+    kind.write(record.value, bytes!, (at + COLUMNS) * Float64Array.BYTES_PER_ELEMENT); // made with the area
   }
 
   private unpack(index: number): InstanceRecord<T> {

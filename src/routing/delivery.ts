@@ -67,31 +67,32 @@ export const UNTOUCHED = LATENCY_CLASSES.length;
 export type ReliableWay = (body: JsonObject, acknowledged: () => void) => void;
 
 export class Delivery {
+  // What a sample's walk looks at stands first, in two cache lines of what is three: 6,000 of them are in no cache a period later.
   mode: Mode = MODE.opening;
-  /** Of its subscription; empty before it is one. */
-  id = '';
+  /** Which of the samples that its group passed it was offered last. */
+  walked = 0;
+  /** The newest sample that could not go yet. */
+  held: Sample | undefined;
+  /** Whether what is offered is what its filterCriteria want, where it has some. */
+  isWanted: ((sample: Sample) => boolean) | undefined;
+  /** What its port keeps of it, and nobody else looks at: here, because it is wanted for each sample. */
+  mark: unknown;
   /** Samples handed to the transport. */
   delivered = 0;
   /** Samples of the asked cadence lost since the last one delivered; told with the next notification, then 0 again. */
   missed = 0;
+  /** Of its subscription; empty before it is one. */
+  id = '';
   /** Samples that its filter did not want: counted among the decimated. */
   unwanted = 0;
-  /** Whether what is offered is what its filterCriteria want, where it has some. */
-  isWanted: ((sample: Sample) => boolean) | undefined;
   // Made with the first drop: most have none.
   private drops: number[] | undefined;
-  /** The newest sample that could not go yet. */
-  held: Sample | undefined;
   /** Its place in the router's table; undefined before and after. */
   membership: Membership | undefined;
-  /** Which of the samples that its group passed it was offered last. */
-  walked = 0;
   /** Whose it is to give it samples, where not every one that is published is offered. */
   feeder: Feeder | undefined;
   /** Beside its port, where its endpoint has one. */
   way: ReliableWay | undefined;
-  /** What its port keeps of it, and nobody else looks at: here, because it is wanted for each sample. */
-  mark: unknown;
 
   constructor(
     readonly port: Port,

@@ -26,6 +26,10 @@ class NumbersKind implements Kind<Frame> {
     return 3 + 7 * this.stream;
   }
 
+  isOf({ stream }: Frame): boolean {
+    return stream === this.stream;
+  }
+
   write({ numbers }: Frame, into: Buffer, at: number): void {
     for (const [n, number] of numbers.entries()) into[at + n] = number;
   }
