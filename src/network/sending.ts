@@ -6,7 +6,7 @@
  *       └── serve, much and nothing urgent ──> an order: sendmmsg on a thread of libuv's pool, one at a time
  *                                                  └── what comes meanwhile lies in other columns, and waits until that is done
  */
-import { systemClock } from '../clock.js';
+import { systemClock, type Cancel } from '../clock.js';
 import { Batch, type Destination } from './batch.js';
 import { Columns, type Room } from './columns.js';
 import { MmsgSender, type Descriptor } from './mmsg.js';
@@ -37,11 +37,13 @@ export class Sending {
   /** Orders given to the other thread. */
   aside = 0;
   private sender: MmsgSender | undefined;
-  /** While that has an order in hand, another one does what it did; made when first needed. */
+  /** While that has an order in hand, this one does what it did; where so much may wait that there are orders. */
   private spare: MmsgSender | undefined;
   /** When the order was given; undefined: there is none. */
   private orderedUs: number | undefined;
   private urgentUs = -Infinity;
+  /** While something waits for an order. */
+  private cancelLook: Cancel | undefined;
 
   /** @param failed told why something that dgram had taken was not sent */
   constructor(
@@ -51,6 +53,7 @@ export class Sending {
     private readonly failed: (error: Error) => void,
   ) {
     this.sender = this.makeSender();
+    if (room.datagrams >= MUCH) this.spare = this.makeSender();
     this.batch = new Batch(this.sender?.columns ?? new Columns(room), () => this.send(this.batch.atOnce));
   }
 
@@ -62,7 +65,8 @@ export class Sending {
   /** As UdpSocket has it. */
   flush(most?: number): void {
     // What waits for a peer goes behind what is on its way to it.
-    if (!this.isOrderAwaited || !this.batch.isAnyInHand(most)) this.send(most);
+    if (this.isOrderAwaited && this.batch.isAnyInHand(most)) this.lookLater();
+    else this.send(most);
   }
 
   /** As UdpSocket has it. */
@@ -74,11 +78,13 @@ export class Sending {
       // Alone where an order is awaited, which it may overtake: nothing urgent is in one.
       this.send(this.isOrderAwaited ? 1 : batch.atOnce);
     } else if (this.mayOrder) this.order();
-    else if (!this.isOrderAwaited) this.send(batch.atOnce);
+    else if (this.isOrderAwaited) this.lookLater();
+    else this.send(batch.atOnce);
   }
 
   close(): void {
     if (this.isClosed) return;
+    this.cancelLook?.();
     const isOrdered = this.orderedUs !== undefined;
     // Nobody comes back for what waited for the order.
     if (isOrdered) this.send();
@@ -99,9 +105,8 @@ export class Sending {
   }
 
   private order(): void {
-    const { batch, sender } = this;
-    const other = (this.spare ??= this.makeSender());
-    if (!sender || !other) throw new Error('an order without the calls for it'); // `mayOrder` has asked
+    const { batch, sender, spare } = this;
+    if (!sender || !spare) throw new Error('an order without the calls for it'); // `mayOrder` has asked
     sender.sendAside(batch, () => {
       this.orderedUs = undefined;
       if (this.isClosed) this.socket.close();
@@ -109,8 +114,16 @@ export class Sending {
     });
     this.aside++;
     this.orderedUs = systemClock.monotonicUs();
-    batch.trade(other.columns);
-    [this.sender, this.spare] = [other, sender];
+    batch.trade(spare.columns);
+    [this.sender, this.spare] = [spare, sender];
+  }
+
+  /** An order that takes too long is passed even where nobody serves or flushes any more. */
+  private lookLater(): void {
+    this.cancelLook ??= systemClock.after(PATIENCE_US / 1000, () => {
+      this.cancelLook = undefined;
+      this.flush();
+    });
   }
 
   /** What has come while an order was awaited; others have their turns in between. */
@@ -124,7 +137,7 @@ export class Sending {
 
   private get mayOrder(): boolean {
     return (
-      this.sender !== undefined &&
+      this.spare !== undefined &&
       this.batch.count >= MUCH &&
       this.orderedUs === undefined &&
       !this.isClosed &&

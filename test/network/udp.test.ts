@@ -232,6 +232,26 @@ withCalls('what waits for an order that a stalled disk holds up goes past it', a
   finish();
 });
 
+withCalls('what waits for an order that is held up goes past it even if nothing more is sent', async () => {
+  let finish: () => void = () => {};
+  const stalled: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void (finish = () => done(count)) };
+  const socket = await bind(stalled);
+  const { at, got } = await receiver();
+  const to = new Destination(at);
+  for (const [text, send] of [
+    ['a sample', () => socket.serve(to, false)],
+    ['an answer', () => socket.flush(1)],
+  ] as const) {
+    muchTo(socket, to);
+    say(socket, text, to);
+    send();
+    expect(socket.batch.count).toBe(1);
+    await until(() => got.includes(text));
+    finish();
+  }
+  expect(got).toEqual(['a sample', 'an answer']);
+});
+
 withCalls(
   'a socket that is closed while another thread sends from it keeps its descriptor until that is done',
   async () => {
