@@ -42,8 +42,11 @@ const NOTHING = new Uint8Array(0);
 const NO_ANSWER = 26;
 /** Posted within one turn, as a socket hands them over. */
 const PER_TURN = 8;
-/** Few enough that their garbage fits the young generation: nothing is collected meanwhile. */
-const MESSAGES_UNCOLLECTED = 40;
+/**
+ * Few enough that their garbage fits the young generation: nothing is collected meanwhile. Many, since each observer has a confirmable a
+ * second, which falls due during the collection before as well.
+ */
+const MESSAGES_UNCOLLECTED = 1000;
 const [OBSERVED, UNOBSERVED, OTHER] = [0, 1, 2];
 const PUBLISHER: Address = { host: '127.0.0.1', port: 9 };
 
@@ -72,7 +75,8 @@ class Wire {
 
   private take(most: number): void {
     const { batch } = this;
-    for (let [to, left] = [batch.foremost, most]; to && left > 0; [to, left] = [to.after, left - 1]) {
+    let left = Math.min(most, batch.waiting);
+    for (let to = batch.foremost; to && left > 0; to = to.after, left--) {
       for (let index = to.first; index >= 0; index = batch.columns.next[index] ?? -1) {
         this.sent++;
         const at = batch.columns.headAt[index] ?? 0;

@@ -1,11 +1,11 @@
 /**
  * How old is a sample by the way through a peer, and how by the way through Gridcast, where neither has anything else to do?
  *
- *     pump ──120/s──> broker ──> the same pump: age            each with a pump of its own, in turns
+ *     pump ──80 bytes, 120/s──> broker ──> the same pump: age            each with a pump of its own, in turns
  *
  * Whatever all of them show is the machine's and its host's: each of them sleeps between two samples and is woken for each.
  */
-import { CONTENDERS } from './contenders.js';
+import { CONTENDERS, type Contender, type ContenderKind } from './contenders.js';
 import { median, microseconds, table } from './figures.js';
 import { Absent } from './native.js';
 import { Pump, type Load, type Pumped } from './pump.js';
@@ -15,6 +15,8 @@ const NAMES = ['Gridcast, CoAP NON', 'Gridcast, WebSocket, protobuf', 'libcoap o
 export const RATE_HZ = 120;
 /** What stands for days has been compiled: at 120/s that takes minutes. */
 const WARM_UP = { rateHz: 3000, seconds: 4 };
+/** Before each run: the first samples after the others' turns are late for all. */
+const LEAD_S = 0.5;
 const ONE: Omit<Load, 'seconds'> = {
   ...{ shape: 'even', rateHz: RATE_HZ, fanOut: 1, window: 1, batch: 1 },
   ...{ first: 0, count: 1 },
@@ -27,8 +29,17 @@ export interface Age {
   readonly isOurs: boolean;
   readonly p50: number;
   readonly p99: number;
-  readonly p999: number;
+  readonly longest: number;
   readonly samples: number;
+  readonly lost: number;
+}
+
+interface Standing {
+  readonly name: string;
+  readonly kind: ContenderKind;
+  readonly contender: Contender;
+  readonly pump: Pump;
+  readonly taken: Pumped[];
 }
 
 /** Those of the peers that this machine has, and Gridcast. */
@@ -36,7 +47,7 @@ export async function latencyBesidePeers(
   { rounds, seconds }: Effort,
   progress: (line: string) => void,
 ): Promise<readonly Age[]> {
-  const standing: Awaited<ReturnType<typeof stand>>[] = [];
+  const standing: Standing[] = [];
   try {
     for (const name of NAMES) {
       try {
@@ -49,46 +60,49 @@ export async function latencyBesidePeers(
     for (const { pump } of standing) await pump.run({ ...ONE, ...WARM_UP });
     for (let n = 1; n <= rounds; n++)
       for (const { name, pump, taken } of standing) {
+        await pump.run({ ...ONE, seconds: LEAD_S });
         const pumped = await pump.run({ ...ONE, seconds });
         taken.push(pumped);
         progress(`round ${n} ${name}: p50 ${microseconds(pumped.ageUs.p50)}, p99 ${microseconds(pumped.ageUs.p99)}`);
       }
-    return standing.map(({ name, over, isOurs, taken }) => {
-      const of = (figure: 'p50' | 'p99' | 'p999'): number => median(taken.map(({ ageUs }) => ageUs[figure]));
-      const samples = taken.reduce((sum, { received }) => sum + received, 0);
-      return { name, over, isOurs, p50: of('p50'), p99: of('p99'), p999: of('p999'), samples };
-    });
+    return standing.map(ageOf);
   } finally {
-    for (const { pump, contender } of standing) {
-      pump.close();
-      await contender.close();
-    }
+    for (const { pump } of standing) pump.close();
+    await Promise.allSettled(standing.map(({ contender }) => contender.close()));
   }
 }
 
-async function stand(wanted: string) {
+async function stand(wanted: string): Promise<Standing> {
   const kind = CONTENDERS.find(({ name }) => name === wanted);
   if (!kind) throw new Error(`no contender is called ${wanted}`);
   const contender = await kind.open(1);
   const pump = new Pump();
   try {
+    const name = `${wanted} ${kind.version()}`.trim();
     await contender.speech.subscribe(pump, [0]);
     contender.speech.publish(pump, 0);
     await pump.sync();
+    return { name, kind, contender, pump, taken: [] };
   } catch (error) {
     pump.close();
     await contender.close();
     throw error;
   }
-  const taken: Pumped[] = [];
-  return { name: `${wanted} ${kind.version()}`.trim(), over: kind.over, isOurs: kind.isOurs, contender, pump, taken };
+}
+
+function ageOf({ name, kind: { over, isOurs }, taken }: Standing): Age {
+  const of = (figure: keyof Pumped['ageUs']): number => median(taken.map(({ ageUs }) => ageUs[figure]));
+  const sum = (figure: 'received' | 'published'): number => taken.reduce((total, run) => total + run[figure], 0);
+  const samples = sum('received');
+  const ages = { p50: of('p50'), p99: of('p99'), longest: of('longest') };
+  return { name, over, isOurs, ...ages, samples, lost: sum('published') - samples };
 }
 
 export const agesTable = (ages: readonly Age[]): string =>
   table(
-    ['broker', 'over', 'p50', 'p99', 'p99.9', 'samples'],
-    ages.map(({ name, over, p50, p99, p999, samples }) => [
-      ...[name, over, microseconds(p50), microseconds(p99), microseconds(p999)],
-      `${samples}`,
+    ['broker', 'over', 'p50', 'p99', 'longest', 'samples', 'lost'],
+    ages.map(({ name, over, p50, p99, longest, samples, lost }) => [
+      ...[name, over, microseconds(p50), microseconds(p99), microseconds(longest)],
+      ...[`${samples}`, `${lost}`],
     ]),
   );

@@ -6,7 +6,7 @@
  *
  * Simulator and subscriber are in this process, so that one clock dates both ends; the broker is in its own. The instant of
  * measurement is not taken for the beginning: a timer of the simulator adds up to a millisecond to it that no broker could
- * save. Under load the same broker makes the even fan-out's 30,000 CoAP deliveries a second beside it. Then its peers' turn (latency-peers.ts).
+ * save. Under load the same broker makes the even fan-out's 30,000 CoAP deliveries a second beside it. Before that it stands beside its peers (latency-peers.ts).
  */
 import { open } from '../src/client/index.js';
 import { systemClock } from '../src/clock.js';
@@ -103,6 +103,7 @@ interface Row {
 
 /** Runs everything and tells it as Markdown. */
 export async function latency({ rounds, seconds }: Effort, progress: (line: string) => void): Promise<Outcome> {
+  const ages = await latencyBesidePeers({ rounds, seconds }, progress);
   const departures: Departures = new Map();
   const options = parsePmuServer({ listen: 'tcp://127.0.0.1:0', idcode: '1', rate: String(RATE_HZ), seed: '1' });
   if (isRefusal(options)) throw new Error(options.detail);
@@ -133,7 +134,7 @@ export async function latency({ rounds, seconds }: Effort, progress: (line: stri
     await stand.close();
     await simulator.close();
   }
-  return report(rows, await latencyBesidePeers({ rounds, seconds }, progress), { rounds, seconds });
+  return report(rows, ages, { rounds, seconds });
 }
 
 function report(rows: readonly Row[], ages: readonly Age[], { rounds, seconds }: Effort): Outcome {
@@ -142,7 +143,7 @@ function report(rows: readonly Row[], ages: readonly Age[], { rounds, seconds }:
     const of = (p: number): number => median(sorted.map((ages) => percentile(ages, p)));
     const all = Float64Array.from(taken.flatMap(({ ages }) => ages)).sort();
     const [p99, p999] = [of(0.99), percentile(all, 0.999)];
-    const isMet = isMetBy({ p99, p999 });
+    const isMet = p99 <= TARGET_US.p99 && p999 <= TARGET_US.p999;
     return [
       name,
       isLoaded ? '30,000 deliveries/s' : 'idle',
@@ -166,34 +167,28 @@ function report(rows: readonly Row[], ages: readonly Age[], { rounds, seconds }:
       '',
       table(['binding', 'broker', 'p50', 'p99', 'p99.9', 'longest', 'samples', 'missed', 'T12: 0.3 ms, 1 ms'], cells),
       '',
-      `One publisher of ${RATE_HZ}/s to one subscriber, both in the load generator, which is in C; brokers in turns, nothing else running; medians of ${rounds} rounds of ${seconds} s.`,
+      `The same without the SDK: 80 bytes from one publisher, ${RATE_HZ}/s, to one subscriber, both in the load generator, which is in C; brokers in turns, medians of ${rounds} rounds of ${seconds} s.`,
       '',
       agesTable(ages),
     ].join('\n'),
     figures: { bindings: rows.map(({ name, isLoaded, rounds: taken }) => ({ name, isLoaded, rounds: taken })), ages },
     targets: [
       ...idle.map(([name = '', , , p99 = '', p999 = '', , , , verdict = '']) => ({
-        ...{ ...T12, what: `age of a sample over ${name}, idle`, figure: `p99 ${p99}, p99.9 ${p999}` },
-        isMet: verdict === 'met',
+        ...{ target: 'T12', what: `age of a sample over ${name}, idle`, figure: `p99 ${p99}, p99.9 ${p999}` },
+        ...{ peers: '', ratio: '', wanted: 'p99 <= 0.3 ms, p99.9 <= 1 ms' },
+        ...{ isMet: verdict === 'met', command: quoted('latency') },
       })),
       ...ages.filter(({ isOurs }) => isOurs).map((ours) => besideThe(ages, ours)),
     ],
   };
 }
 
-const T12 = {
-  ...{ target: 'T12', peers: '', ratio: '', wanted: 'p99 <= 0.3 ms, p99.9 <= 1 ms' },
-  command: quoted('latency'),
-} as const;
-
-const isMetBy = ({ p99, p999 }: Pick<Age, 'p99' | 'p999'>): boolean => p99 <= TARGET_US.p99 && p999 <= TARGET_US.p999;
-
 function besideThe(ages: readonly Age[], ours: Age): TargetRow {
-  const told = ({ p99, p999 }: Age): string => `p99 ${microseconds(p99)}, p99.9 ${microseconds(p999)}`;
   const [best] = ages.filter(({ isOurs }) => !isOurs).sort((a, b) => a.p99 - b.p99);
   return {
-    ...{ ...T12, what: `${ours.name}: age of a sample, idle, generator in C`, figure: told(ours) },
-    ...(best && { peers: `${best.name} ${told(best)}`, ratio: `${(ours.p99 / best.p99).toFixed(2)} x` }),
-    isMet: isMetBy(ours),
+    ...{ target: 'T12', what: `${ours.name}: age of 80 bytes, idle, without the SDK: p99` },
+    ...{ figure: microseconds(ours.p99), peers: best ? `${best.name} ${microseconds(best.p99)}` : '' },
+    ...{ ratio: best ? `${(ours.p99 / best.p99).toFixed(2)} x` : '', wanted: 'p99 <= 0.3 ms' },
+    ...{ isMet: ours.p99 <= TARGET_US.p99, command: quoted('latency') },
   };
 }

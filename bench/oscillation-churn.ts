@@ -200,6 +200,8 @@ function report({ pmus, churn, seconds: whole }: ChurnEffort, seconds: number, r
     ];
   };
   const ratio = median(pairs.map(ratioOf));
+  const p99OfThe = (kind: Kind): number => median(of(kind, windows).map(p99Of));
+  const firstRatio = p99OfThe('first') / p99OfThe('before any');
   // What waited for those who left goes with them, counted as that.
   const ended = books.accounts.dropped.get('ended') ?? 0;
   const gone = droppedBy(books.accounts) - ended + lostOf(books) + books.unread;
@@ -225,7 +227,7 @@ function report({ pmus, churn, seconds: whole }: ChurnEffort, seconds: number, r
         [row('before any'), row('first', 'the first of them'), row('without'), row('with')],
       ),
       '',
-      `With them the others' p99 is ${ratio.toFixed(2)} x what it is without (median of the pairs: ${pairs.map((pair) => ratioOf(pair).toFixed(2)).join(', ')}).`,
+      `With them the others' p99 is ${ratio.toFixed(2)} x what it is without (median of the pairs: ${pairs.map((pair) => ratioOf(pair).toFixed(2)).join(', ')}); in the window of the first, which is in no pair, ${firstRatio.toFixed(2)} x what it was before any.`,
       '',
       table(
         ['what', 'figure'],
@@ -247,7 +249,12 @@ function report({ pmus, churn, seconds: whole }: ChurnEffort, seconds: number, r
     },
     ...(pmus === WHOLE && {
       targets: [
-        target("the others' p99", `${ratio.toFixed(2)} x`, `<= ${TARGET_RATIO} x`, ratio <= TARGET_RATIO),
+        target(
+          "the others' p99, but for the window of the first",
+          `${ratio.toFixed(2)} x`,
+          `<= ${TARGET_RATIO} x`,
+          ratio <= TARGET_RATIO,
+        ),
         target('dropped or lost', `${gone}`, '0', gone + books.pumped.skipped === 0),
         target(
           'left behind',

@@ -221,6 +221,7 @@ static int attend(int64_t wait_us) {
   struct epoll_event ready[256];
   struct timespec wait = {wait_us / 1000000, wait_us % 1000000 * 1000};
   int count = epoll_pwait2(events, ready, 256, wait_us < 0 ? NULL : &wait, NULL);
+  if (count < 0 && errno != EINTR) give_up("epoll_pwait2");
   int served = 0;
   for (int i = 0; i < count; i++) {
     if (ready[i].data.ptr == NULL) continue;

@@ -120,16 +120,20 @@ export class Sending {
 
   /** An order that takes too long is passed even where nobody serves or flushes any more. */
   private lookLater(): void {
-    this.cancelLook ??= systemClock.after(PATIENCE_US / 1000, () => {
+    if (this.cancelLook || this.orderedUs === undefined || this.isClosed) return;
+    const leftUs = this.orderedUs + PATIENCE_US - systemClock.monotonicUs();
+    this.cancelLook = systemClock.after(leftUs / 1000, () => {
       this.cancelLook = undefined;
-      this.flush();
+      if (this.isOrderAwaited) this.lookLater();
+      // Else what waits is its owners' to flush.
+      else if (this.orderedUs !== undefined) this.sendRest();
     });
   }
 
   /** What has come while an order was awaited; others have their turns in between. */
   private readonly sendRest = (): void => {
     const { batch } = this;
-    if (batch.count === 0 || this.orderedUs !== undefined) return;
+    if (batch.count === 0 || this.isOrderAwaited) return;
     if (this.mayOrder) return this.order();
     this.send(batch.atOnce);
     if (batch.count > 0) systemClock.atTurnEnd(this.sendRest);

@@ -5,8 +5,8 @@
  *     slots   [ kind   | record | kind   | ... | record ]      the newest, and what cannot be packed, as it came
  *     area    [ numbers, value |        | numbers, value ]      as many bytes a slot, outside the collector's heap
  *
- * Bytes are made of a record when it comes: a period later none of its objects is in a cache. A packed record is made anew each time it is
- * read, equal to what it was.
+ * Bytes are made of a record when it comes: a period later none of its objects is likely to be in a cache (ADR 8). A packed record is made anew
+ * each time it is read, equal to what it was.
  */
 import { InstanceRecord } from './instance-record.js';
 
@@ -89,7 +89,7 @@ export class Ring<T> {
   }
 
   /**
-   * Takes a record as the newest; nothing of it may change any more.
+   * Takes a record as the newest; nothing of it that is packed may change any more.
    *
    * @param most how many there will be: it grows by doubling, but not beyond that
    */
@@ -101,11 +101,11 @@ export class Ring<T> {
     const kind = this.kindOf(record, newestKind);
     const stride = kind ? strideOf(kind) : 0;
     if (stride > this.stride) this.resize(this.slots.length, stride);
-    this.length++;
     const index = this.indexOf(length);
-    this.slots[index] = record;
     if (kind) this.pack(record, kind, index);
+    this.slots[index] = record;
     this.newestKind = kind;
+    this.length++;
   }
 
   remove(position: number): void {

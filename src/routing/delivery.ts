@@ -67,7 +67,7 @@ export const UNTOUCHED = LATENCY_CLASSES.length;
 export type ReliableWay = (body: JsonObject, acknowledged: () => void) => void;
 
 export class Delivery {
-  // What a sample's walk looks at stands first, in two cache lines of what is three: 6,000 of them are in no cache a period later.
+  // What a sample's walk looks at stands together, in fewer cache lines than the whole has: thousands of them do not fit the caches.
   mode: Mode = MODE.opening;
   /** Which of the samples that its group passed it was offered last. */
   walked = 0;

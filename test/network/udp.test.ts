@@ -242,14 +242,31 @@ withCalls('what waits for an order that is held up goes past it even if nothing 
     ['a sample', () => socket.serve(to, false)],
     ['an answer', () => socket.flush(1)],
   ] as const) {
+    const clock = jest.spyOn(systemClock, 'monotonicUs').mockReturnValue(systemClock.monotonicUs());
     muchTo(socket, to);
     say(socket, text, to);
     send();
+    clock.mockRestore();
     expect(socket.batch.count).toBe(1);
     await until(() => got.includes(text));
     finish();
   }
   expect(got).toEqual(['a sample', 'an answer']);
+});
+
+withCalls('an order that was awaited and is done sends nothing later that nobody has flushed', async () => {
+  const finished: (() => void)[] = [];
+  const slow: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void finished.push(() => done(count)) };
+  const socket = await bind(slow);
+  const to = new Destination((await receiver()).at);
+  muchTo(socket, to);
+  say(socket, 'waits', to);
+  socket.serve(to, false);
+  finished[0]?.();
+  expect(socket.batch.count).toBe(0);
+  say(socket, 'is not flushed', to);
+  await new Promise((done) => setTimeout(done, 60));
+  expect(socket.batch.count).toBe(1);
 });
 
 withCalls(
