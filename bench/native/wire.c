@@ -161,6 +161,23 @@ static double base_time(const uint8_t *pack, size_t count) {
   return seconds;
 }
 
+/** How many bytes of a message's options and payload are options, the payload's marker included [RFC7252-3.1]; all where there is no payload. */
+static size_t option_bytes(const uint8_t *options, size_t count) {
+  size_t at = 0;
+  while (at < count && options[at] != 0xff) {
+    uint8_t nibbles[] = {options[at] >> 4, options[at] & 0x0f};
+    size_t length = nibbles[1];
+    at++;
+    for (int i = 0; i < 2 && at < count; i++) {
+      if (nibbles[i] < 13) continue;
+      if (i == 1) length = nibbles[1] == 13 ? (size_t)13 + options[at] : 269 + big_endian(options + at, 2);
+      at += nibbles[i] == 13 ? 1 : 2;
+    }
+    at += length;
+  }
+  return at < count ? at + 1 : count;
+}
+
 /** One notification of a synchrophasor: which it is of its relation, and how old. */
 static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_us) {
   if (count < 10 || (datagram[0] & 0x0f) != 4) return;
@@ -168,7 +185,9 @@ static void read_measurement(const uint8_t *datagram, size_t count, int64_t at_u
   if (token >= relation_count || datagram[8] >> 4 != 6) return;
   uint32_t length = datagram[8] & 0x0f, sequence = 0;
   for (uint32_t i = 0; i < length && i < 3; i++) sequence = sequence << 8 | datagram[9 + i];
-  double seconds = base_time(datagram + 9, count - 9);
+  /* An Observe value may look like a time. */
+  size_t head = 8 + option_bytes(datagram + 8, count - 8);
+  double seconds = base_time(datagram + head, count - head);
   if (seconds < 0) return;
   struct relation *relation = &relations[token];
   int64_t left_us = departures[relation->pmu][llround(seconds * slots_per_second) % SLOTS];
