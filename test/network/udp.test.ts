@@ -205,12 +205,17 @@ withCalls('for a second after something urgent, everything is sent by this threa
   expect(got).toEqual(['urgent', ...MUCH, ...MUCH, ...MUCH]);
 });
 
-withCalls('what waits for an order that a stalled disk holds up goes past it', async () => {
-  let finish: () => void = () => {};
-  const stalled: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void (finish = () => done(count)) };
-  const socket = await bind(stalled);
+/** A socket whose orders stand until the test finishes them. */
+async function withOrdersHeld() {
+  const orders: (() => void)[] = [];
+  const held: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void orders.push(() => done(count)) };
+  const socket = await bind(held);
   const { at, got } = await receiver();
-  const to = new Destination(at);
+  return { socket, to: new Destination(at), got, finish: () => orders.shift()?.() };
+}
+
+withCalls('what waits for an order that a stalled disk holds up goes past it', async () => {
+  const { socket, to, got, finish } = await withOrdersHeld();
   const clock = jest.spyOn(systemClock, 'monotonicUs').mockReturnValue(5_000_000);
   try {
     muchTo(socket, to);
@@ -233,11 +238,7 @@ withCalls('what waits for an order that a stalled disk holds up goes past it', a
 });
 
 withCalls('what waits for an order that is held up goes past it even if nothing more is sent', async () => {
-  let finish: () => void = () => {};
-  const stalled: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void (finish = () => done(count)) };
-  const socket = await bind(stalled);
-  const { at, got } = await receiver();
-  const to = new Destination(at);
+  const { socket, to, got, finish } = await withOrdersHeld();
   for (const [text, send] of [
     ['a sample', () => socket.serve(to, false)],
     ['an answer', () => socket.flush(1)],
@@ -255,14 +256,11 @@ withCalls('what waits for an order that is held up goes past it even if nothing 
 });
 
 withCalls('an order that was awaited and is done sends nothing later that nobody has flushed', async () => {
-  const finished: (() => void)[] = [];
-  const slow: Libc = { ...libc!, sendmmsgAside: (...[, , count, , done]) => void finished.push(() => done(count)) };
-  const socket = await bind(slow);
-  const to = new Destination((await receiver()).at);
+  const { socket, to, finish } = await withOrdersHeld();
   muchTo(socket, to);
   say(socket, 'waits', to);
   socket.serve(to, false);
-  finished[0]?.();
+  finish();
   expect(socket.batch.count).toBe(0);
   say(socket, 'is not flushed', to);
   await new Promise((done) => setTimeout(done, 60));
