@@ -25,7 +25,18 @@ const object = fc
   )
   .map((value) => ({ ...value }));
 const jsonBytes = json.map((value) => Buffer.from(JSON.stringify(value)));
-const anyBytes = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
+/** JSON in another spelling than ours, as `0` before a tab, comes back as the value that it is, not as these bytes. */
+function isSpeltAsOurs(bytes: Buffer): boolean {
+  try {
+    return JSON.stringify(JSON.parse(bytes.toString())) === bytes.toString();
+  } catch {
+    return true;
+  }
+}
+const anyBytes = fc
+  .uint8Array({ maxLength: 40 })
+  .map((bytes) => Buffer.from(bytes))
+  .filter(isSpeltAsOurs);
 const payload: fc.Arbitrary<Payload> = fc.oneof(
   fc.record({
     mediaType: fc.constantFrom('application/json', 'application/senml+json', 'application/json; charset=utf-8'),
