@@ -8,7 +8,7 @@
 import { CONTENDERS, type Contender, type ContenderKind } from './contenders.js';
 import { median, microseconds, table } from './figures.js';
 import { Absent } from './native.js';
-import { Pump, type Load, type Pumped } from './pump.js';
+import { Pump, type Pumped } from './pump.js';
 import type { Effort } from './stand.js';
 
 const NAMES = ['Gridcast, CoAP NON', 'Gridcast, WebSocket, protobuf', 'libcoap observe NON', 'mosquitto QoS 0'];
@@ -17,10 +17,7 @@ export const RATE_HZ = 120;
 const WARM_UP = { rateHz: 3000, seconds: 4 };
 /** Before each run: the first samples after the others' turns are late for all. */
 const LEAD_S = 0.5;
-const ONE: Omit<Load, 'seconds'> = {
-  ...{ shape: 'even', rateHz: RATE_HZ, fanOut: 1, window: 1, batch: 1 },
-  ...{ first: 0, count: 1 },
-};
+const ONE = { shape: 'even', rateHz: RATE_HZ, fanOut: 1, window: 1, batch: 1, first: 0, count: 1 } as const;
 
 /** Medians of the rounds. */
 export interface Age {

@@ -6,7 +6,8 @@
  *
  * Simulator and subscriber are in this process, so that one clock dates both ends; the broker is in its own. The instant of
  * measurement is not taken for the beginning: a timer of the simulator adds up to a millisecond to it that no broker could
- * save. Under load the same broker makes the even fan-out's 30,000 CoAP deliveries a second beside it. Before that it stands beside its peers (latency-peers.ts).
+ * save. Under load the same broker makes the even fan-out's 30,000 CoAP deliveries a second beside it. Before all that a broker stands beside
+ * its peers (latency-peers.ts).
  */
 import { open } from '../src/client/index.js';
 import { systemClock } from '../src/clock.js';

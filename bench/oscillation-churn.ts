@@ -1,7 +1,7 @@
 /**
  * Subscriptions that come and go beside T7: what do the others notice, and what do they leave behind?
  *
- *     lead │ before any │ first ── without │ with ── with │ without ── without │ with ── ...          one stream of frames, without a pause
+ *     lead │ before any │ first ── without │ with ── with │ without ── without │ with ── ...      one stream of frames, without a pause
  *
  * Windows with and without them take their turns in one broker: runs of one version differ by more than what is asked for. What they change
  * for good, as the code that V8 has made, shows in both: so there are some windows before the first of them came. The window of the first is
@@ -101,7 +101,6 @@ export async function churning(
       progress(`${kind}: p99 ${microseconds(pumped.ageUs.p99)}`);
     }
     await monitoring.settled();
-    const pairs = pairsOf(windows);
     const accounts = between(accountsBefore, await daemon.accounts());
     checkBalance(accounts);
     const unread = monitoring.unread - unreadBefore;
@@ -115,7 +114,7 @@ export async function churning(
     const elapsedUs = performance.now() * 1000 - startedUs;
     await daemon.collect();
     return report(effort, seconds, {
-      ...{ windows, pairs, books, before, after: await monitoring.standing() },
+      ...{ windows, books, before, after: await monitoring.standing() },
       busyShare: (machine.busyUs - machineBefore.busyUs) / elapsedUs,
       stolenShare: (machine.stolenUs - machineBefore.stolenUs) / elapsedUs,
       ...{ registered: sum(({ registered }) => registered), cancelled: sum(({ cancelled }) => cancelled) },
@@ -176,7 +175,6 @@ function totalOf(runs: readonly Pumped[]) {
 
 interface Result {
   readonly windows: readonly Window[];
-  readonly pairs: readonly Pair[];
   readonly books: Parameters<typeof bookRows>[0];
   readonly registered: number;
   readonly cancelled: number;
@@ -188,7 +186,7 @@ interface Result {
 }
 
 function report({ pmus, churn, seconds: whole }: ChurnEffort, seconds: number, result: Result): Outcome {
-  const { windows, pairs, books, registered, cancelled, before, after, busyShare, stolenShare } = result;
+  const { windows, books, registered, cancelled, before, after, busyShare, stolenShare } = result;
   const row = (kind: Kind, which: string = kind): readonly string[] => {
     const those = of(kind, windows);
     return [
@@ -199,6 +197,7 @@ function report({ pmus, churn, seconds: whole }: ChurnEffort, seconds: number, r
       `${(100 * median(those.map(({ cpuShare }) => cpuShare))).toFixed(0)} % of a core`,
     ];
   };
+  const pairs = pairsOf(windows);
   const ratio = median(pairs.map(ratioOf));
   const p99OfThe = (kind: Kind): number => median(of(kind, windows).map(p99Of));
   const firstRatio = p99OfThe('first') / p99OfThe('before any');
